@@ -1,0 +1,204 @@
+package iptables
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/ctsim/ctsim/topology"
+)
+
+// Method is a way of putting rules into the kernel. All give the same rules.
+type Method uint8
+
+// The methods. The zero value is Auto.
+const (
+	// Auto takes Calls for a few changes and Restore for many.
+	Auto Method = iota
+	// Calls makes one change at a time with go-iptables, each a process of about 2 ms. The frame, all that does not
+	// depend on a service, goes in with one iptables-restore all the same.
+	Calls
+	// Restore makes all changes at once with one iptables-restore, as kube-proxy does.
+	Restore
+)
+
+// maxCalls is the number of calls up to which Auto makes them: enough for a service with 5 endpoints and a node port.
+const maxCalls = 32
+
+// Node is the rules of one namespace. Its methods are for one goroutine at a time; Nodes of different namespaces do not
+// disturb each other.
+type Node struct {
+	ns       *topology.Namespace
+	programs programs
+}
+
+// Open looks for the iptables commands and readies them for a namespace, which stays the caller's and in which nothing
+// is changed yet. The error matches [ErrNotInstalled] if iptables, or the flavour asked for, is not on the machine.
+func Open(ns *topology.Namespace, flavour Flavour) (*Node, error) {
+	p, err := findPrograms(flavour)
+	if err != nil {
+		return nil, err
+	}
+	if err := useOwnLock(); err != nil {
+		return nil, err
+	}
+	return &Node{ns: ns, programs: p}, nil
+}
+
+// Flavour is which engine the rules are in, never the zero value.
+func (n *Node) Flavour() Flavour { return n.programs.flavour }
+
+// Install puts a RuleSet into a namespace that has no rules of kube-proxy yet; use [Node.Sync] where it has. It needs
+// CAP_NET_ADMIN and CAP_SYS_ADMIN over the namespace.
+func (n *Node) Install(rs RuleSet) error { return n.InstallWith(Auto, rs) }
+
+// InstallWith is Install by the given method.
+func (n *Node) InstallWith(m Method, rs RuleSet) error {
+	if rs.err != nil {
+		return rs.err
+	}
+	frame := rs.frame()
+	todo := edits(changes(frame.asSaved(), rs))
+	if m == Auto {
+		m = methodFor(todo)
+	}
+	if m == Restore {
+		return n.within("install the rules", func() error { return n.restore(rs.Restore()) })
+	}
+	go func() { _, _ = client(n.programs.iptables) }() // asks for the version while the frame goes in; call waits for it
+	return n.within("install the rules", func() error {
+		if err := n.restore(frame.Restore()); err != nil {
+			return err
+		}
+		return n.call(todo)
+	})
+}
+
+// Sync changes the namespace's rules into those of a RuleSet, after endpoints or services have changed. Chains that
+// stay the same keep their counters. Connection tracking is not touched: kube-proxy leaves the entries of TCP
+// connections to an endpoint that is gone, and so does Sync; deleting those of UDP is the caller's.
+func (n *Node) Sync(rs RuleSet) error { return n.SyncWith(Auto, rs) }
+
+// SyncWith is Sync by the given method.
+func (n *Node) SyncWith(m Method, rs RuleSet) error {
+	if rs.err != nil {
+		return rs.err
+	}
+	return n.within("change the rules", func() error {
+		have, err := n.saved(false)
+		if err != nil {
+			return err
+		}
+		diff := changes(have, rs)
+		todo := edits(diff)
+		if m == Auto {
+			m = methodFor(todo)
+		}
+		if m == Restore {
+			return n.restore(restoreText(diff))
+		}
+		return n.call(todo)
+	})
+}
+
+func methodFor(todo []edit) Method {
+	if len(todo) > maxCalls {
+		return Restore
+	}
+	return Calls
+}
+
+// Save is the namespace's rules as iptables-save prints them, in the form of [RuleSet.Save]: without comment lines,
+// with counters 0, filter and nat first. Equal texts mean equal rules.
+func (n *Node) Save() (string, error) {
+	var text string
+	err := n.within("read the rules", func() error {
+		tables, err := n.saved(false)
+		text = savedText(tables)
+		return err
+	})
+	return text, err
+}
+
+// Counters tells for every rule how often it matched, in the order of Save. It costs one process however many chains
+// there are (iptables-save -c); go-iptables' StructuredStats would take one for each chain.
+func (n *Node) Counters() ([]Counter, error) {
+	var out []Counter
+	err := n.within("read the rules' counters", func() error {
+		tables, err := n.saved(true)
+		out = counters(tables)
+		return err
+	})
+	return out, err
+}
+
+// within runs f in the namespace; what f starts is in it too.
+func (n *Node) within(doing string, f func() error) error {
+	if err := n.ns.Do(f); err != nil {
+		return fmt.Errorf("%s of %s: %w", doing, n.ns.Name(), err)
+	}
+	return nil
+}
+
+// restore must be called in the namespace.
+func (n *Node) restore(text string) error {
+	if text == "" {
+		return nil
+	}
+	_, err := run(text, n.programs.restore, "--noflush", "-w", strconv.Itoa(lockWait))
+	return err
+}
+
+// call must be called in the namespace.
+func (n *Node) call(todo []edit) error {
+	if len(todo) == 0 {
+		return nil
+	}
+	c, err := client(n.programs.iptables)
+	if err != nil {
+		return err
+	}
+	for _, e := range todo {
+		if err := e.apply(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// saved must be called in the namespace.
+func (n *Node) saved(withCounters bool) ([]savedTable, error) {
+	var args []string
+	if withCounters {
+		args = append(args, "-c")
+	}
+	text, err := run("", n.programs.save, args...)
+	if failed := (*CommandError)(nil); errors.As(err, &failed) && strings.Contains(failed.Said, "ip_tables_names") {
+		// The list of tables belongs to root if the namespace is older than its user namespace's id map; the
+		// tables themselves can be read.
+		text, err = n.savedTables(args, "filter", "nat")
+	}
+	if err != nil {
+		return nil, err
+	}
+	// iptables-nft-save says so in a comment, leaves the table out and reports success.
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, "# Table") && strings.Contains(line, "incompatible") {
+			return nil, fmt.Errorf("%s: %s", n.programs.save, strings.TrimSpace(strings.TrimPrefix(line, "# ")))
+		}
+	}
+	return parseSaved(text)
+}
+
+func (n *Node) savedTables(args []string, tables ...string) (string, error) {
+	var all strings.Builder
+	for _, t := range tables {
+		text, err := run("", n.programs.save, append(args, "-t", t)...)
+		if err != nil {
+			return "", err
+		}
+		all.WriteString(text)
+	}
+	return all.String(), nil
+}
