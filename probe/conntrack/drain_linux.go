@@ -1,0 +1,153 @@
+package conntrack
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Lost is 0 if handle was given every event as the kernel made it. Otherwise it is an upper bound of what is missing:
+// how often the kernel could not put an event into the full buffer (sk_drops), plus the events that could not be
+// decoded.
+//
+// What a refused event means depends on its kind. A DESTROY is never lost: the kernel keeps the dead entry and sends the
+// event again until it fits (ecache_work), each failure counting once more; after Drain it has been handled. A NEW or
+// UPDATE is not sent again by itself: its news are merged into the entry's next event, so a NEW may come late and with
+// the next state, or not at all if a DESTROY comes first.
+func (l *Listener) Lost() int { return int(l.refusals() + l.unread.Load()) }
+
+// Overruns is how often reading the socket gave ENOBUFS: each is one time the buffer was full, however many events did
+// not fit.
+func (l *Listener) Overruns() int { return int(l.overruns.Load()) }
+
+// Drain returns when handle has returned for every event that the kernel had queued for this listener before the call,
+// and for every DESTROY that it was holding back because the buffer was full. It gives the first error of the listener,
+// if there was one; ErrBehind if DESTROY events are still held back after half a minute. After Close it returns at once.
+func (l *Listener) Drain() error {
+	for start := time.Now(); ; time.Sleep(redelivery) {
+		if err := l.barrier(); err != nil {
+			return err
+		}
+		refused := l.refusals()
+		if refused == l.refusedAt.Load() {
+			return nil
+		}
+		// Something did not fit. Held-back events wait in the list of dying entries until a retry succeeded; when the
+		// list is empty they are in the buffer, and the barrier in the next round is the last.
+		held, err := l.held()
+		if err != nil {
+			return err
+		}
+		if held == 0 {
+			l.refusedAt.Store(refused)
+			return l.barrier()
+		}
+		if time.Since(start) > drainLimit {
+			return fmt.Errorf("conntrack events of %s: %d DESTROY held back: %w", l.name, held, ErrBehind)
+		}
+	}
+}
+
+// held counts the dead entries whose DESTROY has not been delivered. Equivalent: `conntrack -L dying`.
+func (l *Listener) held() (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closing {
+		return 0, nil
+	}
+	entries, err := l.conn.dump(msgGetDying)
+	if err != nil {
+		return 0, fmt.Errorf("list dying conntrack entries of %s: %w", l.name, err)
+	}
+	return len(entries), nil
+}
+
+// barrier waits until the reader has met the end of the queue in a round that began after this call.
+func (l *Listener) barrier() error {
+	done := make(chan struct{})
+	l.mu.Lock()
+	if !l.closing {
+		l.waiting = append(l.waiting, done)
+		l.signal()
+	}
+	l.mu.Unlock()
+	select {
+	case <-done:
+	case <-l.ended:
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+// signal wakes the reader; the caller holds mu.
+func (l *Listener) signal() {
+	one := binary.NativeEndian.AppendUint64(nil, 1)
+	// It cannot fail short of 2^64 signals that nobody took.
+	_, _ = unix.Write(l.wake, one)
+}
+
+// Close drains, ends the subscription and gives the first error of the listener. Lost and Overruns keep their last
+// value. Closing twice is harmless and gives the same error.
+func (l *Listener) Close() error {
+	err := l.Drain()
+	l.once.Do(func() {
+		l.mu.Lock()
+		l.closing = true
+		l.signal()
+		l.mu.Unlock()
+		<-l.ended
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.refused, _ = readRefusals(l.fd); l.refused < 0 {
+			l.refused = 0
+		}
+		_ = l.release()
+	})
+	return err
+}
+
+// release closes what is open.
+func (l *Listener) release() error {
+	if l.conn != nil {
+		_ = l.conn.close()
+	}
+	for _, fd := range []*int{&l.fd, &l.wake} {
+		if *fd >= 0 {
+			_ = unix.Close(*fd)
+			*fd = -1
+		}
+	}
+	return nil
+}
+
+// refusals is how many events the kernel could not queue.
+func (l *Listener) refusals() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.fd < 0 {
+		return l.refused
+	}
+	n, err := readRefusals(l.fd)
+	if err != nil {
+		// A kernel without SO_MEMINFO (before 4.12): each overrun stands for at least one.
+		return l.overruns.Load()
+	}
+	return n
+}
+
+// readRefusals reads the socket's drop counter (sk_drops) through SO_MEMINFO.
+func readRefusals(fd int) (int64, error) {
+	var info [9]uint32 // SK_MEMINFO_VARS
+	const drops = 8    // SK_MEMINFO_DROPS
+	size := uint32(unsafe.Sizeof(info))
+	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_MEMINFO,
+		uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
+	if errno != 0 {
+		return 0, fmt.Errorf("SO_MEMINFO: %w", errno)
+	}
+	return int64(info[drops]), nil
+}
