@@ -25,44 +25,53 @@ func (l *Listener) Overruns() int { return int(l.overruns.Load()) }
 
 // Drain returns when handle has returned for every event that the kernel had queued for this listener before the call,
 // and for every DESTROY that it was holding back because the buffer was full. It gives the first error of the listener,
-// if there was one; ErrBehind if DESTROY events are still held back after half a minute. After Close it returns at once.
+// if there was one; ErrBehind if events are held back and none has come for half a minute. After Close it returns at
+// once.
 func (l *Listener) Drain() error {
-	for start := time.Now(); ; time.Sleep(redelivery) {
+	progress, since := l.handled.Load(), time.Now()
+	for ; ; time.Sleep(redelivery) {
 		if err := l.barrier(); err != nil {
 			return err
 		}
 		refused := l.refusals()
-		if refused == l.refusedAt.Load() {
+		if refused == l.settled.Load() {
 			return nil
 		}
-		// Something did not fit. Held-back events wait in the list of dying entries until a retry succeeded; when the
-		// list is empty they are in the buffer, and the barrier in the next round is the last.
-		held, err := l.held()
+		// Something did not fit. Held-back events wait in the list of dying entries until a retry succeeds; when the
+		// list is empty they are in the buffer, and one more barrier is enough.
+		held, err := l.holdsBack()
 		if err != nil {
 			return err
 		}
-		if held == 0 {
-			l.refusedAt.Store(refused)
+		if !held {
+			l.settled.Store(refused)
 			return l.barrier()
 		}
-		if time.Since(start) > drainLimit {
-			return fmt.Errorf("conntrack events of %s: %d DESTROY held back: %w", l.name, held, ErrBehind)
+		if n := l.handled.Load(); n != progress {
+			progress, since = n, time.Now()
+		} else if time.Since(since) > patience {
+			return fmt.Errorf("conntrack events of %s: %w", l.ns.Name(), ErrBehind)
 		}
 	}
 }
 
-// held counts the dead entries whose DESTROY has not been delivered. Equivalent: `conntrack -L dying`.
-func (l *Listener) held() (int, error) {
+// holdsBack tells whether the kernel has dead entries whose DESTROY could not be delivered yet.
+// Equivalent: `conntrack -L dying`.
+func (l *Listener) holdsBack() (held bool, err error) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closing {
-		return 0, nil
+	closing := l.closing
+	l.mu.Unlock()
+	if closing {
+		return false, nil
 	}
-	entries, err := l.conn.dump(msgGetDying)
+	err = with(l.ns, func(c *conn) (err error) {
+		held, err = c.anyDying()
+		return err
+	})
 	if err != nil {
-		return 0, fmt.Errorf("list dying conntrack entries of %s: %w", l.name, err)
+		return false, fmt.Errorf("list dying conntrack entries of %s: %w", l.ns.Name(), err)
 	}
-	return len(entries), nil
+	return held, nil
 }
 
 // barrier waits until the reader has met the end of the queue in a round that began after this call.
@@ -112,9 +121,6 @@ func (l *Listener) Close() error {
 
 // release closes what is open.
 func (l *Listener) release() error {
-	if l.conn != nil {
-		_ = l.conn.close()
-	}
 	for _, fd := range []*int{&l.fd, &l.wake} {
 		if *fd >= 0 {
 			_ = unix.Close(*fd)

@@ -20,26 +20,26 @@ const (
 	datagramSize = 64 << 10
 	// redelivery is how often the kernel tries again to send a DESTROY that did not fit (ECACHE_RETRY_JIFFIES).
 	redelivery = 10 * time.Millisecond
-	// drainLimit is how long Drain waits for DESTROY events that the kernel holds back.
-	drainLimit = 30 * time.Second
+	// patience is how long Drain waits for the next of the DESTROY events that the kernel holds back.
+	patience = 30 * time.Second
 )
 
-// ErrBehind is returned by Drain when the kernel still holds DESTROY events back after a long wait.
-var ErrBehind = errors.New("conntrack events keep coming faster than they are read")
+// ErrBehind is returned by Drain when the kernel holds DESTROY events back and does not send them.
+var ErrBehind = errors.New("the kernel holds events back and sends none")
 
 // Listener receives the conntrack events of one namespace. Make one with Listen, before the first packet.
 type Listener struct {
-	name   string
+	ns     *topology.Namespace
 	fd     int
 	wake   int // eventfd: somebody waits in barrier, or Close was called
 	buffer int
-	conn   *conn // for the list of held-back DESTROY events
 	handle func(Event)
 	ended  chan struct{}
 
-	overruns  atomic.Int64
-	unread    atomic.Int64
-	refusedAt atomic.Int64 // sk_drops when Drain last found nothing held back
+	handled  atomic.Int64 // events
+	overruns atomic.Int64
+	unread   atomic.Int64 // datagrams that could not be decoded
+	settled  atomic.Int64 // sk_drops when Drain last found nothing held back
 
 	mu      sync.Mutex
 	waiting []chan struct{}
@@ -51,7 +51,7 @@ type Listener struct {
 
 // Listen subscribes to the NEW, UPDATE and DESTROY events of ns and calls handle with each of them, in order, from one
 // goroutine. Handle must not call Drain or Close; the events that come while it works are kept in a large buffer. Listen
-// returns once the subscription is in force. It keeps the namespace alive until Close.
+// returns once the subscription is in force. Close it before ns is closed.
 //
 // The socket asks the kernel to notice when an event does not fit into the buffer (NETLINK_BROADCAST_ERROR), see Lost.
 // It needs CAP_NET_ADMIN over the namespace for the full buffer (SO_RCVBUFFORCE); without it the buffer is what
@@ -61,11 +61,8 @@ func Listen(ns *topology.Namespace, handle func(Event)) (*Listener, error) {
 }
 
 func listen(ns *topology.Namespace, buffer int, handle func(Event)) (*Listener, error) {
-	l := &Listener{name: ns.Name(), fd: -1, wake: -1, handle: handle, ended: make(chan struct{})}
+	l := &Listener{ns: ns, fd: -1, wake: -1, handle: handle, ended: make(chan struct{})}
 	err := ns.Do(func() error { return l.open(buffer) })
-	if err == nil {
-		l.conn, err = dial(ns)
-	}
 	if err == nil {
 		l.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	}
@@ -180,6 +177,7 @@ func (l *Listener) deliver(datagram []byte) {
 			e.Time = now
 		}
 		l.handle(e)
+		l.handled.Add(1)
 	}
 }
 
@@ -193,6 +191,6 @@ func (l *Listener) fail(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.err == nil {
-		l.err = fmt.Errorf("conntrack events of %s: %w", l.name, err)
+		l.err = fmt.Errorf("conntrack events of %s: %w", l.ns.Name(), err)
 	}
 }

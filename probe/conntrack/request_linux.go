@@ -66,6 +66,30 @@ func (c *conn) do(kind, flags int, family uint8, attrs []*nl.RtAttr, each func(p
 	return errors.Join(err, failed)
 }
 
+// anyDying tells whether the list of entries that are dead but not yet reported has any in it. It reads only the first
+// datagram of the dump, since that list can be long and the kernel needs its lock to make it shorter; c is of no use
+// afterwards.
+func (c *conn) anyDying() (bool, error) {
+	req := nl.NewNetlinkRequest(subsysCtnetlink<<8|msgGetDying, unix.NLM_F_DUMP)
+	req.AddData(&nl.Nfgenmsg{NfgenFamily: unix.AF_UNSPEC, Version: nl.NFNETLINK_V0})
+	if err := c.socket.Send(req); err != nil {
+		return false, err
+	}
+	answers, _, err := c.socket.Receive()
+	if err != nil {
+		return false, err
+	}
+	for _, a := range answers {
+		switch a.Header.Type {
+		case subsysCtnetlink<<8 | msgNew:
+			return true, nil
+		case unix.NLMSG_ERROR:
+			return false, fmt.Errorf("dump: %w", unix.Errno(-int32(binary.NativeEndian.Uint32(a.Data))))
+		}
+	}
+	return false, nil
+}
+
 // with runs f with a request socket in ns that is closed afterwards.
 func with(ns *topology.Namespace, f func(c *conn) error) error {
 	c, err := dial(ns)

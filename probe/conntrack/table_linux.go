@@ -24,7 +24,7 @@ var ErrExists = errors.New("conntrack entry exists")
 func List(ns *topology.Namespace) ([]Entry, error) {
 	var entries []Entry
 	err := with(ns, func(c *conn) (err error) {
-		entries, err = c.dump(msgGet)
+		entries, err = c.dump()
 		return err
 	})
 	if err != nil {
@@ -33,10 +33,9 @@ func List(ns *topology.Namespace) ([]Entry, error) {
 	return entries, nil
 }
 
-// dump lists the table (msgGet) or the entries whose DESTROY event still waits to be delivered (msgGetDying).
-func (c *conn) dump(kind int) ([]Entry, error) {
+func (c *conn) dump() ([]Entry, error) {
 	var entries []Entry
-	err := c.do(kind, unix.NLM_F_DUMP, unix.AF_UNSPEC, nil, func(payload []byte) error {
+	err := c.do(msgGet, unix.NLM_F_DUMP, unix.AF_UNSPEC, nil, func(payload []byte) error {
 		e, err := decodeEntry(payload)
 		e.Seen = time.Now()
 		entries = append(entries, e)
