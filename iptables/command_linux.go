@@ -101,17 +101,18 @@ func flavourOf(path string) (Flavour, error) {
 			return Legacy, nil
 		}
 	}
-	version, err := run("", path, "--version")
+	version, err := exec.Command(path, "--version").Output()
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("%s --version: %w", path, err)
 	}
-	if strings.Contains(version, "nf_tables") {
+	if bytes.Contains(version, []byte("nf_tables")) {
 		return NFT, nil
 	}
 	return Legacy, nil // before 1.8 there was no other, and no word about it
 }
 
-// run executes a command with an input and gives its output. The error names the command and holds what it said.
+// run executes a command with an input and gives its output. The error names the command and holds what it said. It
+// must be called in a namespace, that is, on a locked thread: the thread's end is what kills a command that is left.
 func run(stdin, path string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), execTimeout)
 	defer cancel()

@@ -92,26 +92,41 @@ func jumpsTo(rules []string, chain string) bool {
 	return slices.ContainsFunc(rules, func(r string) bool { return strings.HasSuffix(r, "-j "+chain) })
 }
 
-// edits turns changes into calls. New chains are made, and filled, before anything jumps to them; chains that are gone
+// A stage is calls that may be made at the same time, each lane one after the other.
+type stage []lane
+
+type lane []edit
+
+// stages turns changes into calls. New chains are made, and filled, before anything jumps to them; chains that are gone
 // go last; and at no moment between two calls does a packet find an endpoint's place empty.
-func edits(changes []change) []edit {
-	var out []edit
-	for _, c := range changes {
-		if c.isNew {
-			out = append(out, edit{op: opNewChain, table: c.table, chain: c.chain})
-		}
-	}
+func stages(changes []change) []stage {
+	var made, filled, gone stage
+	var changed lane
 	for _, c := range changes {
 		switch {
+		case c.isNew:
+			made = append(made, lane{{op: opNewChain, table: c.table, chain: c.chain}})
+			filled = append(filled, c.rewrite())
 		case c.gone:
-			out = append(out, edit{op: opDeleteChain, table: c.table, chain: c.chain})
+			gone = append(gone, lane{{op: opDeleteChain, table: c.table, chain: c.chain}})
 		case c.builtin:
-			out = append(out, c.missing()...)
+			changed = append(changed, c.missing()...)
 		default:
-			out = append(out, c.rewrite()...)
+			changed = append(changed, c.rewrite()...)
 		}
 	}
-	return out
+	// Nothing jumps to a new chain yet, so these need no order among them. The others do.
+	return []stage{made, filled, {changed}, {slices.Concat(gone...)}}
+}
+
+func countCalls(stages []stage) int {
+	n := 0
+	for _, s := range stages {
+		for _, l := range s {
+			n += len(l)
+		}
+	}
+	return n
 }
 
 // missing are the insertions that bring a built-in chain's lost rules back, in their order. Rules of others stay.

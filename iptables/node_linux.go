@@ -3,8 +3,11 @@ package iptables
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"strconv"
 	"strings"
+
+	"github.com/coreos/go-iptables/iptables"
 
 	"github.com/ctsim/ctsim/topology"
 )
@@ -22,6 +25,9 @@ const (
 	// Restore makes all changes at once with one iptables-restore, as kube-proxy does.
 	Restore
 )
+
+// maxWorkers is the number of processes at a time. More would only wait for one another.
+const maxWorkers = 4
 
 // maxCalls is the number of calls up to which Auto makes them: enough for a service with 5 endpoints and a node port.
 const maxCalls = 32
@@ -59,7 +65,7 @@ func (n *Node) InstallWith(m Method, rs RuleSet) error {
 		return rs.err
 	}
 	frame := rs.frame()
-	todo := edits(changes(frame.asSaved(), rs))
+	todo := stages(changes(frame.asSaved(), rs))
 	if m == Auto {
 		m = methodFor(todo)
 	}
@@ -67,12 +73,10 @@ func (n *Node) InstallWith(m Method, rs RuleSet) error {
 		return n.within("install the rules", func() error { return n.restore(rs.Restore()) })
 	}
 	go func() { _, _ = client(n.programs.iptables) }() // asks for the version while the frame goes in; call waits for it
-	return n.within("install the rules", func() error {
-		if err := n.restore(frame.Restore()); err != nil {
-			return err
-		}
-		return n.call(todo)
-	})
+	if err := n.within("install the rules", func() error { return n.restore(frame.Restore()) }); err != nil {
+		return err
+	}
+	return n.call("install the rules", todo)
 }
 
 // Sync changes the namespace's rules into those of a RuleSet, after endpoints or services have changed. Chains that
@@ -85,25 +89,27 @@ func (n *Node) SyncWith(m Method, rs RuleSet) error {
 	if rs.err != nil {
 		return rs.err
 	}
-	return n.within("change the rules", func() error {
+	const doing = "change the rules"
+	var diff []change
+	if err := n.within(doing, func() error {
 		have, err := n.saved(false)
-		if err != nil {
-			return err
-		}
-		diff := changes(have, rs)
-		todo := edits(diff)
-		if m == Auto {
-			m = methodFor(todo)
-		}
-		if m == Restore {
-			return n.restore(restoreText(diff))
-		}
-		return n.call(todo)
-	})
+		diff = changes(have, rs)
+		return err
+	}); err != nil {
+		return err
+	}
+	todo := stages(diff)
+	if m == Auto {
+		m = methodFor(todo)
+	}
+	if m == Restore {
+		return n.within(doing, func() error { return n.restore(restoreText(diff)) })
+	}
+	return n.call(doing, todo)
 }
 
-func methodFor(todo []edit) Method {
-	if len(todo) > maxCalls {
+func methodFor(todo []stage) Method {
+	if countCalls(todo) > maxCalls {
 		return Restore
 	}
 	return Calls
@@ -150,21 +156,52 @@ func (n *Node) restore(text string) error {
 	return err
 }
 
-// call must be called in the namespace.
-func (n *Node) call(todo []edit) error {
-	if len(todo) == 0 {
+// call makes the calls of each stage, lanes side by side: most of a call is the start of a process, which other
+// processors can do meanwhile. iptables itself sees to it that changes do not collide: nft starts over if the rules
+// changed under it, legacy has its lock. It must not be called in the namespace: each lane goes there on its own.
+func (n *Node) call(doing string, todo []stage) error {
+	if countCalls(todo) == 0 {
 		return nil
 	}
 	c, err := client(n.programs.iptables)
 	if err != nil {
 		return err
 	}
-	for _, e := range todo {
-		if err := e.apply(c); err != nil {
+	for _, s := range todo {
+		if err := n.callStage(doing, c, s); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (n *Node) callStage(doing string, c *iptables.IPTables, s stage) error {
+	lanes := make(chan lane, len(s))
+	for _, l := range s {
+		lanes <- l
+	}
+	close(lanes)
+	workers := min(len(s), maxWorkers, runtime.GOMAXPROCS(0))
+	results := make(chan error, workers)
+	for range workers {
+		go func() {
+			results <- n.within(doing, func() error {
+				for l := range lanes {
+					for _, e := range l {
+						if err := e.apply(c); err != nil {
+							return err
+						}
+					}
+				}
+				return nil
+			})
+		}()
+	}
+	var err error
+	for range workers {
+		err = errors.Join(err, <-results)
+	}
+	return err
 }
 
 // saved must be called in the namespace.
