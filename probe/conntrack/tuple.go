@@ -8,7 +8,6 @@ import (
 // IP protocol numbers (IPPROTO_TCP …) that have a meaning of their own here.
 const (
 	ProtocolICMP    uint8 = 1
-	ProtocolIGMP    uint8 = 2
 	ProtocolTCP     uint8 = 6
 	ProtocolUDP     uint8 = 17
 	ProtocolDCCP    uint8 = 33
@@ -90,8 +89,6 @@ func protocolName(p uint8) string {
 	switch p {
 	case ProtocolICMP:
 		return "icmp"
-	case ProtocolIGMP:
-		return "igmp"
 	case ProtocolTCP:
 		return "tcp"
 	case ProtocolUDP:
