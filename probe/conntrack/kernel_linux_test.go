@@ -14,19 +14,6 @@ import (
 	"github.com/ctsim/ctsim/topology"
 )
 
-// The world of the kernel tests is one namespace with a service address on its loopback:
-//
-//	client 127.0.0.1 ── DNAT in OUTPUT ──▶ service 127.0.0.100:2222
-//	                                        ├─ backend 127.0.0.2:2222
-//	                                        └─ backend 127.0.0.3:2222
-var (
-	clientAddr  = netip.MustParseAddr("127.0.0.1")
-	serviceAddr = netip.MustParseAddrPort("127.0.0.100:2222")
-	backends    = []netip.AddrPort{
-		netip.MustParseAddrPort("127.0.0.2:2222"), netip.MustParseAddrPort("127.0.0.3:2222"),
-	}
-)
-
 // newWorld gives the namespace with tracking switched on and the service translated to the first backend. Without the
 // privileges the test is skipped, or fails if CTSIM_REQUIRE_KERNEL=1.
 func newWorld(t testing.TB) *topology.Namespace {

@@ -120,18 +120,18 @@ func TestKernelDrainIsABarrier(t *testing.T) {
 // A storm that a small buffer cannot hold: the loss is counted, and no DESTROY is missing after Drain.
 func TestKernelStorm(t *testing.T) {
 	for _, size := range []struct {
-		name   string
-		buffer int
-		lossy  bool
-	}{{"large buffer", listenBuffer, false}, {"small buffer", 64 << 10, true}} {
+		name    string
+		buffer  int
+		entries int
+		lossy   bool
+	}{{"large buffer", listenBuffer, 50_000, false}, {"small buffer", 64 << 10, 20_000, true}} {
 		t.Run(size.name, func(t *testing.T) {
 			ns := newWorld(t)
-			const entries = 50_000
 			var r recorder
 			l, err := listen(ns, size.buffer, r.add)
 			check(t, err)
 			start := time.Now()
-			check(t, Create(ns, manyEntries(entries)...))
+			check(t, Create(ns, manyEntries(size.entries)...))
 			created := time.Since(start)
 			check(t, l.Drain())
 			start = time.Now()
@@ -141,8 +141,8 @@ func TestKernelStorm(t *testing.T) {
 			check(t, l.Drain())
 			t.Logf("created in %v, flushed in %v, drained after %v, lost %d, overruns %d, buffer %d, %d NEW", created, flushed,
 				time.Since(start), l.Lost(), l.Overruns(), l.Buffer(), count(r.all(), New))
-			if n := count(r.all(), Destroy); n != entries {
-				t.Errorf("%d DESTROY events, want %d", n, entries)
+			if n := count(r.all(), Destroy); n != size.entries {
+				t.Errorf("%d DESTROY events, want %d", n, size.entries)
 			}
 			for _, e := range r.all() {
 				if e.Type == Destroy && e.DestroyedBy() != Caller {
