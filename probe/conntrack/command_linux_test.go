@@ -263,7 +263,7 @@ func openRecording(t *testing.T, ns *topology.Namespace) recording {
 	t.Helper()
 	l := Listener{fd: -1, wake: -1}
 	check(t, ns.Do(func() error { return l.open(listenBuffer) }))
-	t.Cleanup(func() { check(t, l.release()) })
+	t.Cleanup(l.release)
 	return recording{l.fd}
 }
 

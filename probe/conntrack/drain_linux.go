@@ -111,23 +111,20 @@ func (l *Listener) Close() error {
 		<-l.ended
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		if l.refused, _ = readRefusals(l.fd); l.refused < 0 {
-			l.refused = 0
-		}
-		_ = l.release()
+		l.refused = l.readRefusals()
+		l.release()
 	})
 	return err
 }
 
 // release closes what is open.
-func (l *Listener) release() error {
+func (l *Listener) release() {
 	for _, fd := range []*int{&l.fd, &l.wake} {
 		if *fd >= 0 {
 			_ = unix.Close(*fd)
 			*fd = -1
 		}
 	}
-	return nil
 }
 
 // refusals is how many events the kernel could not queue.
@@ -137,23 +134,19 @@ func (l *Listener) refusals() int64 {
 	if l.fd < 0 {
 		return l.refused
 	}
-	n, err := readRefusals(l.fd)
-	if err != nil {
-		// A kernel without SO_MEMINFO (before 4.12): each overrun stands for at least one.
-		return l.overruns.Load()
-	}
-	return n
+	return l.readRefusals()
 }
 
 // readRefusals reads the socket's drop counter (sk_drops) through SO_MEMINFO.
-func readRefusals(fd int) (int64, error) {
+func (l *Listener) readRefusals() int64 {
 	var info [9]uint32 // SK_MEMINFO_VARS
 	const drops = 8    // SK_MEMINFO_DROPS
 	size := uint32(unsafe.Sizeof(info))
-	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_MEMINFO,
+	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(l.fd), unix.SOL_SOCKET, unix.SO_MEMINFO,
 		uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
 	if errno != 0 {
-		return 0, fmt.Errorf("SO_MEMINFO: %w", errno)
+		// A kernel without SO_MEMINFO (before 4.12): each overrun stands for at least one.
+		return l.overruns.Load()
 	}
-	return int64(info[drops]), nil
+	return int64(info[drops])
 }

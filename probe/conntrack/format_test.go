@@ -39,6 +39,14 @@ func withProtocol(t Tuple, p uint8) Tuple {
 	return t
 }
 
+func TestNewTupleUnmaps(t *testing.T) {
+	mapped := netip.MustParseAddrPort("[::ffff:10.0.0.1]:1")
+	plain := netip.MustParseAddrPort("10.0.0.1:1")
+	if got, want := NewTuple(ProtocolTCP, mapped, mapped), NewTuple(ProtocolTCP, plain, plain); got != want {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
 func TestInvert(t *testing.T) {
 	ping := Tuple{Protocol: ProtocolICMP, Src: netip.MustParseAddrPort("10.0.0.1:0"),
 		Dst: netip.MustParseAddrPort("10.0.0.2:0"), ICMP: ICMP{Type: 8, ID: 5}}

@@ -67,7 +67,8 @@ func listen(ns *topology.Namespace, buffer int, handle func(Event)) (*Listener, 
 		l.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("listen to conntrack events of %s: %w", ns.Name(), err), l.release())
+		l.release()
+		return nil, fmt.Errorf("listen to conntrack events of %s: %w", ns.Name(), err)
 	}
 	go l.run()
 	return l, nil
@@ -102,7 +103,7 @@ func (l *Listener) open(buffer int) (err error) {
 }
 
 // Buffer is the size of the receive buffer that the kernel granted, in bytes of its own accounting (an event takes about
-// 800), which is twice the size asked for if it was granted in full.
+// 1,300), which is twice the size asked for if it was granted in full.
 func (l *Listener) Buffer() int { return l.buffer }
 
 // run reads until Close. Whoever waited before a round of reading began is told when the round has met the end.
@@ -160,6 +161,7 @@ func (l *Listener) readAll(datagram []byte) error {
 		}
 		if flags&unix.MSG_TRUNC != 0 {
 			l.misread(fmt.Errorf("%w: datagram longer than %d bytes", ErrMalformed, len(datagram)))
+			continue
 		}
 		l.deliver(datagram[:n])
 	}

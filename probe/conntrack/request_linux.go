@@ -32,17 +32,14 @@ func dial(ns *topology.Namespace) (*conn, error) {
 	}
 	// An answer that never comes is an error, not a hang.
 	if err := c.socket.SetReceiveTimeout(&nl.SocketTimeoutTv); err != nil {
-		return nil, errors.Join(fmt.Errorf("ctnetlink socket: %w", err), c.close())
+		c.close()
+		return nil, fmt.Errorf("ctnetlink socket: %w", err)
 	}
 	c.handle = &nl.SocketHandle{Socket: c.socket}
 	return c, nil
 }
 
-// close gives the error type that errors.Join likes; closing a netlink socket cannot fail.
-func (c *conn) close() error {
-	c.socket.Close()
-	return nil
-}
+func (c *conn) close() { c.socket.Close() }
 
 // portID is what the events of this socket's changes carry as Event.PortID.
 func (c *conn) portID() (uint32, error) { return c.socket.GetPid() }
@@ -96,7 +93,8 @@ func with(ns *topology.Namespace, f func(c *conn) error) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(f(c), c.close())
+	defer c.close()
+	return f(c)
 }
 
 // family is the AF_* of a tuple's addresses.

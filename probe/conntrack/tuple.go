@@ -34,9 +34,14 @@ type ICMP struct {
 	ID         uint16
 }
 
-// NewTuple is the original tuple of a connection with ports: NewTuple(ProtocolTCP, client, service).
+// NewTuple is the original tuple of a connection with ports: NewTuple(ProtocolTCP, client, service). IPv4 addresses in
+// IPv6 form, as some of package net's calls give them, become IPv4, so that the tuple equals the kernel's.
 func NewTuple(protocol uint8, src, dst netip.AddrPort) Tuple {
-	return Tuple{Protocol: protocol, Src: src, Dst: dst}
+	return Tuple{
+		Protocol: protocol,
+		Src:      netip.AddrPortFrom(src.Addr().Unmap(), src.Port()),
+		Dst:      netip.AddrPortFrom(dst.Addr().Unmap(), dst.Port()),
+	}
 }
 
 // Invert is the tuple of the answers when nothing is translated. ICMP types without a known answer stay as they are.
