@@ -186,38 +186,66 @@ func (c change) rewrite() []edit {
 	return out
 }
 
-// restoreText is the changes as input for `iptables-restore --noflush`: chains are written anew rather than edited, as
-// kube-proxy does; each table changes in one step.
-func restoreText(changes []change) string {
+// restoreText is the stages as input for `iptables-restore --noflush`. Since the rules are complete after each edit,
+// the text may be cut into transactions anywhere, see [transactions].
+func restoreText(stages []stage) string {
 	var b strings.Builder
 	for _, table := range []string{"filter", "nat"} {
-		mine := slices.DeleteFunc(slices.Clone(changes), func(c change) bool { return c.table != table })
-		if len(mine) == 0 {
-			continue
-		}
-		fmt.Fprintf(&b, "*%s\n", table)
-		for _, c := range mine {
-			if !c.builtin {
-				fmt.Fprintf(&b, ":%s - [0:0]\n", c.chain) // makes the chain, or empties it
-			}
-		}
-		for _, c := range mine {
-			if c.builtin {
-				for _, e := range c.missing() {
-					fmt.Fprintf(&b, "-I %s %d %s\n", c.chain, e.number, e.rule)
+		begun := false
+		for _, s := range stages {
+			for _, e := range slices.Concat(s...) {
+				if e.table != table {
+					continue
 				}
-				continue
-			}
-			for _, r := range c.want {
-				fmt.Fprintf(&b, "-A %s %s\n", c.chain, r)
-			}
-		}
-		for _, c := range mine {
-			if c.gone {
-				fmt.Fprintf(&b, "-X %s\n", c.chain)
+				if !begun {
+					fmt.Fprintf(&b, "*%s\n", table)
+					begun = true
+				}
+				b.WriteString(e.restoreLines())
 			}
 		}
-		b.WriteString("COMMIT\n")
+		if begun {
+			b.WriteString("COMMIT\n")
+		}
+	}
+	return b.String()
+}
+
+func (e edit) restoreLines() string {
+	switch e.op {
+	case opNewChain:
+		return fmt.Sprintf(":%s - [0:0]\n", e.chain)
+	case opAppend:
+		return fmt.Sprintf("-A %s %s\n", e.chain, e.rule)
+	case opInsert:
+		return fmt.Sprintf("-I %s %d %s\n", e.chain, e.number, e.rule)
+	case opReplace:
+		return fmt.Sprintf("-R %s %d %s\n", e.chain, e.number, e.rule)
+	case opDelete:
+		return fmt.Sprintf("-D %s %d\n", e.chain, e.number)
+	case opDeleteChain:
+		return fmt.Sprintf("-F %s\n-X %s\n", e.chain, e.chain)
+	}
+	panic(fmt.Sprintf("iptables: unknown operation %d", e.op))
+}
+
+// transactions cuts the input of iptables-restore so that no transaction has more than size lines.
+func transactions(text string, size int) string {
+	var b strings.Builder
+	var table string
+	n := 0
+	for line := range strings.Lines(text) {
+		switch {
+		case line[0] == '*':
+			table, n = line, 0
+		case line == "COMMIT\n":
+		case n == size:
+			b.WriteString("COMMIT\n" + table)
+			n = 1
+		default:
+			n++
+		}
+		b.WriteString(line)
 	}
 	return b.String()
 }

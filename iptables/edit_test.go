@@ -222,3 +222,40 @@ func TestEditsLeaveOthersAlone(t *testing.T) {
 func newFakeTexts(rs RuleSet, chain string) []string {
 	return findChain(newFake(rs).tables, "filter", chain).texts()
 }
+
+func TestTransactions(t *testing.T) {
+	const text = "*filter\n-A A\nCOMMIT\n*nat\n:A - [0:0]\n-A A\n-A A\nCOMMIT\n"
+	const want = "*filter\n-A A\nCOMMIT\n*nat\n:A - [0:0]\n-A A\nCOMMIT\n*nat\n-A A\nCOMMIT\n"
+	for size, want := range map[int]string{2: want, 3: text, 100: text} {
+		if diff := cmp.Diff(want, transactions(text, size)); diff != "" {
+			t.Errorf("of %d lines (-want +got):\n%s", size, diff)
+		}
+	}
+}
+
+func TestRestoreText(t *testing.T) {
+	had, has := myservice(3), myservice(3)
+	has.Endpoints = has.Endpoints[:1]
+	has.NodePort = 30222
+	from, to := Rules(Config{}, had), Rules(Config{NoInvalidDrop: true}, has)
+	const want = `*filter
+-D KUBE-FORWARD 1
+COMMIT
+*nat
+:KUBE-EXT-OU4YAF3JEHVEJFUL - [0:0]
+-A KUBE-EXT-OU4YAF3JEHVEJFUL -m comment --comment "masquerade traffic for default/myservice external destinations" -j KUBE-MARK-MASQ
+-A KUBE-EXT-OU4YAF3JEHVEJFUL -j KUBE-SVC-OU4YAF3JEHVEJFUL
+-A KUBE-NODEPORTS -p tcp -m comment --comment "default/myservice" -m tcp --dport 30222 -j KUBE-EXT-OU4YAF3JEHVEJFUL
+-R KUBE-SVC-OU4YAF3JEHVEJFUL 1 -m comment --comment "default/myservice -> 172.18.166.130:2222" -j KUBE-SEP-PJ4FHXCE35HSVDDE
+-D KUBE-SVC-OU4YAF3JEHVEJFUL 3
+-D KUBE-SVC-OU4YAF3JEHVEJFUL 2
+-F KUBE-SEP-CNNS4CMD3RRIT5VE
+-X KUBE-SEP-CNNS4CMD3RRIT5VE
+-F KUBE-SEP-STD4CE2EJGJOOEBY
+-X KUBE-SEP-STD4CE2EJGJOOEBY
+COMMIT
+`
+	if diff := cmp.Diff(want, restoreText(stages(changes(from.asSaved(), to)))); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
