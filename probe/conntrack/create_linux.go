@@ -15,7 +15,7 @@ const creatableStatus = StatusSeenReply | StatusAssured
 // Create adds entries to the table, in order, and stops at the first that fails; ErrExists if one of its tuples is
 // taken. Of an entry it takes Original, Reply (Original.Invert if it is the zero value), Timeout, TCP if HasTCP, Mark if
 // HasMark, and of Status SEEN_REPLY and ASSURED. A Reply that is not the inverse of Original is kept as it is, but the
-// kernel translates no packets of such an entry. Listeners see a NEW with the caller's port id.
+// entry gets no SRC_NAT or DST_NAT bit, by which the kernel decides what to translate. Listeners see a NEW with the caller's port id.
 // Equivalent: `conntrack -I`.
 func Create(ns *topology.Namespace, entries ...Entry) error {
 	err := with(ns, func(c *conn) error {
