@@ -1,0 +1,204 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ctsim/ctsim/topology"
+)
+
+// SocketOptions are what a program sets on its socket. The zero value is a plain socket, like the article's: no
+// keepalive, no user timeout.
+type SocketOptions struct {
+	// KeepAlive sets SO_KEEPALIVE.
+	KeepAlive bool
+	// KeepIdle and KeepInterval are TCP_KEEPIDLE and TCP_KEEPINTVL, whole seconds; 0 leaves the namespace's sysctls
+	// net.ipv4.tcp_keepalive_time and _intvl (7200 s, 75 s) in force.
+	KeepIdle, KeepInterval time.Duration
+	// KeepCount is TCP_KEEPCNT; 0 leaves net.ipv4.tcp_keepalive_probes (9).
+	KeepCount int
+	// UserTimeout is TCP_USER_TIMEOUT, whole milliseconds; 0 is the kernel's default.
+	UserTimeout time.Duration
+}
+
+// control sets the options before connect or listen. Go's own keepalive defaults are switched off by the callers:
+// with them nothing would ever break.
+func (o SocketOptions) control(_, _ string, raw syscall.RawConn) error {
+	type option struct{ level, name, value int }
+	var set []option
+	if o.KeepAlive {
+		set = append(set, option{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1})
+	}
+	for name, d := range map[int]time.Duration{unix.TCP_KEEPIDLE: o.KeepIdle, unix.TCP_KEEPINTVL: o.KeepInterval} {
+		if d > 0 {
+			set = append(set, option{unix.IPPROTO_TCP, name, int(d / time.Second)})
+		}
+	}
+	if o.KeepCount > 0 {
+		set = append(set, option{unix.IPPROTO_TCP, unix.TCP_KEEPCNT, o.KeepCount})
+	}
+	if o.UserTimeout > 0 {
+		set = append(set, option{unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(o.UserTimeout / time.Millisecond)})
+	}
+	var errs []error
+	err := raw.Control(func(fd uintptr) {
+		for _, s := range set {
+			errs = append(errs, unix.SetsockoptInt(int(fd), s.level, s.name, s.value))
+		}
+	})
+	return errors.Join(append(errs, err)...)
+}
+
+// Conn is one end of a TCP connection. Every call on it is reported.
+type Conn struct {
+	side Side
+	at   string
+	// id is the client's number for the connection; a server learns it from the first message.
+	id     atomic.Int64
+	tcp    *net.TCPConn
+	report func(Report)
+}
+
+// ID is the connection's number, 0 on a server that has not received anything yet.
+func (c *Conn) ID() int { return int(c.id.Load()) }
+
+// At is the pod or node that holds this end.
+func (c *Conn) At() string { return c.at }
+
+// Local is the socket's own address (getsockname).
+func (c *Conn) Local() netip.AddrPort { return addrPort(c.tcp.LocalAddr()) }
+
+// Remote is the socket's peer as the program sees it (getpeername): for a client, the service.
+func (c *Conn) Remote() netip.AddrPort { return addrPort(c.tcp.RemoteAddr()) }
+
+// Dial connects from a namespace with a plain blocking TCP socket: connect(2) returns when the handshake is done or
+// has failed. Local may be the zero value, or name the source address, the port or both. The report function is
+// called for every call on the connection, also for the connect that failed; it must not block.
+// It needs CAP_SYS_ADMIN over the namespace.
+func Dial(ctx context.Context, ns *topology.Namespace, id int, local, remote netip.AddrPort, o SocketOptions,
+	report func(Report)) (*Conn, error) {
+	d := net.Dialer{KeepAlive: -1, Control: o.control}
+	d.SetMultipathTCP(false)
+	if local.IsValid() {
+		d.LocalAddr = net.TCPAddrFromAddrPort(local)
+	}
+	r := Report{Side: Client, At: ns.Name(), Call: Connect, Connection: id, Local: local, Remote: remote}
+	var conn net.Conn
+	err := ns.Do(func() (err error) {
+		conn, err = d.DialContext(ctx, "tcp4", remote.String())
+		return err
+	})
+	r.Time, r.Err = time.Now(), err
+	if err != nil {
+		report(r)
+		return nil, err
+	}
+	c := &Conn{side: Client, at: ns.Name(), tcp: conn.(*net.TCPConn), report: report}
+	c.id.Store(int64(id))
+	r.Local = c.Local()
+	report(r)
+	return c, nil
+}
+
+// Send is one send(2).
+func (c *Conn) Send(b []byte) error {
+	n, err := c.tcp.Write(b)
+	c.tell(Report{Call: Send, Bytes: n, Err: err})
+	return err
+}
+
+// Receive is one recv(2) that waits for data until the deadline; it gives io.EOF at the end of the stream. A client
+// that does not receive learns of a reset from its next send, as the article's does.
+func (c *Conn) Receive(deadline time.Time) ([]byte, error) {
+	if err := c.tcp.SetReadDeadline(deadline); err != nil {
+		return nil, err
+	}
+	buf := make([]byte, MessageSize)
+	n, err := c.tcp.Read(buf)
+	r := Report{Call: Recv, Bytes: n, Data: buf[:n], Err: err}
+	if errors.Is(err, io.EOF) {
+		r.Err = nil
+	}
+	c.tell(r)
+	return buf[:n], err
+}
+
+// CloseWrite ends this side's stream with a FIN (shutdown(SHUT_WR)).
+func (c *Conn) CloseWrite() error {
+	err := c.tcp.CloseWrite()
+	c.tell(Report{Call: Shutdown, Err: err})
+	return err
+}
+
+// Close is close(2), reported.
+func (c *Conn) Close() error {
+	r := Report{Call: Close, Local: c.Local(), Remote: c.Remote()}
+	r.Err = c.tcp.Close()
+	c.tell(r)
+	return r.Err
+}
+
+// Abandon closes the socket without a word to the peer or a report: the end of a run, not a step of it.
+// With SO_LINGER 0 the kernel keeps no socket that would hold the namespace.
+func (c *Conn) Abandon() {
+	_ = c.tcp.SetLinger(0)
+	_ = c.tcp.Close()
+}
+
+func (c *Conn) tell(r Report) {
+	r.Side, r.At, r.Connection, r.Time = c.side, c.at, c.ID(), time.Now()
+	r.Local, r.Remote = c.Local(), c.Remote()
+	c.report(r)
+}
+
+// SocketState is what the kernel says of a socket (TCP_INFO): looking does not take the pending error away, as
+// SO_ERROR would.
+type SocketState struct {
+	// State is the kernel's name, "ESTABLISHED" for instance.
+	State string
+	// Unacked counts segments in flight, Retransmits the retransmissions of the oldest.
+	Unacked, Retransmits int
+}
+
+// Closed is true once the connection is over for this socket: reset, timed out or closed on both sides.
+func (s SocketState) Closed() bool { return s.State == "CLOSE" }
+
+// State reads TCP_INFO.
+func (c *Conn) State() (SocketState, error) {
+	raw, err := c.tcp.SyscallConn()
+	if err != nil {
+		return SocketState{}, err
+	}
+	var info *unix.TCPInfo
+	cerr := raw.Control(func(fd uintptr) { info, err = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO) })
+	if err := errors.Join(cerr, err); err != nil {
+		return SocketState{}, fmt.Errorf("TCP_INFO: %w", err)
+	}
+	s := SocketState{Unacked: int(info.Unacked), Retransmits: int(info.Retransmits), State: "UNKNOWN"}
+	if int(info.State) < len(tcpStates) {
+		s.State = tcpStates[info.State]
+	}
+	return s, nil
+}
+
+// tcpStates are the names of include/net/tcp_states.h without TCP_.
+var tcpStates = [...]string{"UNKNOWN", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT",
+	"CLOSE", "CLOSE_WAIT", "LAST_ACK", "LISTEN", "CLOSING", "NEW_SYN_RECV"}
+
+func addrPort(a net.Addr) netip.AddrPort {
+	t, ok := a.(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	ap := t.AddrPort()
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}
