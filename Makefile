@@ -1,0 +1,38 @@
+# `make` lists what there is. It needs Go, make and git; `run`, `test` and `bench` install what else they need with
+# apt-get where that exists, and say what is missing where it does not.
+
+GO ?= go
+# The analyser is pinned here and run by the go command: it is no dependency of ctsim, so go.mod does not name it.
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+# Packages whose tests have a -update flag, found by what they say.
+GOLDEN = $(shell grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -n1 dirname | sort -u)
+
+.PHONY: help run build test lint bench golden clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+run: build ## build ctsim and replay the main case, flush-multi-backend
+	@.ci/install iptables
+	@.ci/privileged bin/ctsim run flush-multi-backend
+
+build: ## build bin/ctsim, a static binary
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ctsim ./cmd/ctsim
+
+test: ## go vet and all tests, those that need a kernel too
+	@.ci/install iptables conntrack ip unshare setpriv
+	$(GO) vet ./...
+	@GO='$(GO)' .ci/test
+
+lint: ## gofmt, go vet, staticcheck
+	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "not formatted (gofmt -w $$files)" >&2; exit 1; fi
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+
+golden: ## rewrite the golden files from what the code does now; read the diff before you commit
+	$(GO) test $(GOLDEN) -update
+
+clean: ## delete what the other targets built
+	rm -rf bin dist
