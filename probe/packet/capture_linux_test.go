@@ -1,0 +1,536 @@
+package packet
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/ctsim/ctsim/topology"
+	"github.com/google/go-cmp/cmp"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// pair is two namespaces joined by a wire:
+//
+//	client eth0 10.0.0.1/24 ── 10.0.0.2/24 eth0 server
+type pair struct{ client, server *topology.Namespace }
+
+const (
+	clientAddress = "10.0.0.1"
+	serverAddress = "10.0.0.2"
+)
+
+// newPair builds the two namespaces. Without the privilege to, it skips the test, or fails it when
+// CTSIM_REQUIRE_KERNEL=1 says that this machine must be able to.
+func newPair(t *testing.T) pair {
+	t.Helper()
+	p := pair{client: newNamespace(t, "client"), server: newNamespace(t, "server")}
+	// Both ends are made inside namespaces: the one the test runs in is never touched.
+	err := p.client.Do(func() error {
+		attrs := netlink.NewLinkAttrs()
+		attrs.Name = "eth0"
+		return netlink.LinkAdd(&netlink.Veth{
+			LinkAttrs: attrs, PeerName: "eth0", PeerNamespace: netlink.NsFd(p.server.Fd()),
+		})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ns, address := range map[*topology.Namespace]string{p.client: clientAddress, p.server: serverAddress} {
+		if err := ns.Do(func() error { return configureEnd(address) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return p
+}
+
+func newNamespace(t *testing.T, name string) *topology.Namespace {
+	t.Helper()
+	ns, err := topology.NewNamespace(name)
+	if errors.Is(err, unix.EPERM) && os.Getenv("CTSIM_REQUIRE_KERNEL") != "1" {
+		t.Skipf("needs root or a user namespace (unshare -Urn): %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := ns.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return ns
+}
+
+func configureEnd(address string) error {
+	link, err := netlink.LinkByName("eth0")
+	if err != nil {
+		return err
+	}
+	a, err := netlink.ParseAddr(address + "/24")
+	if err != nil {
+		return err
+	}
+	if err := netlink.AddrAdd(link, a); err != nil {
+		return err
+	}
+	return netlink.LinkSetUp(link)
+}
+
+// collector is a handler that keeps what it gets. Reading packets is allowed once Drain or Close has returned.
+type collector struct{ packets []Packet }
+
+func (c *collector) add(p Packet) { c.packets = append(c.packets, p) }
+
+func watch(t *testing.T, handle func(Packet), at ...*topology.Namespace) *Capture {
+	t.Helper()
+	c := NewCapture(handle)
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, ns := range at {
+		if err := c.Add(ns, "eth0"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return c
+}
+
+func drain(t *testing.T, c *Capture) {
+	t.Helper()
+	if err := c.Drain(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A connection is opened, ten bytes are sent, the server cuts it with a RST. The client has seen the RST when its read
+// fails, so all packets have passed both ends by then.
+func TestKernelConnectionWithReset(t *testing.T) {
+	p := newPair(t)
+	var got collector
+	c := watch(t, got.add, p.client, p.server)
+	begin := time.Now()
+	resetOneConnection(t, p)
+	drain(t, c)
+	end := time.Now()
+
+	Sort(got.packets)
+	var flows Flows
+	lines := map[string][]string{}
+	for i, packet := range got.packets {
+		if packet.Time.Before(begin) || packet.Time.After(end) {
+			t.Errorf("%s at %s: time %v is not between %v and %v", packet, packet.At, packet.Time, begin, end)
+		}
+		if packet.Length != len(packet.Data) || packet.Interface != "eth0" {
+			t.Errorf("packet %d: %d of %d bytes on %q", i, len(packet.Data), packet.Length, packet.Interface)
+		}
+		packet = flows.Follow(packet)
+		packet.Window = 0 // the kernel's choice
+		lines[packet.At] = append(lines[packet.At], packet.Direction.String()+" "+packet.String())
+	}
+	want := []string{
+		"out 10.0.0.1:40000 > 10.0.0.2:2222 [S] seq 0 win 0 len 0",
+		"in 10.0.0.2:2222 > 10.0.0.1:40000 [S.] seq 0 ack 1 win 0 len 0",
+		"out 10.0.0.1:40000 > 10.0.0.2:2222 [.] seq 1 ack 1 win 0 len 0",
+		"out 10.0.0.1:40000 > 10.0.0.2:2222 [P.] seq 1:11 ack 1 win 0 len 10",
+		"in 10.0.0.2:2222 > 10.0.0.1:40000 [.] seq 1 ack 11 win 0 len 0",
+		"in 10.0.0.2:2222 > 10.0.0.1:40000 [R.] seq 1 ack 11 win 0 len 0",
+	}
+	if diff := cmp.Diff(want, lines["client"]); diff != "" {
+		t.Errorf("at the client (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(mirror(want), lines["server"]); diff != "" {
+		t.Errorf("at the server (-want +got):\n%s", diff)
+	}
+}
+
+// mirror is what the other end sees: the same packets, in for out.
+func mirror(lines []string) []string {
+	var mirrored []string
+	for _, line := range lines {
+		if rest, ok := cutPrefix(line, "out "); ok {
+			mirrored = append(mirrored, "in "+rest)
+		} else if rest, ok := cutPrefix(line, "in "); ok {
+			mirrored = append(mirrored, "out "+rest)
+		}
+	}
+	return mirrored
+}
+
+func cutPrefix(s, prefix string) (string, bool) {
+	if len(s) < len(prefix) || s[:len(prefix)] != prefix {
+		return s, false
+	}
+	return s[len(prefix):], true
+}
+
+// resetOneConnection connects from port 40000, sends ten bytes, lets the server read them and cut the connection.
+func resetOneConnection(t *testing.T, p pair) {
+	t.Helper()
+	listener, client := listen(t, p.server), connect(t, p.client)
+	server, _, err := unix.Accept4(listener, unix.SOCK_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := unix.Write(client, []byte("0123456789")); err != nil {
+		t.Fatal(err)
+	}
+	var b [10]byte
+	if n, err := unix.Read(server, b[:]); err != nil || n != 10 {
+		t.Fatalf("server read %d bytes: %v", n, err)
+	}
+	// SO_LINGER with a time of 0: close sends a RST.
+	if err := unix.SetsockoptLinger(server, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Close(server); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := unix.Read(client, b[:]); !errors.Is(err, unix.ECONNRESET) {
+		t.Fatalf("client read: %v, want ECONNRESET", err)
+	}
+}
+
+func listen(t *testing.T, ns *topology.Namespace) int {
+	return socket(t, ns, unix.SOCK_STREAM, func(fd int) error {
+		if err := unix.Bind(fd, &unix.SockaddrInet4{Port: 2222}); err != nil {
+			return err
+		}
+		return unix.Listen(fd, 8)
+	})
+}
+
+func connect(t *testing.T, ns *topology.Namespace) int {
+	return socket(t, ns, unix.SOCK_STREAM, func(fd int) error {
+		if err := unix.Bind(fd, &unix.SockaddrInet4{Port: 40000}); err != nil {
+			return err
+		}
+		return unix.Connect(fd, &unix.SockaddrInet4{Port: 2222, Addr: netip.MustParseAddr(serverAddress).As4()})
+	})
+}
+
+// socket makes a socket in a namespace that is closed with the test. It waits at most ten seconds for anything.
+func socket(t *testing.T, ns *topology.Namespace, kind int, prepare func(fd int) error) int {
+	t.Helper()
+	fd := -1
+	err := ns.Do(func() (err error) {
+		if fd, err = unix.Socket(unix.AF_INET, kind|unix.SOCK_CLOEXEC, 0); err != nil {
+			return err
+		}
+		limit := unix.Timeval{Sec: 10}
+		if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit); err != nil {
+			return err
+		}
+		// Acknowledge at once, so that the same packets flow every time.
+		if kind == unix.SOCK_STREAM {
+			if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_QUICKACK, 1); err != nil {
+				return err
+			}
+		}
+		return prepare(fd)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	return fd
+}
+
+// datagrams sends count numbered datagrams from the client's port 40000 to the server's 53, where each is read before
+// the next is sent, and closes nothing.
+func datagrams(t *testing.T, p pair) (send func(count int)) {
+	t.Helper()
+	server := socket(t, p.server, unix.SOCK_DGRAM, func(fd int) error {
+		return unix.Bind(fd, &unix.SockaddrInet4{Port: 53})
+	})
+	client := socket(t, p.client, unix.SOCK_DGRAM, func(fd int) error {
+		if err := unix.Bind(fd, &unix.SockaddrInet4{Port: 40000}); err != nil {
+			return err
+		}
+		return unix.Connect(fd, &unix.SockaddrInet4{Port: 53, Addr: netip.MustParseAddr(serverAddress).As4()})
+	})
+	return func(count int) {
+		t.Helper()
+		var b [8]byte
+		for i := range count {
+			binary.BigEndian.PutUint64(b[:], uint64(i))
+			if _, err := unix.Write(client, b[:]); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := unix.Read(server, b[:]); err != nil {
+				t.Fatalf("datagram %d was lost: %v", i, err)
+			}
+		}
+	}
+}
+
+// After Drain exactly the packets sent so far have been seen, at both ends, in order, again and again.
+func TestKernelDrainIsABarrier(t *testing.T) {
+	p := newPair(t)
+	var got collector
+	c := watch(t, got.add, p.client, p.server)
+	send := datagrams(t, p)
+	const rounds, each = 50, 20
+	for round := 1; round <= rounds; round++ {
+		send(each)
+		drain(t, c)
+		seen := map[string]int{}
+		for _, packet := range got.packets {
+			seen[packet.At+" "+packet.Direction.String()]++
+		}
+		want := map[string]int{"client out": round * each, "server in": round * each}
+		if diff := cmp.Diff(want, seen); diff != "" {
+			t.Fatalf("round %d (-want +got):\n%s", round, diff)
+		}
+	}
+	last := map[string]time.Time{}
+	for i, packet := range got.packets {
+		if packet.Time.Before(last[packet.At]) {
+			t.Fatalf("packet %d at %s is older than the one before it", i, packet.At)
+		}
+		last[packet.At] = packet.Time
+	}
+	if dropped, err := c.Dropped(); err != nil || len(dropped) != 0 {
+		t.Errorf("Dropped() = %v, %v, want nothing", dropped, err)
+	}
+}
+
+// A handler that stands still while more arrives than the receive queue holds: what was lost is counted, to the packet.
+func TestKernelDropsAreCounted(t *testing.T) {
+	p := newPair(t)
+	const sent = 500
+	entered, release := make(chan struct{}), make(chan struct{})
+	seen := 0
+	c := NewCapture(func(Packet) {
+		if seen++; seen == 1 {
+			close(entered)
+			<-release
+		}
+	})
+	c.receiveBuffer = 1 // the kernel raises it to its minimum, some 2 KiB
+	if err := c.Add(p.server, "eth0"); err != nil {
+		t.Fatal(err)
+	}
+	send := datagrams(t, p)
+	send(1)
+	<-entered
+	send(sent - 1)
+	close(release)
+	drain(t, c)
+	drops, err := c.Dropped()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dropped := drops["server"]
+	if dropped == 0 || seen+dropped != sent {
+		t.Errorf("saw %d and lost %d of %d packets", seen, dropped, sent)
+	}
+	again, err := c.Dropped()
+	if diff := cmp.Diff(drops, again); err != nil || diff != "" {
+		t.Errorf("Dropped() when asked again, error %v (-first +again):\n%s", err, diff)
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	hops, err := c.Hops()
+	want := []Hop{{At: "server", Interface: "eth0", Packets: seen, Dropped: dropped}}
+	if diff := cmp.Diff(want, hops); diff != "" || err != nil {
+		t.Errorf("Hops() after Close, error %v (-want +got):\n%s", err, diff)
+	}
+}
+
+// Close hands over what waits, is idempotent and gives every descriptor and goroutine back.
+func TestKernelClose(t *testing.T) {
+	p := newPair(t)
+	send := datagrams(t, p)
+	goroutines, descriptors := runtime.NumGoroutine(), openDescriptors(t)
+	var got collector
+	c := NewCapture(got.add)
+	for _, ns := range []*topology.Namespace{p.client, p.server} {
+		if err := c.Add(ns, "eth0"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send(100)
+	for range 2 {
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(got.packets) != 200 {
+		t.Errorf("%d packets were handed over, want 200", len(got.packets))
+	}
+	send(1)
+	if err := c.Drain(); !errors.Is(err, ErrClosed) {
+		t.Errorf("Drain after Close: %v, want ErrClosed", err)
+	}
+	if err := c.Add(p.client, "eth0"); !errors.Is(err, ErrClosed) {
+		t.Errorf("Add after Close: %v, want ErrClosed", err)
+	}
+	if len(got.packets) != 200 {
+		t.Errorf("a packet was handed over after Close")
+	}
+	if n := openDescriptors(t); n != descriptors {
+		t.Errorf("%d descriptors are open, %d were before", n, descriptors)
+	}
+	// A goroutine's last statement is not its end: let those that only have to return do so.
+	for range 1000 {
+		if runtime.NumGoroutine() <= goroutines {
+			return
+		}
+		runtime.Gosched()
+	}
+	t.Errorf("%d goroutines run, %d did before", runtime.NumGoroutine(), goroutines)
+}
+
+func openDescriptors(t *testing.T) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
+
+// ARP and IPv6 are not handed over, a broadcast is; an interface that goes down ends nothing.
+func TestKernelOnlyIPv4(t *testing.T) {
+	p := newPair(t)
+	var got collector
+	c := watch(t, got.add, p.server)
+	broadcast := net.HardwareAddr{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
+	neighbour := net.HardwareAddr{2, 0, 0, 0, 0, 0x77}
+	for _, f := range []struct {
+		to        net.HardwareAddr
+		ethertype uint16
+	}{{broadcast, unix.ETH_P_ARP}, {broadcast, unix.ETH_P_IPV6}, {neighbour, unix.ETH_P_IP}, {broadcast, unix.ETH_P_IP}} {
+		sendFrame(t, p.client, f.to, f.ethertype)
+	}
+	setLink(t, p.server, netlink.LinkSetDown)
+	setLink(t, p.server, netlink.LinkSetUp)
+	sendFrame(t, p.client, broadcast, unix.ETH_P_IP)
+	// The server has seen all frames once it has seen, and answered with ARP, what the kernel sends after them.
+	datagrams(t, p)(1)
+	drain(t, c)
+	var ids []string
+	for _, packet := range got.packets {
+		if packet.Protocol == UDP && packet.Src.Addr() == netip.MustParseAddr(clientAddress) || packet.Protocol == 253 {
+			ids = append(ids, protocolName(packet.Protocol))
+		}
+	}
+	if want := []string{"proto 253", "proto 253", "udp"}; !slices.Equal(ids, want) {
+		t.Errorf("saw %q, want %q", ids, want)
+	}
+}
+
+// sendFrame puts a frame with a bare IPv4 header of protocol 253 (for experiments) on the wire at ns.
+func sendFrame(t *testing.T, ns *topology.Namespace, to net.HardwareAddr, ethertype uint16) {
+	t.Helper()
+	frame := make([]byte, 60)
+	copy(frame, to)
+	copy(frame[6:], []byte{2, 0, 0, 0, 0, 1})
+	binary.BigEndian.PutUint16(frame[12:], ethertype)
+	copy(frame[14:], []byte{0x45, 0, 0, 20, 0, 0, 0, 0, 1, 253, 0, 0, 10, 0, 0, 9, 10, 0, 0, 2})
+	err := ns.Do(func() error {
+		link, err := net.InterfaceByName("eth0")
+		if err != nil {
+			return err
+		}
+		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		return unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: link.Index})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func setLink(t *testing.T, ns *topology.Namespace, set func(netlink.Link) error) {
+	t.Helper()
+	err := ns.Do(func() error {
+		link, err := netlink.LinkByName("eth0")
+		if err != nil {
+			return err
+		}
+		return set(link)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestKernelAddSaysWhatIsMissing(t *testing.T) {
+	ns := newNamespace(t, "client")
+	c := watch(t, func(Packet) {})
+	err := c.Add(ns, "eth0")
+	if !errors.Is(err, unix.ENODEV) {
+		t.Errorf("Add on an interface that is not there: %v, want ENODEV", err)
+	}
+	if err := c.Add(ns, "a-name-that-is-too-long-for-linux"); !errors.Is(err, unix.EINVAL) {
+		t.Errorf("Add on an impossible name: %v, want EINVAL", err)
+	}
+	closed, err := topology.NewNamespace("server")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := closed.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Add(closed, "eth0"); !errors.Is(err, topology.ErrClosed) {
+		t.Errorf("Add in a closed namespace: %v, want ErrClosed", err)
+	}
+}
+
+// BenchmarkKernelCapture is the price of watching: opening the sockets, and closing them, for the hops of a small and
+// a large run.
+func BenchmarkKernelCapture(b *testing.B) {
+	for _, hops := range []int{4, 100} {
+		b.Run(strconv.Itoa(hops), func(b *testing.B) {
+			namespaces := loopbacks(b, hops)
+			var opening time.Duration
+			for b.Loop() {
+				begin := time.Now()
+				c := NewCapture(func(Packet) {})
+				for _, ns := range namespaces {
+					if err := c.Add(ns, "lo"); err != nil {
+						b.Fatal(err)
+					}
+				}
+				opening += time.Since(begin)
+				if err := c.Close(); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(opening.Microseconds())/float64(b.N)/1000, "open-ms/op")
+		})
+	}
+}
+
+func loopbacks(b *testing.B, count int) []*topology.Namespace {
+	b.Helper()
+	var namespaces []*topology.Namespace
+	for range count {
+		ns, err := topology.NewNamespace("pod")
+		if errors.Is(err, unix.EPERM) {
+			b.Skip(err)
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { io.Closer(ns).Close() })
+		namespaces = append(namespaces, ns)
+	}
+	return namespaces
+}
