@@ -6,6 +6,9 @@ GO ?= go
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
+# ./... leaves folders out whose name begins with a dot.
+BENCH = ./.ci/bench ./.ci/bench/peer
+
 # Packages whose tests have a -update flag, found by what they say.
 GOLDEN = $(shell grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -n1 dirname | sort -u)
 
@@ -27,9 +30,14 @@ test: ## go vet and all tests, those that need a kernel too
 	@GO='$(GO)' .ci/test
 
 lint: ## gofmt, go vet, staticcheck
-	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "not formatted (gofmt -w $$files)" >&2; exit 1; fi
-	$(GO) vet ./...
-	$(GO) run $(STATICCHECK) ./...
+	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "not formatted: gofmt -w" $$files >&2; exit 1; fi
+	$(GO) vet ./... $(BENCH)
+	$(GO) run $(STATICCHECK) ./... $(BENCH)
+
+bench: build ## time the main case against a shell script that does the same, in pairs
+	@.ci/install iptables conntrack ip unshare
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -o bin/ $(BENCH)
+	@.ci/privileged bin/bench
 
 golden: ## rewrite the golden files from what the code does now; read the diff before you commit
 	$(GO) test $(GOLDEN) -update
