@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"io"
+
+	"github.com/urfave/cli/v2"
+)
+
+// invocation is one call of the command line: what was typed, and where it reads and writes.
+type invocation struct {
+	// args are as typed, the program first.
+	args           []string
+	stdin          io.Reader
+	stdout, stderr io.Writer
+}
+
+// commands are all commands, in the order of the help. A new one is a file and a line here.
+var commands = []func(*invocation) *cli.Command{
+	runCommand,
+	listCommand,
+	showCommand,
+	validateCommand,
+	cleanCommand,
+	versionCommand,
+}
+
+// run is the whole command line as a function: it reads and writes nothing but what it is given, starts no goroutine
+// that outlives it, and returns the exit code.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	inv := &invocation{args: args, stdin: stdin, stdout: stdout, stderr: stderr}
+	if len(inv.args) == 0 {
+		inv.args = []string{"ctsim"}
+	}
+	app := inv.app()
+	arranged, err := inv.arrange(app.Commands)
+	if err == nil {
+		err = app.RunContext(ctx, arranged)
+	}
+	return inv.finish(err)
+}
+
+func (inv *invocation) app() *cli.App {
+	app := &cli.App{
+		Name:     "ctsim",
+		HelpName: "ctsim",
+		Usage:    "show what losing a conntrack entry does to a TCP connection through a Kubernetes Service",
+		Description: "ctsim builds a small cluster's network from namespaces, with kube-proxy's own rules, breaks the node's\n" +
+			"conntrack entry under an open connection, and shows with evidence what happens and why. Nothing outside\n" +
+			"those namespaces is touched, and nothing stays behind.\n\n" +
+			"   sudo ctsim run flush-multi-backend      the case it was made for\n" +
+			"   ctsim run flush-multi-backend           the same without root, in a user namespace\n" +
+			"   ctsim list                              all cases\n" +
+			"   ctsim help run                          help for one command\n\n" + exitCodes,
+		Writer:          inv.stdout,
+		ErrWriter:       inv.stderr,
+		Reader:          inv.stdin,
+		HideHelpCommand: true, // arrange turns `help X` into `X --help`
+		HideVersion:     true,
+		// urfave/cli would end the process itself on some errors; finish alone decides the exit code.
+		ExitErrHandler: func(*cli.Context, error) {},
+		OnUsageError:   inv.onUsageError,
+	}
+	for _, command := range commands {
+		c := command(inv)
+		c.HideHelpCommand = true
+		c.OnUsageError = inv.onUsageError
+		app.Commands = append(app.Commands, c)
+	}
+	return app
+}
+
+// onUsageError takes the place of urfave/cli's own report, which goes to stdout.
+func (inv *invocation) onUsageError(c *cli.Context, err error, _ bool) error {
+	return inv.usage(c.Command.Name, "%s", err)
+}

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"sync"
+
+	"github.com/ctsim/ctsim/scenario"
+)
+
+// outcome is what became of one scenario of a batch: a result, or the reason why there is none.
+type outcome struct {
+	name   string
+	result *scenario.Result
+	err    error
+}
+
+// batch is several scenarios being run side by side, each in a world of its own.
+type batch struct {
+	outcomes []outcome
+	ready    []chan struct{}
+	workers  sync.WaitGroup
+}
+
+// startBatch runs the scenarios in their order, up to parallel of them at a time. One that cannot be run does not stop
+// the others; when ctx is cancelled the rest is not started. Ended is called after each, before its outcome is out.
+func startBatch(ctx context.Context, scenarios []scenario.Scenario, parallel int,
+	options func(scenario.Scenario) scenario.Options, ended func(scenario.Scenario)) *batch {
+	b := &batch{outcomes: make([]outcome, len(scenarios)), ready: make([]chan struct{}, len(scenarios))}
+	next := make(chan int, len(scenarios))
+	for i := range scenarios {
+		b.ready[i] = make(chan struct{})
+		next <- i
+	}
+	close(next)
+	for range min(parallel, len(scenarios)) {
+		b.workers.Go(func() {
+			for i := range next {
+				s := scenarios[i]
+				b.outcomes[i] = runOne(ctx, s, options(s))
+				ended(s)
+				close(b.ready[i])
+			}
+		})
+	}
+	return b
+}
+
+func runOne(ctx context.Context, s scenario.Scenario, o scenario.Options) outcome {
+	if ctx.Err() != nil {
+		return outcome{name: s.Name, err: context.Cause(ctx)}
+	}
+	r, err := scenario.Run(ctx, s, o)
+	if err != nil && ctx.Err() != nil {
+		// Whatever failed, it failed because the run was being ended: Ctrl-C reaches iptables as well as ctsim.
+		err = context.Cause(ctx)
+	}
+	return outcome{name: s.Name, result: r, err: err}
+}
+
+// outcome waits for the i-th scenario to end.
+func (b *batch) outcome(i int) outcome {
+	<-b.ready[i]
+	return b.outcomes[i]
+}
+
+// wait waits for all of them.
+func (b *batch) wait() { b.workers.Wait() }
+
+// exitCodeOf is the code of a batch: a scenario that failed is what most needs to be known, then one that could not be
+// run, then one without an answer.
+func exitCodeOf(outcomes []outcome) int {
+	code := exitPass
+	for _, o := range outcomes {
+		switch {
+		case o.err == nil && o.result.Verdict == scenario.Fail:
+			return exitFail
+		case o.err != nil:
+			code = exitUnsupported
+		case o.result.Verdict != scenario.Pass && code == exitPass:
+			code = exitInconclusive
+		}
+	}
+	return code
+}

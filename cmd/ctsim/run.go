@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ctsim/ctsim/iptables"
+	"github.com/ctsim/ctsim/scenario"
+)
+
+func runCommand(inv *invocation) *cli.Command {
+	return &cli.Command{
+		Name:      "run",
+		Usage:     "replay scenarios in real network namespaces and report what happened",
+		ArgsUsage: "NAME… | --all",
+		Description: "Builds a world of its own for each scenario, runs it, and compares what was seen with what the scenario\n" +
+			"expects. The report goes to stdout, progress and errors to stderr. Without root it works in a user\n" +
+			"namespace.\n\n" +
+			"   sudo ctsim run flush-multi-backend\n" +
+			"   ctsim run --all --output json\n" +
+			"   ctsim run -f my.yaml --connections 100 --verbose\n\n" + exitCodes,
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "all", Usage: "run all scenarios; the default with --file"},
+			fileFlag(),
+			outputFlag("text", "json", "jsonl"),
+			&cli.IntFlag{Name: "backends", Usage: "give the service `N` server pods", DefaultText: "as the scenario says"},
+			&cli.IntFlag{Name: "connections", Usage: "open `N` connections", DefaultText: "as the scenario says"},
+			&cli.StringFlag{Name: "iptables", Usage: "use the `FLAVOUR` nft or legacy", DefaultText: "what the iptables command is"},
+			&cli.IntFlag{Name: "parallel", Usage: "run up to `N` scenarios at the same time", Value: 2 * runtime.NumCPU(), DefaultText: "2 for each CPU"},
+			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "show every observation of every connection, and each step on stderr"},
+			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "show only the verdict and its reason"},
+			&cli.StringFlag{Name: "color", Value: "auto", Usage: "colour the text `WHEN`: auto, always, never"},
+		},
+		Action: inv.run,
+	}
+}
+
+// runFlags are the flags of `run`, checked.
+type runFlags struct {
+	format, color  string
+	verbose, quiet bool
+	parallel       int
+	options        scenario.Options
+}
+
+func (inv *invocation) run(c *cli.Context) error {
+	flags, err := inv.runFlags(c)
+	if err != nil {
+		return err
+	}
+	scenarios, l, err := inv.toRun(c, flags.options)
+	if err != nil {
+		return err
+	}
+	// All that can be wrong without the kernel's help is known to be right from here on.
+	code, done, err := inv.gainRoot(c.Context, l)
+	if err != nil {
+		return err
+	}
+	if !done {
+		code, err = inv.runAll(c.Context, scenarios, flags)
+		if err != nil {
+			return err
+		}
+	}
+	if code != exitPass {
+		return &exit{code: code}
+	}
+	return nil
+}
+
+func (inv *invocation) runFlags(c *cli.Context) (f runFlags, err error) {
+	f.verbose, f.quiet = c.Bool("verbose"), c.Bool("quiet")
+	if f.verbose && f.quiet {
+		return f, inv.usage("run", "--verbose and --quiet exclude each other")
+	}
+	if f.format, err = inv.choice(c, "output", "text", "json", "jsonl"); err != nil {
+		return f, err
+	}
+	if f.color, err = inv.choice(c, "color", "auto", "always", "never"); err != nil {
+		return f, err
+	}
+	flavour, err := inv.choice(c, "iptables", string(iptables.NFT), string(iptables.Legacy))
+	if err != nil {
+		return f, err
+	}
+	f.options.Flavour = iptables.Flavour(flavour)
+	if f.options.Backends, err = inv.atLeastOne(c, "backends"); err != nil {
+		return f, err
+	}
+	if f.options.Connections, err = inv.atLeastOne(c, "connections"); err != nil {
+		return f, err
+	}
+	f.parallel, err = inv.atLeastOne(c, "parallel")
+	return f, err
+}
+
+// toRun are the scenarios asked for, each of which fits the options.
+func (inv *invocation) toRun(c *cli.Context, o scenario.Options) ([]scenario.Scenario, *library, error) {
+	names, all, file := c.Args().Slice(), c.Bool("all"), c.String("file")
+	switch {
+	case all && len(names) > 0:
+		return nil, nil, usageHint(inv.retyped("--all", ""), "run takes names or --all, not both")
+	case !all && len(names) == 0 && file == "":
+		return nil, nil, usageHint(inv.program()+" run flush-multi-backend   # or: "+inv.program()+" list",
+			"run needs the name of a scenario, or --all")
+	}
+	l, err := inv.load(file)
+	if err != nil {
+		return nil, nil, err
+	}
+	scenarios := l.Scenarios
+	if len(names) > 0 {
+		if scenarios, err = inv.find(l, names); err != nil {
+			return nil, nil, err
+		}
+	}
+	for _, s := range scenarios {
+		if err := s.Check(o); err != nil {
+			return nil, nil, err
+		}
+	}
+	return scenarios, l, nil
+}
+
+// runAll runs the scenarios, writes their reports, and gives the exit code.
+func (inv *invocation) runAll(ctx context.Context, scenarios []scenario.Scenario, flags runFlags) (int, error) {
+	status := newStatus(inv.stderr, len(scenarios), flags.verbose)
+	defer status.close()
+	out := inv.newOutput(flags, len(scenarios), status)
+	b := startBatch(ctx, scenarios, flags.parallel, func(s scenario.Scenario) scenario.Options {
+		o := flags.options
+		o.Progress = func(p scenario.Progress) { status.update(s.Name, p) }
+		o.Observe = out.observer(s.Name)
+		return o
+	}, func(s scenario.Scenario) { status.ended(s.Name) })
+	defer b.wait()
+	var outcomes []outcome
+	for i := range scenarios {
+		one := b.outcome(i)
+		outcomes = append(outcomes, one)
+		if err := out.outcome(one); err != nil {
+			return 0, err
+		}
+	}
+	if err := out.end(outcomes); err != nil {
+		return 0, err
+	}
+	if i, ok := interrupted(ctx); ok {
+		status.above(func() {
+			inv.complain(fmt.Sprintf("%s; the report holds what was seen until then", i), "")
+		})
+		return i.exitCode(), nil
+	}
+	return exitCodeOf(outcomes), nil
+}

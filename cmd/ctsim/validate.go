@@ -1,0 +1,63 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ctsim/ctsim/scenario"
+)
+
+func validateCommand(inv *invocation) *cli.Command {
+	return &cli.Command{
+		Name:      "validate",
+		Usage:     "check scenario files, strictly, without running anything",
+		ArgsUsage: "FILE…",
+		Description: "Checks all that `ctsim run` checks before it asks the kernel for anything, and lists every problem as\n" +
+			"FILE:LINE:COLUMN. The file - is stdin.\n\n" +
+			"   ctsim validate my.yaml\n" +
+			"   cat my.yaml | ctsim validate -",
+		Action: inv.validate,
+	}
+}
+
+func (inv *invocation) validate(c *cli.Context) error {
+	if c.NArg() == 0 {
+		return inv.usage("validate", "validate needs a file")
+	}
+	bad := false
+	for _, file := range c.Args().Slice() {
+		l, err := inv.load(file)
+		switch {
+		case err == nil:
+			_, err = fmt.Fprintf(inv.stdout, "%s: %s, no problems\n", file, counted(len(l.Scenarios), "scenario"))
+			if err != nil {
+				return err
+			}
+		case isBadInput(err):
+			inv.finish(err)
+			bad = true
+		default:
+			return err
+		}
+	}
+	if bad {
+		return &exit{code: exitUsage}
+	}
+	return nil
+}
+
+// isBadInput tells a file that is wrong, or is not there, from a machine that fails.
+func isBadInput(err error) bool {
+	var problems scenario.Problems
+	var coded *exit
+	return errors.As(err, &problems) || errors.As(err, &coded) && coded.code == exitUsage
+}
+
+func counted(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

@@ -1,0 +1,84 @@
+package report
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/ctsim/ctsim/scenario"
+)
+
+// style is an SGR parameter (ECMA-48) that every terminal of today knows.
+type style string
+
+const (
+	bold   style = "1"
+	faint  style = "2"
+	red    style = "31"
+	green  style = "32"
+	yellow style = "33"
+	cyan   style = "36"
+)
+
+func verdictStyle(v scenario.Verdict) style {
+	switch v {
+	case scenario.Pass:
+		return green
+	case scenario.Fail:
+		return red
+	}
+	return yellow
+}
+
+func (t *text) paint(s style, what string) string {
+	if !t.o.Color || s == "" || what == "" {
+		return what
+	}
+	return "\x1b[" + string(s) + "m" + what + "\x1b[0m"
+}
+
+// Plain keeps control characters of a scenario file away from the terminal; a line break becomes a space.
+func Plain(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t':
+			return ' '
+		case unicode.IsControl(r):
+			return -1
+		}
+		return r
+	}, s)
+}
+
+// wrapped writes a sentence with first in front of its first line and next in front of the others. Words longer than
+// a line are left whole. Nothing is written for an empty sentence.
+func (t *text) wrapped(first, next, sentence string) {
+	words := strings.Fields(Plain(sentence))
+	if len(words) == 0 {
+		return
+	}
+	line, column := first+words[0], columns(first)+columns(words[0])
+	for _, word := range words[1:] {
+		if column+1+columns(word) > t.width {
+			t.line("%s", line)
+			line, column = next+word, columns(next)+columns(word)
+			continue
+		}
+		line, column = line+" "+word, column+1+columns(word)
+	}
+	t.line("%s", line)
+}
+
+// columns is the width of s on a terminal; colours take none.
+func columns(s string) int {
+	n := 0
+	for s != "" {
+		before, rest, colour := strings.Cut(s, "\x1b[")
+		n += utf8.RuneCountInString(before)
+		if !colour {
+			break
+		}
+		_, s, _ = strings.Cut(rest, "m")
+	}
+	return n
+}
