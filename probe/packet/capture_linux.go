@@ -35,7 +35,7 @@ type Capture struct {
 
 // NewCapture makes a capture that hands each packet to handle: one at a time, those of one interface in the order the
 // kernel saw them, those of different interfaces in any order (see Sort). A packet that cannot be decoded is handed
-// over with what could be read of it.
+// over with what could be read of it. Handle runs on goroutines of the Capture, and while it runs nothing else is read.
 func NewCapture(handle func(Packet)) *Capture {
 	return &Capture{
 		handle:        handle,
