@@ -108,6 +108,8 @@ type Observation struct {
 	// Kind says what sort of fact of its source it is: NEW, DESTROY, send, accept, RST …
 	Kind string `json:"kind"`
 	Text string `json:"text"`
+	// By tells who destroyed a conntrack entry, in words; empty for everything else.
+	By string `json:"by,omitempty"`
 	// Connection is the connection's ID; 0 if the fact belongs to none or to all.
 	Connection int `json:"connection,omitempty"`
 }

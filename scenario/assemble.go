@@ -1,0 +1,106 @@
+package scenario
+
+import (
+	"fmt"
+	"strings"
+)
+
+// assemble makes the result of a run out of its evidence. It is pure.
+func (s Scenario) assemble(e *evidence) *Result {
+	ix := e.index()
+	stories := e.stories(s.World.Connections, ix)
+	r := &Result{
+		Schema: SchemaVersion, Scenario: s.Name, Title: s.Title, Cure: s.Cure,
+		Started: e.started, DurationS: e.since(e.ended),
+		Service:  s.serviceResult(),
+		Timeline: e.timeline(ix), Lost: e.lost, Missing: e.missing, Interrupted: e.interrupted,
+		Summary: map[string]int{"connections": len(stories)},
+	}
+	for _, o := range []Outcome{Survived, Reset, Hang, Refused, Timeout, WrongBackend, HalfOpen} {
+		r.Summary[string(o)] = 0
+	}
+	for _, st := range stories {
+		r.Connections = append(r.Connections, st.Connection)
+		r.Summary[string(st.Outcome)]++
+		if st.Peer != "" {
+			r.Summary[string(st.Peer)]++
+		}
+	}
+	r.Expectations = s.Expect.checks(e, stories)
+	r.Verdict, r.Reason = conclude(e, r.Expectations)
+	example := typical(stories, s.Expect.Outcome)
+	r.Cause = e.cause(example)
+	if r.Verdict == Pass {
+		r.Reason = "as expected: " + e.summary(example, len(stories))
+	}
+	return r
+}
+
+func (s Scenario) serviceResult() Service {
+	svc := s.service()
+	out := Service{Name: svc.String(), Address: svc.ClusterIP.String(), Port: int(svc.Port), Protocol: "TCP"}
+	for _, ep := range svc.Endpoints {
+		out.Backends = append(out.Backends, ep.String())
+	}
+	return out
+}
+
+// conclude sums the checks up: one failure is a failure, else one doubt is a doubt.
+func conclude(e *evidence, checks []Check) (Verdict, string) {
+	if e.interrupted {
+		return Inconclusive, "the run was interrupted before its last step"
+	}
+	for _, v := range []Verdict{Fail, Inconclusive} {
+		var reasons []string
+		for _, c := range checks {
+			if c.Verdict == v {
+				reasons = append(reasons, c.Text+": "+c.Reason)
+			}
+		}
+		if len(reasons) == 0 {
+			continue
+		}
+		if e.unmet != "" {
+			reasons = append(reasons, e.unmet)
+		}
+		return v, map[Verdict]string{Fail: "not as expected: ", Inconclusive: "cannot be told: "}[v] + strings.Join(reasons, "; ")
+	}
+	return Pass, ""
+}
+
+// typical is the connection that stands for the others: the first with the expected outcome, else the first.
+func typical(stories []*story, outcome Outcome) *story {
+	for _, s := range stories {
+		if s.Outcome == outcome {
+			return s
+		}
+	}
+	return stories[0]
+}
+
+// summary is the passed run in one sentence.
+func (e *evidence) summary(s *story, connections int) string {
+	text := string(s.Outcome)
+	switch {
+	case s.Outcome == Reset && s.rerouted():
+		text = fmt.Sprintf("the flow was re-routed from %s to %s at break %d, which answered RST; the %s got %s",
+			s.Backends[0], s.Backends[len(s.Backends)-1], s.Breaks, s.NoticedBy, s.Errno)
+	case s.Outcome == Reset:
+		text = fmt.Sprintf("the %s got %s after %d breaks", s.NoticedBy, s.Errno, s.Breaks)
+	case s.Outcome == Survived && s.Breaks > 0:
+		text = fmt.Sprintf("the connection survived %s", times(s.Breaks, "loss of its entry", "losses of its entry"))
+	case s.Outcome == Hang:
+		text = "the connection hangs: sends succeed, nothing arrives"
+	}
+	if connections > 1 {
+		text = fmt.Sprintf("%d connections, for instance %d: %s", connections, s.ID, text)
+	}
+	return text
+}
+
+func times(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}

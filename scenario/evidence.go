@@ -1,0 +1,122 @@
+package scenario
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/ctsim/ctsim/probe"
+	"github.com/ctsim/ctsim/probe/conntrack"
+	"github.com/ctsim/ctsim/probe/packet"
+)
+
+// evidence is everything a run has observed, as plain values. Verdict and timeline are functions of it and of nothing
+// else, so that they can be tested without a kernel.
+type evidence struct {
+	started, ended time.Time
+	service        netip.AddrPort
+	// pods names the server pods by their address, those removed since too.
+	pods map[netip.Addr]string
+	// nodes and client are the addresses that packets may carry besides those of pods and service.
+	client  netip.Addr
+	flows   []flowFacts
+	events  []nodeEvent
+	packets []packet.Packet
+	reports []probe.Report
+	notes   []note
+	// ours are the port ids under which ctsim itself has destroyed entries.
+	ours   map[uint32]bool
+	finals []final
+	// unmet names the fact that a repeat or wait ended without; empty if there was none.
+	unmet       string
+	lost        map[string]int
+	missing     []string
+	interrupted bool
+}
+
+// flowFacts is what identifies a connection.
+type flowFacts struct {
+	id    int
+	local netip.AddrPort
+}
+
+// nodeEvent is a conntrack event and the node whose table it is about.
+type nodeEvent struct {
+	node string
+	conntrack.Event
+}
+
+// note is one step that was taken, or a fact that the runner itself established.
+type note struct {
+	time     time.Time
+	at, kind string
+	text     string
+	// breaks is true if the step may have destroyed entries.
+	breaks bool
+}
+
+// final is what a socket was in when the run ended.
+type final struct {
+	flow int
+	side probe.Side
+	at   string
+	probe.SocketState
+}
+
+// translating is the node whose entries translate the service address: the client's.
+const translating = nodeMaster
+
+// index is which connection an address belongs to: the client's own, and the ones that a node has put in its place.
+type index map[netip.AddrPort]int
+
+// index is complete once the events are: a masqueraded source is known from the reply tuple of the translating node.
+func (e *evidence) index() index {
+	ix := index{}
+	for _, f := range e.flows {
+		ix[f.local] = f.id
+	}
+	for _, ev := range e.events {
+		if id := ix[ev.Original.Src]; id != 0 && ev.node == translating && ev.Reply.Dst != ev.Original.Src {
+			ix[ev.Reply.Dst] = id
+		}
+	}
+	return ix
+}
+
+// of is the connection that one of the addresses belongs to, 0 if none does.
+func (ix index) of(ends ...netip.AddrPort) int {
+	for _, end := range ends {
+		if id := ix[end]; id != 0 {
+			return id
+		}
+	}
+	return 0
+}
+
+func (ix index) event(ev nodeEvent) int {
+	return ix.of(ev.Original.Src, ev.Original.Dst, ev.Reply.Src, ev.Reply.Dst)
+}
+
+func (ix index) packet(p packet.Packet) int { return ix.of(p.Src, p.Dst, p.Error.Src, p.Error.Dst) }
+
+func (ix index) report(r probe.Report) int {
+	if r.Connection != 0 {
+		return r.Connection
+	}
+	return ix.of(r.Local, r.Remote)
+}
+
+// pick is the pod that an entry of the translating node leads to, empty if the entry translates nothing.
+func (e *evidence) pick(ev nodeEvent) string {
+	if ev.node != translating || ev.Original.Dst != e.service {
+		return ""
+	}
+	return e.pods[ev.Reply.Src.Addr()]
+}
+
+// podName is the name of the pod with that address, or the address.
+func (e *evidence) podName(a netip.Addr) string {
+	if name := e.pods[a]; name != "" {
+		return name
+	}
+	return a.String()
+}

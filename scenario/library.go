@@ -1,0 +1,85 @@
+package scenario
+
+import (
+	"reflect"
+
+	"github.com/goccy/go-yaml/ast"
+)
+
+// Library is the scenarios of one file, in its order.
+type Library struct {
+	Scenarios []Scenario
+}
+
+// Parse decodes and checks a scenario file. The error, if any, is Problems: everything wrong with the file at once.
+// File is the name used in problems. It needs no privileges and starts nothing.
+func Parse(file string, data []byte) (*Library, error) {
+	d := &decoder{file: file}
+	lib := &Library{}
+	if root := d.parse(data); root != nil {
+		d.library(root, lib)
+	}
+	for i := range lib.Scenarios {
+		d.problems = append(d.problems, lib.Scenarios[i].Check(Options{})...)
+	}
+	if len(d.problems) > 0 {
+		d.problems.sort()
+		return nil, d.problems
+	}
+	return lib, nil
+}
+
+// library decodes the root mapping; scenarios that cannot be decoded are left out, their problems noted.
+func (d *decoder) library(root ast.Node, lib *Library) {
+	type file struct {
+		Scenarios []Scenario `yaml:"scenarios,required"`
+	}
+	var f file
+	d.value(root, "", reflect.ValueOf(&f).Elem(), "")
+	if len(f.Scenarios) == 0 && len(d.problems) == 0 {
+		d.problem(root, "scenarios", "", "the list is empty")
+	}
+	seen := map[string]bool{}
+	for _, s := range f.Scenarios {
+		if s.Name != "" && seen[s.Name] {
+			p := s.place
+			p.Field, p.Text = p.Field+".name", "the name "+s.Name+" is used twice"
+			d.problems = append(d.problems, p)
+		}
+		seen[s.Name] = true
+	}
+	if len(d.problems) == 0 {
+		lib.Scenarios = f.Scenarios
+	}
+}
+
+// decodeNode notes where the scenario stands and fills in the defaults of what it leaves out.
+func (s *Scenario) decodeNode(d *decoder, n ast.Node, path string) {
+	type bare Scenario
+	b := (*bare)(s)
+	d.structure(n, path, reflect.ValueOf(b).Elem())
+	before := len(d.problems)
+	d.problem(n, path, "", "")
+	s.place = d.problems[before]
+	d.problems = d.problems[:before]
+	setDefaults(reflect.ValueOf(b).Elem())
+}
+
+// Find gives the scenario of that name.
+func (l *Library) Find(name string) (Scenario, bool) {
+	for _, s := range l.Scenarios {
+		if s.Name == name {
+			return s, true
+		}
+	}
+	return Scenario{}, false
+}
+
+// Nearest is the name most like the given one, empty if none is near.
+func (l *Library) Nearest(name string) string {
+	names := make([]string, len(l.Scenarios))
+	for i, s := range l.Scenarios {
+		names[i] = s.Name
+	}
+	return Nearest(name, names)
+}

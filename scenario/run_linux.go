@@ -1,0 +1,290 @@
+package scenario
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ctsim/ctsim/iptables"
+	"github.com/ctsim/ctsim/probe"
+	"github.com/ctsim/ctsim/probe/conntrack"
+	"github.com/ctsim/ctsim/topology"
+)
+
+// flow is one connection while the run lasts.
+type flow struct {
+	id   int
+	conn *probe.Conn
+	// sent counts messages, from either side; speaker is the end that sent the last one.
+	sent    int
+	speaker *probe.Conn
+}
+
+// run is a scenario under way. Its evidence is written by watchers' goroutines too, under mu.
+type run struct {
+	scenario Scenario
+	options  Options
+	lab      *topology.Lab
+	rules    map[string]*iptables.Node
+	watchers []watcher
+	servers  []*probe.Listener
+	flows    []*flow
+	phases   []Phase
+	progress Progress
+
+	mu sync.Mutex
+	ev evidence
+	// over is true once nothing more is evidence.
+	over bool
+	// received is the number of the last message that arrived at a server, by connection; picks the backends that the
+	// entries of a client socket led to.
+	received map[int]int
+	picks    map[netip.AddrPort][]netip.Addr
+	// index is for live observations, which cannot wait until all is known.
+	index index
+}
+
+// Run replays a scenario in a world of its own and judges it. A scenario that does not end as expected is a Result
+// with the verdict Fail, not an error. When ctx ends, the run ends at once with what it has seen: Interrupted, and
+// Inconclusive. The error is Problems if the options do not fit the scenario, *Unsupported if this machine or user
+// cannot run it. Whatever happens, nothing is left behind.
+//
+// It needs CAP_SYS_ADMIN and CAP_NET_ADMIN in the current user namespace.
+func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
+	s, problems := s.with(o)
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	r := &run{scenario: s, options: o, rules: map[string]*iptables.Node{}, received: map[int]int{},
+		picks: map[netip.AddrPort][]netip.Addr{}, index: index{}}
+	r.ev = evidence{started: time.Now(), service: r.service(), client: clientAddress,
+		pods: map[netip.Addr]string{}, ours: map[uint32]bool{}, lost: map[string]int{}}
+	for i := range s.World.Backends {
+		r.ev.pods[serverAddress(i)] = serverName(i)
+	}
+	for i := range s.World.Connections {
+		r.flows = append(r.flows, &flow{id: i + 1})
+	}
+	err := r.perform(ctx)
+	if ctx.Err() != nil {
+		r.ev.interrupted, err = true, nil
+	}
+	err = errors.Join(unsupported(err), r.phase("teardown", func() error { return r.close() }))
+	if err != nil {
+		return nil, err
+	}
+	return r.result(), nil
+}
+
+// perform builds the world, takes the steps and notes what is left at the end.
+func (r *run) perform(ctx context.Context) error {
+	phases := []struct {
+		name string
+		do   func(context.Context) error
+	}{{"topology", r.build}, {"watch", r.watch}, {"rules", r.install}, {"servers", r.serve}, {"steps", r.steps}, {"settle", r.finish}}
+	for _, p := range phases {
+		if err := r.phase(p.name, func() error { return p.do(ctx) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *run) phase(name string, do func() error) error {
+	start := time.Now()
+	err := do()
+	r.phases = append(r.phases, Phase{name, time.Since(start).Seconds()})
+	return err
+}
+
+func (r *run) build(ctx context.Context) (err error) {
+	plan := r.scenario.topology()
+	r.lab, err = topology.Up(ctx, plan)
+	if errors.Is(err, os.ErrNotExist) {
+		// The sysctls of conntrack are there once its module is; asking for the table makes the kernel load it.
+		if load() == nil {
+			r.lab, err = topology.Up(ctx, plan)
+		}
+	}
+	return err
+}
+
+func load() error {
+	ns, err := topology.NewNamespace("load")
+	if err != nil {
+		return err
+	}
+	_, err = conntrack.List(ns)
+	return errors.Join(err, ns.Close())
+}
+
+// install puts kube-proxy's rules into both nodes at the same time.
+func (r *run) install(context.Context) error {
+	rs := iptables.Rules(r.scenario.proxy(), r.scenario.service())
+	var wait sync.WaitGroup
+	var mu sync.Mutex
+	var errs []error
+	for _, name := range []string{nodeMaster, nodeNode1} {
+		wait.Go(func() {
+			node, err := iptables.Open(r.lab.Namespace(name), r.options.Flavour)
+			if err == nil {
+				err = node.Install(rs)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			r.rules[name] = node
+			if err != nil {
+				errs = append(errs, fmt.Errorf("rules on %s: %w", name, err))
+			}
+		})
+	}
+	wait.Wait()
+	return errors.Join(errs...)
+}
+
+func (r *run) serve(context.Context) error {
+	for i := range r.scenario.World.Backends {
+		address := netip.AddrPortFrom(netip.IPv4Unspecified(), r.service().Port())
+		l, err := probe.Serve(r.lab.Namespace(serverName(i)), address, r.scenario.World.Server.socket(), r.report)
+		if err != nil {
+			return fmt.Errorf("server on %s: %w", serverName(i), err)
+		}
+		r.servers = append(r.servers, l)
+	}
+	return nil
+}
+
+func (r *run) steps(ctx context.Context) error {
+	r.progress.Steps = len(r.scenario.Steps)
+	for i, s := range r.scenario.Steps {
+		r.progress.Step = i + 1
+		if err := r.step(ctx, s, r.flows); err != nil {
+			return fmt.Errorf("step %s: %w", s, err)
+		}
+	}
+	return nil
+}
+
+func (r *run) step(ctx context.Context, s Step, active []*flow) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	r.tell(s.Describe(), 0)
+	r.note("step", s.Name, s.Describe(), breaks(s))
+	return s.action.run(ctx, r, active)
+}
+
+// finish lets every watcher deliver what it holds, and notes the state of both ends of every connection.
+func (r *run) finish(context.Context) error {
+	if err := r.drain(); err != nil {
+		return err
+	}
+	for _, f := range r.flows {
+		ends := []*probe.Conn{f.conn}
+		for _, l := range r.servers {
+			ends = append(ends, l.Conn(f.id))
+		}
+		for i, c := range ends {
+			if c == nil {
+				continue
+			}
+			state, err := c.State()
+			if err != nil {
+				continue // closed by a step
+			}
+			side := probe.Server
+			if i == 0 {
+				side = probe.Client
+			}
+			r.mu.Lock()
+			r.ev.finals = append(r.ev.finals, final{f.id, side, c.At(), state})
+			r.mu.Unlock()
+		}
+	}
+	return nil
+}
+
+// close lets go of everything; the namespaces go with the last socket in them. The watchers end first: how ctsim
+// itself closes the sockets is no part of the story.
+func (r *run) close() error {
+	errs := []error{r.unwatch()}
+	r.mu.Lock()
+	r.over = true
+	r.mu.Unlock()
+	for _, f := range r.flows {
+		if f.conn != nil {
+			f.conn.Abandon()
+		}
+	}
+	for _, l := range r.servers {
+		errs = append(errs, l.Close())
+	}
+	if r.lab != nil {
+		errs = append(errs, r.lab.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func (r *run) service() netip.AddrPort {
+	s := r.scenario.service()
+	return netip.AddrPortFrom(s.ClusterIP, s.Port)
+}
+
+// serverConn is the server's end of a connection: of the pods that have heard of it, the first.
+func (r *run) serverConn(f *flow) *probe.Conn {
+	for _, l := range r.servers {
+		if c := l.Conn(f.id); c != nil {
+			return c
+		}
+	}
+	return nil
+}
+
+// pause waits, telling how long is left.
+func (r *run) pause(ctx context.Context, d time.Duration, text string) error {
+	end := time.Now().Add(d)
+	for {
+		left := time.Until(end)
+		if left <= 0 {
+			return nil
+		}
+		r.tell(text, left)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(min(left, 100*time.Millisecond)):
+		}
+	}
+}
+
+func (r *run) tell(text string, left time.Duration) {
+	if r.options.Progress != nil {
+		p := r.progress
+		p.Text, p.Left = text, left
+		r.options.Progress(p)
+	}
+}
+
+// unsupported turns an error that means "not on this machine, not as this user" into one that says so.
+func unsupported(err error) error {
+	var known *Unsupported
+	switch {
+	case err == nil || errors.As(err, &known):
+		return err
+	case errors.Is(err, iptables.ErrNotInstalled):
+		return &Unsupported{What: "iptables is needed", Hint: "sudo apt-get install iptables", Err: err}
+	case errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES):
+		return &Unsupported{What: "not permitted", Hint: "run it with sudo", Err: err}
+	case errors.Is(err, unix.EMFILE):
+		return &Unsupported{What: "out of file descriptors", Hint: "ulimit -n 20000", Err: err}
+	case errors.Is(err, os.ErrNotExist), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EPROTONOSUPPORT):
+		return &Unsupported{What: "the kernel lacks something", Hint: "sudo modprobe -a nf_conntrack veth bridge", Err: err}
+	}
+	return err
+}

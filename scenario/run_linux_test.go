@@ -1,0 +1,60 @@
+package scenario
+
+import (
+	"context"
+	"os"
+	"testing"
+
+	"github.com/ctsim/ctsim"
+)
+
+func needKernel(t testing.TB) {
+	t.Helper()
+	if os.Geteuid() == 0 {
+		return
+	}
+	if os.Getenv("CTSIM_REQUIRE_KERNEL") == "1" {
+		t.Fatal("kernel test not run as root")
+	}
+	t.Skip("kernel tests need root or `unshare -Urnm`")
+}
+
+func builtin(t testing.TB) *Library {
+	t.Helper()
+	lib, err := Parse("scenarios.yaml", ctsim.Scenarios)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lib
+}
+
+// Every built-in scenario passes, all at once in worlds of their own.
+func TestKernelLibraryPasses(t *testing.T) {
+	needKernel(t)
+	for _, s := range builtin(t).Scenarios {
+		t.Run(s.Name, func(t *testing.T) {
+			t.Parallel()
+			r, err := Run(context.Background(), s, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Verdict != Pass {
+				t.Errorf("%s: %s", r.Verdict, r.Reason)
+			}
+			if t.Failed() || testing.Verbose() {
+				t.Log(r.Reason)
+				for _, c := range r.Cause {
+					t.Log("  ", c)
+				}
+				for _, p := range r.Phases {
+					t.Logf("   %-10s %6.1f ms", p.Name, p.Seconds*1000)
+				}
+			}
+			if t.Failed() {
+				for _, o := range r.Timeline {
+					t.Logf("%.6f %d %-9s %-8s %-8s %s %s", o.T, o.Connection, o.Source, o.At, o.Kind, o.Text, o.By)
+				}
+			}
+		})
+	}
+}

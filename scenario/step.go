@@ -1,0 +1,103 @@
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+)
+
+// action is what a step does: one kind of step, one type, one file and one line in the table below.
+type action interface {
+	// describe says in words what the step does.
+	describe() string
+	// command is what a person would type to do the same by hand; empty if nothing would be typed.
+	command() string
+	// run does it to the connections given.
+	run(ctx context.Context, r *run, active []*flow) error
+	// check reports what the plan cannot do, given the scenario it stands in.
+	check(s Scenario) string
+}
+
+// stepKinds is the language's verbs.
+var stepKinds = map[string]func() action{
+	"connect": func() action { return &connectStep{} },
+	"send":    func() action { return &sendStep{From: "client"} },
+	"flush":   func() action { return &flushStep{On: "all"} },
+	"wait":    func() action { return &waitStep{} },
+	"repeat":  func() action { return &repeatStep{AtMost: 64} },
+}
+
+// stepNames lists the kinds of steps in the order of the documentation.
+func stepNames() []string { return []string{"connect", "send", "flush", "wait", "repeat"} }
+
+// decodeNode reads `- send` or `- send: {from: server}`.
+func (s *Step) decodeNode(d *decoder, n ast.Node, path string) {
+	s.Line = n.GetToken().Position.Line
+	var body ast.Node
+	switch t := n.(type) {
+	case *ast.StringNode:
+		s.Name = t.Value
+	case *ast.MappingNode:
+		if len(t.Values) != 1 {
+			d.problem(n, path, "put each step on a line of its own, with its own dash", "%d keys, want one step", len(t.Values))
+			return
+		}
+		s.Name, body = keyText(t.Values[0]), plain(t.Values[0].Value)
+	default:
+		d.problem(n, path, "", "%s, want a step: %s", what(n), strings.Join(stepNames(), ", "))
+		return
+	}
+	make, known := stepKinds[s.Name]
+	if !known {
+		d.problem(n, path, didYouMean(s.Name, stepNames()), "unknown step %q, want one of %s", s.Name,
+			strings.Join(stepNames(), ", "))
+		return
+	}
+	s.action = make()
+	if body == nil || body.Type() == ast.NullType {
+		body = nil
+	}
+	d.step(body, n, join(path, s.Name), reflect.ValueOf(s.action).Elem())
+}
+
+// step decodes a step's body: a mapping, or a scalar for the field tagged `short`.
+func (d *decoder) step(body, whole ast.Node, path string, v reflect.Value) {
+	if m, ok := body.(*ast.MappingNode); ok {
+		d.structure(m, path, v)
+		return
+	}
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		if _, required := fieldName(f); required && body == nil {
+			d.problem(whole, join(path, f.Tag.Get("yaml")), "", "missing")
+		}
+		if f.Tag.Get("short") != "" && body != nil {
+			d.value(body, path, v.Field(i), f.Tag)
+			return
+		}
+	}
+	if body != nil {
+		d.problem(body, path, "", "%s, want a mapping", what(body))
+	}
+}
+
+// walk calls f for every step, those inside a repeat too.
+func (steps Steps) walk(f func(Step)) {
+	for _, s := range steps {
+		f(s)
+		if r, ok := s.action.(*repeatStep); ok {
+			r.Steps.walk(f)
+		}
+	}
+}
+
+// Describe is the step in words, on one line.
+func (s Step) Describe() string { return s.action.describe() }
+
+// Command is what a person would type to do the same; empty if nothing would be typed.
+func (s Step) Command() string { return s.action.command() }
+
+func (s Step) String() string { return fmt.Sprintf("%s (line %d)", s.Name, s.Line) }

@@ -1,0 +1,180 @@
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/ctsim/ctsim/probe/conntrack"
+)
+
+// flushStep empties the conntrack table of one node or of both.
+type flushStep struct {
+	On string `yaml:"on" short:"yes" enum:"all,master,node1" default:"all" doc:"Whose table: master is the client's node, the one that translates."`
+}
+
+func (s *flushStep) nodes() []string {
+	if s.On == "all" {
+		return []string{nodeMaster, nodeNode1}
+	}
+	return []string{s.On}
+}
+
+func (s *flushStep) describe() string {
+	if s.On == "all" {
+		return "flush the conntrack table of both nodes"
+	}
+	return "flush the conntrack table of " + s.On
+}
+
+func (*flushStep) command() string       { return "conntrack -F" }
+func (*flushStep) check(Scenario) string { return "" }
+
+func (s *flushStep) run(_ context.Context, r *run, _ []*flow) error {
+	for _, node := range s.nodes() {
+		port, err := conntrack.Flush(r.lab.Namespace(node))
+		if err != nil {
+			return fmt.Errorf("flush on %s: %w", node, err)
+		}
+		r.destroyer(port)
+	}
+	return r.drain()
+}
+
+// waitStep lets real time pass, or waits until the entries of the connections are gone from the translating node.
+type waitStep struct {
+	For    time.Duration `yaml:"for" short:"yes" min:"1ms" max:"1h" doc:"How long."`
+	Until  string        `yaml:"until" enum:"entry-gone" doc:"A fact to wait for: entry-gone, the conntrack entry has expired."`
+	AtMost time.Duration `yaml:"at_most" min:"1s" max:"1h" default:"10m" doc:"With until: give up after this."`
+}
+
+func (s *waitStep) describe() string {
+	if s.Until != "" {
+		return "wait until the conntrack entry on " + translating + " has expired"
+	}
+	return "wait " + s.For.String()
+}
+
+func (s *waitStep) command() string {
+	if s.Until != "" {
+		return "conntrack -L"
+	}
+	return "sleep " + fmt.Sprint(s.For.Seconds())
+}
+
+func (s *waitStep) check(sc Scenario) string {
+	switch {
+	case (s.For == 0) == (s.Until == ""):
+		return "want either a duration or until"
+	case s.Until == "entry-gone" && s.limit() < sc.World.Conntrack.Established:
+		return fmt.Sprintf("the entry lives %s (world.conntrack.established), longer than at_most %s",
+			sc.World.Conntrack.Established, s.limit())
+	}
+	return ""
+}
+
+func (s *waitStep) limit() time.Duration {
+	if s.AtMost == 0 {
+		return 10 * time.Minute
+	}
+	return s.AtMost
+}
+
+func (s *waitStep) run(ctx context.Context, r *run, active []*flow) error {
+	if s.Until == "" {
+		return r.pause(ctx, s.For, s.describe())
+	}
+	give := time.Now().Add(s.limit())
+	for {
+		// Reading the table also makes the kernel destroy what has expired, with its event: left alone, that
+		// comes up to a minute late.
+		left, err := r.longestEntry(active)
+		if err != nil {
+			return err
+		}
+		if left < 0 {
+			return r.drain()
+		}
+		if time.Now().After(give) {
+			r.unmet("the conntrack entry did not expire within " + s.limit().String())
+			return r.drain()
+		}
+		if err := r.pause(ctx, max(left, 20*time.Millisecond), s.describe()); err != nil {
+			return err
+		}
+	}
+}
+
+// longestEntry is the time left to the entry of the connections that lives longest, negative if there is none.
+func (r *run) longestEntry(active []*flow) (time.Duration, error) {
+	entries, err := conntrack.List(r.lab.Namespace(translating))
+	if err != nil {
+		return 0, fmt.Errorf("read the conntrack table of %s: %w", translating, err)
+	}
+	mine := map[string]bool{}
+	for _, f := range active {
+		if f.conn != nil {
+			mine[f.conn.Local().String()] = true
+		}
+	}
+	left := time.Duration(-1)
+	for _, e := range entries {
+		if mine[e.Original.Src.String()] || mine[e.Original.Dst.String()] {
+			left = max(left, e.Timeout)
+		}
+	}
+	return left, nil
+}
+
+// repeatStep does its steps again and again: a number of times, or until a fact holds for every connection. A
+// connection for which it holds is left out of the following rounds.
+type repeatStep struct {
+	Until  string `yaml:"until" enum:"rerouted" doc:"A fact: rerouted, the connection's entry leads to another backend than its first."`
+	Times  int    `yaml:"times" min:"1" max:"1000" doc:"How often."`
+	AtMost int    `yaml:"at_most" min:"1" max:"1000" default:"64" doc:"With until: give up after this many rounds."`
+	Steps  Steps  `yaml:"steps,required" doc:"What to repeat."`
+}
+
+func (s *repeatStep) describe() string {
+	if s.Until != "" {
+		return "repeat until the flow is re-routed to another backend"
+	}
+	return fmt.Sprintf("repeat %d times", s.Times)
+}
+
+func (*repeatStep) command() string { return "" }
+
+func (s *repeatStep) check(sc Scenario) string {
+	switch {
+	case (s.Times == 0) == (s.Until == ""):
+		return "want either times or until"
+	case len(s.Steps) == 0:
+		return "nothing to repeat"
+	case s.Until == "rerouted" && sc.World.Backends == 1:
+		return "one backend can never become another: a flow cannot be re-routed; want 2 backends or more"
+	}
+	return ""
+}
+
+func (s *repeatStep) run(ctx context.Context, r *run, active []*flow) error {
+	rounds := s.Times
+	if s.Until != "" {
+		rounds = max(s.AtMost, 1)
+	}
+	for range rounds {
+		for _, step := range s.Steps {
+			if err := r.step(ctx, step, active); err != nil {
+				return err
+			}
+		}
+		if s.Until != "" {
+			if active = r.notRerouted(active); len(active) == 0 {
+				return nil
+			}
+		}
+	}
+	if s.Until != "" {
+		r.unmet(fmt.Sprintf("%d of %d connections were not re-routed in %d rounds", len(active), len(r.flows), rounds))
+	}
+	return nil
+}

@@ -1,0 +1,134 @@
+package scenario
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/ctsim/ctsim/probe"
+	"github.com/ctsim/ctsim/probe/conntrack"
+	"github.com/ctsim/ctsim/probe/packet"
+)
+
+// timeline is every observation in the order of time. The clock is CLOCK_REALTIME throughout: the kernel stamps packets
+// and conntrack events with it, applications and steps read it.
+func (e *evidence) timeline(ix index) []Observation {
+	out := make([]Observation, 0, len(e.notes)+len(e.reports)+len(e.events)+len(e.packets))
+	for _, n := range e.notes {
+		out = append(out, e.stepObservation(n))
+	}
+	for _, r := range e.reports {
+		out = append(out, e.applicationObservation(r, ix.report(r)))
+	}
+	for _, ev := range e.events {
+		out = append(out, e.conntrackObservation(ev, ix.event(ev)))
+	}
+	var follow packet.Flows
+	for _, p := range sortedPackets(e.packets) {
+		out = append(out, e.packetObservation(follow.Follow(p), ix.packet(p)))
+	}
+	slices.SortStableFunc(out, func(a, b Observation) int {
+		switch {
+		case a.T < b.T:
+			return -1
+		case a.T > b.T:
+			return 1
+		}
+		return 0
+	})
+	return out
+}
+
+func sortedPackets(in []packet.Packet) []packet.Packet {
+	out := slices.Clone(in)
+	slices.SortStableFunc(out, func(a, b packet.Packet) int { return a.Time.Compare(b.Time) })
+	return out
+}
+
+// since is seconds from the start of the run, to the nanosecond.
+func (e *evidence) since(t time.Time) float64 { return t.Sub(e.started).Seconds() }
+
+func (e *evidence) stepObservation(n note) Observation {
+	return Observation{T: e.since(n.time), Source: "step", At: n.at, Kind: n.kind, Text: n.text}
+}
+
+func (e *evidence) conntrackObservation(ev nodeEvent, connection int) Observation {
+	return Observation{T: e.since(ev.Time), Source: "conntrack", At: ev.node, Kind: ev.Type.String(),
+		Text: strings.TrimRight(ev.String(), " "), By: e.destroyedBy(ev), Connection: connection}
+}
+
+// destroyedBy tells in words who destroyed the entry, empty if the event is no DESTROY.
+func (e *evidence) destroyedBy(ev nodeEvent) string {
+	switch ev.DestroyedBy() {
+	case conntrack.NotDestroyed:
+		return ""
+	case conntrack.Expired:
+		return "expired"
+	case conntrack.Caller:
+		if e.ours[ev.PortID] {
+			return "flushed by ctsim"
+		}
+		return fmt.Sprintf("deleted by a caller (port id %d)", ev.PortID)
+	case conntrack.Reset:
+		return "ended by a RST"
+	}
+	return "ended by the kernel"
+}
+
+func (e *evidence) applicationObservation(r probe.Report, connection int) Observation {
+	return Observation{T: e.since(r.Time), Source: string(r.Side), At: r.At, Kind: string(r.Call),
+		Text: applicationText(r), Connection: connection}
+}
+
+func applicationText(r probe.Report) string {
+	var text string
+	switch {
+	case r.Call == probe.Connect:
+		text = "connect " + r.Remote.String()
+		if r.Err == nil {
+			text = fmt.Sprintf("connect %s from %s", r.Remote, r.Local)
+		}
+	case r.Call == probe.Accept:
+		text = "accept from " + r.Remote.String()
+	case r.Call == probe.Recv && r.Err == nil && r.Bytes == 0:
+		return "recv: end of stream"
+	case r.Call == probe.Recv && r.Err == nil:
+		return fmt.Sprintf("recv: %d bytes %q", r.Bytes, r.Data)
+	case r.Call == probe.Send && r.Err == nil:
+		return fmt.Sprintf("send: %d bytes, success", r.Bytes)
+	default:
+		text = string(r.Call)
+	}
+	if r.Err != nil {
+		return text + ": " + errnoText(r.Err)
+	}
+	return text
+}
+
+// errnoText is "ECONNRESET (connection reset by peer)".
+func errnoText(err error) string {
+	name := probe.Errno(err)
+	for errno := syscall.Errno(1); errno < 134; errno++ {
+		if probe.Errno(errno) == name {
+			return fmt.Sprintf("%s (%s)", name, errno)
+		}
+	}
+	return name
+}
+
+func (e *evidence) packetObservation(p packet.Packet, connection int) Observation {
+	kind := "packet"
+	for _, f := range []struct {
+		flag packet.TCPFlags
+		name string
+	}{{packet.RST, "RST"}, {packet.SYN, "SYN"}, {packet.FIN, "FIN"}} {
+		if p.Protocol == packet.TCP && p.Flags.Has(f.flag) {
+			kind = f.name
+			break
+		}
+	}
+	return Observation{T: e.since(p.Time), Source: "packet", At: p.At, Kind: kind,
+		Text: string(p.Direction) + " " + p.String(), Connection: connection}
+}

@@ -1,0 +1,248 @@
+package scenario
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/ctsim/ctsim/probe/conntrack"
+	"github.com/ctsim/ctsim/probe/packet"
+)
+
+// checks holds each expectation against the stories. It is pure.
+func (x Expect) checks(e *evidence, stories []*story) []Check {
+	c := &checker{e: e, stories: stories}
+	c.each("every connection: "+string(x.Outcome), func(s *story) string {
+		return differs(string(s.Outcome), string(x.Outcome))
+	})
+	if x.Errno != "" {
+		c.each("first error: "+x.Errno, func(s *story) string { return differs(s.Errno, x.Errno) })
+	}
+	if x.NoticedBy != "" {
+		c.each("noticed by the "+x.NoticedBy, func(s *story) string { return differs(s.NoticedBy, x.NoticedBy) })
+	}
+	if x.FailedSend > 0 {
+		c.each(fmt.Sprintf("send %d after the break is the first to fail", x.FailedSend), func(s *story) string {
+			if s.failedSend == 0 {
+				return "no send failed"
+			}
+			return differs(fmt.Sprint("send ", s.failedSend), fmt.Sprint("send ", x.FailedSend))
+		})
+	}
+	if x.Rerouted != nil {
+		c.each(rerouteText(*x.Rerouted), func(s *story) string {
+			if s.rerouted() == *x.Rerouted {
+				return ""
+			}
+			return "translated to " + strings.Join(s.Backends, ", then ")
+		})
+	}
+	if x.Peer != "" {
+		c.each("the old backend's socket stays established", func(s *story) string {
+			return differs(string(s.Peer), string(x.Peer))
+		})
+	}
+	if x.Breaks > 0 {
+		c.each(fmt.Sprintf("entry destroyed at least %d times", x.Breaks), func(s *story) string {
+			if s.Breaks >= x.Breaks {
+				return ""
+			}
+			return fmt.Sprintf("%d times", s.Breaks)
+		})
+	}
+	for _, ev := range x.Events {
+		c.events(ev)
+	}
+	for _, p := range x.Packets {
+		c.packets(p)
+	}
+	return c.out
+}
+
+func rerouteText(yes bool) string {
+	if yes {
+		return "re-routed to another backend"
+	}
+	return "never re-routed to another backend"
+}
+
+func differs(got, want string) string {
+	if got == want {
+		return ""
+	}
+	if got == "" {
+		got = "none"
+	}
+	return got
+}
+
+type checker struct {
+	e       *evidence
+	stories []*story
+	out     []Check
+}
+
+// each is an expectation that every connection must meet; wrong tells how one does not.
+func (c *checker) each(text string, wrong func(*story) string) {
+	check := Check{Text: text, Verdict: Pass}
+	bad := 0
+	for _, s := range c.stories {
+		if w := wrong(s); w != "" {
+			if bad++; bad == 1 {
+				check.Verdict, check.Reason = Fail, fmt.Sprintf("connection %d: %s", s.ID, w)
+			}
+		}
+	}
+	if bad > 1 {
+		check.Reason += fmt.Sprintf(" (and %d more of %d connections)", bad-1, len(c.stories))
+	}
+	c.out = append(c.out, check)
+}
+
+// doubt turns the last check's answer into Inconclusive if it rests on something not having been seen while the
+// source has lost observations: what is missing may be among them.
+func (c *checker) doubt(source string, restsOnAbsence bool) {
+	last := &c.out[len(c.out)-1]
+	if n := c.e.lost[source]; n > 0 && restsOnAbsence {
+		last.Verdict = Inconclusive
+		last.Reason = strings.TrimPrefix(fmt.Sprintf("%s; up to %d %s observations were lost", last.Reason, n, source), "; ")
+	}
+}
+
+func (c *checker) events(x EventsCheck) {
+	if len(x.Sequence) > 0 {
+		c.each(fmt.Sprintf("conntrack on %s: %s", x.On, joinPatterns(x.Sequence)), func(s *story) string {
+			next := 0
+			for _, ev := range s.events {
+				if next < len(x.Sequence) && ev.node == x.On && x.Sequence[next].matches(c.e, s, ev) {
+					next++
+				}
+			}
+			if next == len(x.Sequence) {
+				return ""
+			}
+			return "not seen: " + x.Sequence[next].String()
+		})
+		c.doubt("conntrack", c.out[len(c.out)-1].Verdict == Fail)
+	}
+	for _, p := range x.Never {
+		c.each(fmt.Sprintf("conntrack on %s, never: %s", x.On, p), func(s *story) string {
+			for _, ev := range s.events {
+				if ev.node == x.On && p.matches(c.e, s, ev) {
+					return "seen: " + ev.String()
+				}
+			}
+			return ""
+		})
+		c.doubt("conntrack", c.out[len(c.out)-1].Verdict == Pass)
+	}
+}
+
+func joinPatterns(ps []EventPattern) string {
+	words := make([]string, len(ps))
+	for i, p := range ps {
+		words[i] = p.String()
+	}
+	return strings.Join(words, " → ")
+}
+
+// String is the pattern in the words of a conntrack line.
+func (p EventPattern) String() string {
+	words := []string{p.Type}
+	if p.State != "" {
+		words = append(words, p.State)
+	}
+	for _, flag := range []struct {
+		set  *bool
+		name string
+	}{{p.Unreplied, "[UNREPLIED]"}, {p.Assured, "[ASSURED]"}} {
+		if flag.set != nil && *flag.set {
+			words = append(words, flag.name)
+		} else if flag.set != nil {
+			words = append(words, "not "+flag.name)
+		}
+	}
+	if p.By != "" {
+		words = append(words, "by "+p.By)
+	}
+	if p.Backend != "" {
+		words = append(words, "to the "+p.Backend+" backend")
+	}
+	return strings.Join(words, " ")
+}
+
+var destroyers = map[string]conntrack.Destroyer{"caller": conntrack.Caller, "expiry": conntrack.Expired,
+	"rst": conntrack.Reset, "kernel": conntrack.Kernel}
+
+func (p EventPattern) matches(e *evidence, s *story, ev nodeEvent) bool {
+	switch {
+	case ev.Type.String() != p.Type,
+		p.State != "" && (!ev.HasTCP || ev.TCP.String() != p.State),
+		p.Unreplied != nil && *p.Unreplied == ev.Status.Has(conntrack.StatusSeenReply),
+		p.Assured != nil && *p.Assured != ev.Status.Has(conntrack.StatusAssured),
+		p.By != "" && ev.DestroyedBy() != destroyers[p.By]:
+		return false
+	}
+	if p.Backend == "" {
+		return true
+	}
+	pod := e.pods[ev.Reply.Src.Addr()]
+	first := len(s.Backends) > 0 && pod == s.Backends[0]
+	return pod != "" && first == (p.Backend == "first")
+}
+
+var tcpFlags = map[string]packet.TCPFlags{"SYN": packet.SYN, "FIN": packet.FIN, "RST": packet.RST}
+
+func (c *checker) packets(x PacketCheck) {
+	text := x.Flag
+	if x.From != "" {
+		text += " from the " + x.From
+	}
+	text += " at " + x.At
+	if x.Never {
+		text = "never a " + text
+	}
+	c.each("packet: "+text, func(s *story) string {
+		i := slices.IndexFunc(s.packets, func(p packet.Packet) bool { return x.matches(c.e, s, p) })
+		switch {
+		case i >= 0 && x.Never:
+			return "seen: " + s.packets[i].String()
+		case i < 0 && !x.Never:
+			return "not seen"
+		}
+		return ""
+	})
+	c.doubt("packet", (c.out[len(c.out)-1].Verdict == Pass) == x.Never)
+}
+
+func (x PacketCheck) matches(e *evidence, s *story, p packet.Packet) bool {
+	at := p.At == x.At
+	if x.At == "servers" {
+		at = slices.Contains(podNames(e), p.At)
+	}
+	return at && p.Protocol == packet.TCP && p.Flags.Has(tcpFlags[x.Flag]) && (x.From == "" || isFrom(e, s, p.Src, x.From))
+}
+
+func podNames(e *evidence) []string {
+	var names []string
+	for _, name := range e.pods {
+		names = append(names, name)
+	}
+	return names
+}
+
+func isFrom(e *evidence, s *story, src netip.AddrPort, role string) bool {
+	pod := e.pods[src.Addr()]
+	switch role {
+	case "service":
+		return src == e.service
+	case "client":
+		return src.Addr() == e.client
+	case "first-backend":
+		return pod != "" && len(s.Backends) > 0 && pod == s.Backends[0]
+	case "other-backend":
+		return pod != "" && len(s.Backends) > 0 && pod != s.Backends[0]
+	}
+	return false
+}

@@ -1,0 +1,199 @@
+package scenario
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/ctsim/ctsim/iptables"
+	"github.com/ctsim/ctsim/topology"
+)
+
+// The article's world.
+const (
+	nodeMaster = "master"
+	nodeNode1  = "node1"
+	podClient  = "client"
+)
+
+var (
+	nodeNetwork   = netip.MustParsePrefix("192.168.122.0/24")
+	masterAddress = netip.MustParseAddr("192.168.122.20")
+	node1Address  = netip.MustParseAddr("192.168.122.21")
+	clusterCIDR   = netip.MustParsePrefix("172.18.0.0/16")
+	masterPods    = netip.MustParsePrefix("172.18.219.0/24")
+	node1Pods     = netip.MustParsePrefix("172.18.166.0/23") // room for 250 pods from .130 on
+	clientAddress = netip.MustParseAddr("172.18.219.65")
+	firstServer   = netip.MustParseAddr("172.18.166.130")
+)
+
+func serverName(i int) string { return "server-" + strconv.Itoa(i+1) }
+
+func serverAddress(i int) netip.Addr {
+	a := firstServer
+	for range i {
+		a = a.Next()
+	}
+	return a
+}
+
+// topology is the plan of the scenario's world.
+func (s Scenario) topology() topology.Plan {
+	node := append(slices.Clone(s.conntrackSysctls()), s.sysctls("nodes")...)
+	pod := s.sysctls("pods")
+	servers := make([]topology.Pod, s.World.Backends)
+	for i := range servers {
+		name := serverName(i)
+		servers[i] = topology.Pod{Name: name, Address: serverAddress(i),
+			Sysctls: slices.Concat(pod, s.sysctls("servers"), s.sysctls(name))}
+	}
+	return topology.Plan{
+		Network: nodeNetwork,
+		Nodes: []topology.Node{
+			{Name: nodeMaster, Address: masterAddress, PodCIDR: masterPods, Sysctls: slices.Concat(node, s.sysctls(nodeMaster)),
+				Pods: []topology.Pod{{Name: podClient, Address: clientAddress, Sysctls: slices.Concat(pod, s.sysctls(podClient))}}},
+			{Name: nodeNode1, Address: node1Address, PodCIDR: node1Pods, Sysctls: slices.Concat(node, s.sysctls(nodeNode1)),
+				Pods: servers},
+		},
+	}
+}
+
+// conntrackSysctls are the values kube-proxy sets on a node, or the scenario's.
+func (s Scenario) conntrackSysctls() []topology.Sysctl {
+	seconds := func(d time.Duration) string { return strconv.Itoa(int(d / time.Second)) }
+	return []topology.Sysctl{
+		{Key: "net.netfilter.nf_conntrack_tcp_timeout_established", Value: seconds(s.World.Conntrack.Established)},
+		{Key: "net.netfilter.nf_conntrack_tcp_timeout_close_wait", Value: seconds(s.World.Conntrack.CloseWait)},
+	}
+}
+
+// sysctls are the scenario's own for one place, in the order of their keys.
+func (s Scenario) sysctls(place string) []topology.Sysctl {
+	var out []topology.Sysctl
+	for key, value := range s.World.Sysctls[place] {
+		out = append(out, topology.Sysctl{Key: key, Value: value})
+	}
+	slices.SortFunc(out, func(a, b topology.Sysctl) int {
+		if a.Key < b.Key {
+			return -1
+		}
+		return 1
+	})
+	return out
+}
+
+// service is the Service as kube-proxy sees it.
+func (s Scenario) service() iptables.Service {
+	spec := s.World.Service
+	svc := iptables.Service{Namespace: "default", Name: "myservice", Port: uint16(spec.Port)}
+	svc.ClusterIP, _ = netip.ParseAddr(spec.ClusterIP)
+	if spec.SessionAffinity == "ClientIP" {
+		svc.Affinity = 3 * time.Hour
+	}
+	for i := range s.World.Backends {
+		svc.Endpoints = append(svc.Endpoints, netip.AddrPortFrom(serverAddress(i), svc.Port))
+	}
+	return svc
+}
+
+// proxy is kube-proxy's configuration on both nodes.
+func (s Scenario) proxy() iptables.Config {
+	return iptables.Config{ClusterCIDR: clusterCIDR, MasqueradeAll: s.World.Service.MasqueradeAll}
+}
+
+// RuleSet is what kube-proxy would install on every node of the scenario's world. It needs no privileges.
+func (s Scenario) RuleSet(o Options) (iptables.RuleSet, error) {
+	s, problems := s.with(o)
+	if len(problems) > 0 {
+		return iptables.RuleSet{}, problems
+	}
+	rs := iptables.Rules(s.proxy(), s.service())
+	return rs, rs.Err()
+}
+
+// Options change how a scenario is run. The zero value runs it as it is written.
+type Options struct {
+	// Backends and Connections replace the scenario's numbers; 0 leaves them.
+	Backends, Connections int
+	// Flavour of iptables to use; empty is the machine's default.
+	Flavour iptables.Flavour
+	// Observe is given every observation as it is made, from one goroutine at a time, in the order of arrival; the
+	// result's timeline is the one in the order of time. Nil is allowed.
+	Observe func(Observation)
+	// Progress is told what the run is waiting for, from one goroutine at a time. Nil is allowed.
+	Progress func(Progress)
+}
+
+// with applies the options and checks the result.
+func (s Scenario) with(o Options) (Scenario, Problems) {
+	if o.Backends != 0 {
+		s.World.Backends = o.Backends
+	}
+	if o.Connections != 0 {
+		s.World.Connections = o.Connections
+	}
+	return s, s.problems()
+}
+
+// Check reports what makes the scenario impossible to run with the options; nil if nothing does.
+func (s Scenario) Check(o Options) Problems {
+	_, problems := s.with(o)
+	return problems
+}
+
+// problems are what single fields cannot show: how they fit together.
+func (s Scenario) problems() Problems {
+	var out Problems
+	add := func(line int, field, hint, format string, args ...any) {
+		p := s.place
+		p.Field, p.Text, p.Hint = join(p.Field, field), fmt.Sprintf(format, args...), hint
+		if line > 0 {
+			p.Line, p.Column = line, 1
+		}
+		out = append(out, p)
+	}
+	if n := s.World.Backends; n < 1 || n > 250 {
+		add(0, "world.backends", "", "%d backends, want 1 to 250", n)
+	}
+	if n := s.World.Connections; n < 1 || n > 4000 {
+		add(0, "world.connections", "", "%d connections, want 1 to 4000", n)
+	}
+	for place, keys := range s.World.Sysctls {
+		if places := s.places(); !slices.Contains(places, place) {
+			add(0, "world.sysctls."+place, didYouMean(place, places), "no such pod or node")
+		}
+		for key := range keys {
+			if wrong := wrongSysctl(key); wrong != "" {
+				add(0, "world.sysctls."+place+"."+key, "", "%s", wrong)
+			}
+		}
+	}
+	if addr, err := netip.ParseAddr(s.World.Service.ClusterIP); err == nil {
+		for _, p := range []netip.Prefix{nodeNetwork, clusterCIDR, netip.MustParsePrefix("127.0.0.0/8"),
+			netip.MustParsePrefix("224.0.0.0/3"), netip.MustParsePrefix("0.0.0.0/8")} {
+			if p.Contains(addr) {
+				add(0, "world.service.clusterIP", "take one of 10.96.0.0/12", "%s lies in %s, which is in use", addr, p)
+			}
+		}
+	}
+	s.Steps.walk(func(step Step) {
+		if wrong := step.action.check(s); wrong != "" {
+			add(step.Line, "steps."+step.Name, "", "%s", wrong)
+		}
+	})
+	if len(s.Steps) == 0 {
+		add(0, "steps", "", "the list is empty")
+	}
+	return out
+}
+
+// places are the names sysctls can be set for.
+func (s Scenario) places() []string {
+	out := []string{"nodes", "pods", "servers", nodeMaster, nodeNode1, podClient}
+	for i := range s.World.Backends {
+		out = append(out, serverName(i))
+	}
+	return out
+}
