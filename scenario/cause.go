@@ -4,13 +4,15 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/ctsim/ctsim/probe"
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/packet"
 )
 
-// cause tells a connection's story, one sentence for each thing that was observed; what was not observed is not told.
+// cause tells a connection's story in the order of time, one sentence for each thing that was observed; what was not
+// observed is not told.
 func (e *evidence) cause(s *story) []string {
 	t := &teller{e: e, s: s}
 	if s.Local != "" {
@@ -19,69 +21,78 @@ func (e *evidence) cause(s *story) []string {
 	t.resets()
 	t.sends()
 	if s.Peer == HalfOpen {
-		t.say("the old backend does not know: the socket on %s is still ESTABLISHED (half-open)", t.openServer())
+		t.say(e.ended, "the old backend does not know: the socket on %s is still ESTABLISHED (half-open)", t.openServer())
 	}
-	return t.out
+	slices.SortStableFunc(t.out, func(a, b sentence) int { return a.time.Compare(b.time) })
+	var out []string
+	for _, s := range t.out {
+		if !s.time.Equal(e.ended) {
+			s.text = fmt.Sprintf("+%.6f s  %s", e.since(s.time), s.text)
+		}
+		out = append(out, s.text)
+	}
+	return out
 }
 
 type teller struct {
 	e   *evidence
 	s   *story
-	out []string
+	out []sentence
 }
 
-func (t *teller) say(format string, args ...any) { t.out = append(t.out, fmt.Sprintf(format, args...)) }
+type sentence struct {
+	time time.Time
+	text string
+}
 
-// at is "+0.012345 s".
-func (t *teller) at(seconds float64) string { return fmt.Sprintf("+%.6f s", seconds) }
+func (t *teller) say(at time.Time, format string, args ...any) {
+	t.out = append(t.out, sentence{at, fmt.Sprintf(format, args...)})
+}
 
 // entries follows the entry on the translating node: made, destroyed by whom, made again in the middle of the stream.
 func (t *teller) entries() {
 	var pods []string
-	luck := 0
+	var lucky []nodeEvent
 	for _, ev := range t.s.events {
 		if ev.node != translating {
 			continue
 		}
-		when := t.at(t.e.since(ev.Time))
 		if pod := t.e.pick(ev); ev.Type == conntrack.New && pod != "" {
 			switch {
 			case len(pods) == 0:
-				t.say("at its SYN the flow %s → %s was translated, once, to %s (%s) by %s: %s",
-					ev.Original.Src, ev.Original.Dst, pod, ev.Reply.Src, ev.node, when)
+				t.say(ev.Time, "at its SYN the flow %s → %s was translated, once, to %s (%s) by %s",
+					ev.Original.Src, ev.Original.Dst, pod, ev.Reply.Src, ev.node)
 			case pod == pods[0]:
-				luck++
+				lucky = append(lucky, ev)
 			default:
-				t.lucky(&luck, pods[0])
-				t.say("the next packet was no SYN but found no entry: %s translated it afresh, in mid-stream (%s%s), "+
-					"this time to %s (%s): %s", ev.node, stateText(ev), unreplied(ev), pod, ev.Reply.Src, when)
+				t.say(ev.Time, "the next packet is no SYN but finds no entry: %s translates it afresh, in mid-stream "+
+					"(%s%s), this time to %s (%s)", ev.node, stateText(ev), unreplied(ev), pod, ev.Reply.Src)
 			}
 			pods = append(pods, pod)
 		}
 		switch by := ev.DestroyedBy(); {
 		case by == conntrack.NotDestroyed:
 		case by == conntrack.Reset:
-			t.say("conntrack on %s saw the RST and destroyed the entry: %s", ev.node, when)
+			t.say(ev.Time, "conntrack on %s sees the RST and destroys the entry", ev.node)
 		case len(pods) < 2 || by == conntrack.Kernel:
-			t.say("the entry on %s was destroyed, %s: %s", ev.node, t.e.destroyedBy(ev), when)
+			t.say(ev.Time, "the entry on %s is destroyed: %s", ev.node, t.e.destroyedBy(ev))
 		}
 	}
-	if len(pods) > 0 {
-		t.lucky(&luck, pods[0])
-	}
+	t.lucky(lucky)
 }
 
 // lucky sums up the times the flow went back to where it came from.
-func (t *teller) lucky(luck *int, pod string) {
-	switch {
-	case *luck > 0 && len(t.e.pods) > 1:
-		t.say("%s the packet after the break was translated afresh to %s again, by luck, and the flow went on",
-			times(*luck, "time", "times"), pod)
-	case *luck > 0:
-		t.say("%s the packet after the break was translated afresh, in mid-stream, to %s, the only backend, and the flow "+
-			"went on", times(*luck, "time", "times"), pod)
+func (t *teller) lucky(again []nodeEvent) {
+	if len(again) == 0 {
+		return
 	}
-	*luck = 0
+	pod := t.e.podName(again[0].Reply.Src.Addr())
+	how := pod + " again, by luck"
+	if len(t.e.pods) == 1 {
+		how = pod + ", the only backend"
+	}
+	t.say(again[0].Time, "%s the packet after the break is translated afresh, in mid-stream, to %s, and the flow goes on",
+		times(len(again), "time", "times"), how)
 }
 
 func stateText(ev nodeEvent) string {
@@ -110,7 +121,7 @@ func (t *teller) resets() {
 		return
 	}
 	sent := packets[i]
-	t.say("%s has no such connection and answered RST, %s > %s: %s", sent.At, sent.Src, sent.Dst, t.at(t.e.since(sent.Time)))
+	t.say(sent.Time, "%s has no such connection and answers RST, %s > %s", sent.At, sent.Src, sent.Dst)
 	j := slices.IndexFunc(packets, func(p packet.Packet) bool {
 		return p.At != sent.At && isReset(p, packet.In, pod)
 	})
@@ -118,7 +129,7 @@ func (t *teller) resets() {
 		return
 	}
 	got := packets[j]
-	t.say("it reached %s as %s > %s (%s): %s", got.At, got.Src, got.Dst, t.role(got.Src), t.at(t.e.since(got.Time)))
+	t.say(got.Time, "it reaches %s as %s > %s, %s", got.At, got.Src, got.Dst, t.role(got.Src))
 }
 
 // role tells whose address a packet carries.
@@ -131,7 +142,7 @@ func (t *teller) role(src netip.AddrPort) string {
 
 // sends tells which calls failed, and that the one that drew the RST had not.
 func (t *teller) sends() {
-	var last *probe.Report
+	var last *probe.Report // the successful send before
 	for i, r := range t.s.reports {
 		if r.Err == nil {
 			if r.Call == probe.Send {
@@ -139,12 +150,10 @@ func (t *teller) sends() {
 			}
 			continue
 		}
-		when := t.at(t.e.since(r.Time))
 		if r.Call == probe.Send && last != nil && last.Side == r.Side {
-			t.say("the %s's send before had returned success (%s); this one got %s: %s",
-				r.Side, t.at(t.e.since(last.Time)), errnoText(r.Err), when)
+			t.say(r.Time, "the %s's send before had returned success; this one gets %s", r.Side, errnoText(r.Err))
 		} else {
-			t.say("the %s's %s got %s: %s", r.Side, r.Call, errnoText(r.Err), when)
+			t.say(r.Time, "the %s's %s gets %s", r.Side, r.Call, errnoText(r.Err))
 		}
 		return
 	}

@@ -55,6 +55,7 @@ func (e *evidence) stepObservation(n note) Observation {
 }
 
 func (e *evidence) conntrackObservation(ev nodeEvent, connection int) Observation {
+	ev.Start, ev.Stop = time.Time{}, time.Time{} // no delta-time= in the line: kube-proxy's nodes do not have it
 	return Observation{T: e.since(ev.Time), Source: "conntrack", At: ev.node, Kind: ev.Type.String(),
 		Text: strings.TrimRight(ev.String(), " "), By: e.destroyedBy(ev), Connection: connection}
 }

@@ -60,10 +60,12 @@ func (s Scenario) topology() topology.Plan {
 	}
 }
 
-// conntrackSysctls are the values kube-proxy sets on a node, or the scenario's.
+// conntrackSysctls are the values kube-proxy sets on a node, or the scenario's; and the kernel's clock on events,
+// without which they could not be ordered against packets.
 func (s Scenario) conntrackSysctls() []topology.Sysctl {
 	seconds := func(d time.Duration) string { return strconv.Itoa(int(d / time.Second)) }
 	return []topology.Sysctl{
+		{Key: "net.netfilter.nf_conntrack_timestamp", Value: "1"},
 		{Key: "net.netfilter.nf_conntrack_tcp_timeout_established", Value: seconds(s.World.Conntrack.Established)},
 		{Key: "net.netfilter.nf_conntrack_tcp_timeout_close_wait", Value: seconds(s.World.Conntrack.CloseWait)},
 	}
