@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/ctsim/ctsim/scenario"
@@ -10,21 +11,36 @@ import (
 // evidence writes the observations that the story rests on, or all of them if asked to.
 func (t *text) evidence(r *scenario.Result) {
 	if t.o.Verbose {
-		for _, c := range r.Connections {
-			t.title("connection " + connection(c))
-		}
+		t.connections(r.Connections...)
 		t.observations("evidence, every observation", r.Timeline)
 		return
 	}
 	example, found := exampleOf(r.Connections)
 	if !found {
-		t.observations("evidence", telling(r.Timeline, 0))
+		t.observations("evidence", telling(r, 0))
 		return
 	}
-	title := "evidence: connection " + connection(example)
-	t.observations(title, telling(r.Timeline, example.ID))
+	t.connections(example)
 	if others := len(r.Connections) - 1; others > 0 {
 		t.line("  %s", t.paint(faint, fmt.Sprintf("… and %d more %s, shown with --verbose", others, plural(others, "connection"))))
+	}
+	before, earlier, after := lastBreak(telling(r, example.ID))
+	t.observations("evidence", slices.Concat(before, earlierBreaks(earlier), after))
+}
+
+// connections writes a sentence for each: who, what became of it, who noticed, where its entries led.
+func (t *text) connections(all ...scenario.Connection) {
+	if len(all) == 0 {
+		return
+	}
+	t.title(plural(len(all), "connection"))
+	if len(all) == 1 {
+		t.wrapped("  ", "  ", connection(all[0]))
+		return
+	}
+	for _, c := range all {
+		number := fmt.Sprintf("%3d. ", c.ID)
+		t.wrapped(number, strings.Repeat(" ", len(number)), connection(c))
 	}
 }
 
@@ -47,28 +63,92 @@ func exampleOf(all []scenario.Connection) (example scenario.Connection, found bo
 	return all[0], true
 }
 
-// telling are the observations that tell the story of one connection: what was done, what conntrack reported, what the
-// applications got, and who sent a RST. Those that belong to no connection are part of every story.
-func telling(timeline []scenario.Observation, id int) []scenario.Observation {
+// telling are the observations that tell the story of one connection: what was done, the conntrack events of the node
+// that translates, what the applications got, and a RST wherever its addresses change on the way. Those that belong to
+// no connection are part of every story.
+func telling(r *scenario.Result, id int) []scenario.Observation {
+	translated := func(o scenario.Observation) bool { return strings.Contains(o.Text, " dst="+r.Service.Address+" ") }
+	// With no such event at all, what the other nodes saw is all there is.
+	anyNode := !slices.ContainsFunc(r.Timeline, translated)
 	var out []scenario.Observation
-	for _, o := range timeline {
+	lastRST := ""
+	for _, o := range r.Timeline {
 		if o.Connection != 0 && o.Connection != id {
 			continue
 		}
-		switch {
-		case o.Source == "step", o.Source == "conntrack", o.Source == "client", o.Source == "server":
+		switch o.Source {
+		case "step", "client", "server":
 			out = append(out, o)
-		case o.Source == "packet" && o.Kind == "RST":
-			out = append(out, o)
+		case "conntrack":
+			if anyNode || translated(o) {
+				out = append(out, o)
+			}
+		case "packet":
+			if way := addresses(o.Text); o.Kind == "RST" && way != lastRST {
+				out, lastRST = append(out, o), way
+			}
 		}
 	}
 	return out
 }
 
-// connection is one line: who, what became of it, who noticed, where its entries led.
+// addresses is the "source > destination" in the text of a packet.
+func addresses(text string) string {
+	words := strings.Fields(text)
+	if i := slices.Index(words, ">"); i > 0 && i+1 < len(words) {
+		return words[i-1] + " > " + words[i+1]
+	}
+	return text
+}
+
+// lastBreak cuts the story of a connection whose entry was lost many times into what was before the first loss, the
+// losses that changed nothing, and the last loss with all that came of it.
+func lastBreak(all []scenario.Observation) (before, earlier, after []scenario.Observation) {
+	is := func(kind string) func(scenario.Observation) bool {
+		return func(o scenario.Observation) bool { return o.Source == "conntrack" && o.Kind == kind }
+	}
+	first := slices.IndexFunc(all, is("DESTROY"))
+	// The last NEW is the packet that was translated afresh after the last loss.
+	last := lastIndex(all, is("NEW"))
+	if last = lastIndex(all[:last+1], is("DESTROY")); first < 0 || last <= first {
+		return all, nil, nil
+	}
+	step := func(o scenario.Observation) bool { return o.Source == "step" }
+	from, to := lastIndex(all[:first], step), lastIndex(all[:last], step)
+	if from < 0 || to <= from {
+		return all, nil, nil
+	}
+	return all[:from], all[from:to], all[to:]
+}
+
+// earlierBreaks is one line in place of many.
+func earlierBreaks(all []scenario.Observation) []scenario.Observation {
+	n := 0
+	for _, o := range all {
+		if o.Source == "conntrack" && o.Kind == "DESTROY" {
+			n++
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	text := fmt.Sprintf("… %d earlier %s of the entry, after which the flow went on, shown with --verbose", n, plural(n, "loss"))
+	return []scenario.Observation{{T: all[0].T, Source: "step", Text: text}}
+}
+
+func lastIndex(all []scenario.Observation, is func(scenario.Observation) bool) int {
+	for i := len(all) - 1; i >= 0; i-- {
+		if is(all[i]) {
+			return i
+		}
+	}
+	return -1
+}
+
+// connection is one sentence.
 func connection(c scenario.Connection) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d from %s: %s", c.ID, c.Local, c.Outcome)
+	fmt.Fprintf(&b, "from %s: %s", c.Local, c.Outcome)
 	if c.Errno != "" {
 		fmt.Fprintf(&b, ", %s at the %s", c.Errno, c.NoticedBy)
 	}
@@ -76,7 +156,7 @@ func connection(c scenario.Connection) string {
 		fmt.Fprintf(&b, ", other side %s", c.Peer)
 	}
 	if len(c.Backends) > 0 {
-		fmt.Fprintf(&b, ", translated to %s", strings.Join(c.Backends, " → "))
+		fmt.Fprintf(&b, ", translated to %s", path(c.Backends))
 	}
 	if c.Breaks > 0 {
 		fmt.Fprintf(&b, ", entry lost %s", times(c.Breaks))
@@ -84,30 +164,49 @@ func connection(c scenario.Connection) string {
 	return b.String()
 }
 
-// observations writes one line for each, in columns: seconds since the start, where, what. A line of conntrack stands as
-// `conntrack -E` prints it.
+// path is the pods in order, neighbours that are the same counted.
+func path(pods []string) string {
+	var parts []string
+	for i := 0; i < len(pods); {
+		n := 1
+		for i+n < len(pods) && pods[i+n] == pods[i] {
+			n++
+		}
+		part := pods[i]
+		if n > 1 {
+			part += " (" + times(n) + ")"
+		}
+		parts = append(parts, part)
+		i += n
+	}
+	return strings.Join(parts, " → ")
+}
+
+// observations writes one line for each, in columns: seconds since the start, where, what. A line of conntrack stands
+// as `conntrack -E` prints it.
 func (t *text) observations(title string, all []scenario.Observation) {
 	if len(all) == 0 {
 		return
 	}
 	t.title(title)
-	at, source := 0, 0
+	at := 0
 	for _, o := range all {
-		at, source = max(at, columns(o.At)), max(source, columns(o.Source))
+		at = max(at, columns(Plain(o.At)))
 	}
 	for _, o := range all {
 		stamp := t.paint(faint, fmt.Sprintf("%+.6f", o.T))
-		t.line("  %s %-*s %-*s %s", stamp, at, Plain(o.At), source, Plain(o.Source), t.paint(observationStyle(o), what(o)))
+		pad := strings.Repeat(" ", at-columns(Plain(o.At)))
+		t.line("  %s %s%s %s", stamp, Plain(o.At), pad, t.paint(observationStyle(o), what(o)))
 	}
 }
 
 // what is an observation's text, with its kind in front unless the text says it already.
 func what(o scenario.Observation) string {
-	s := Plain(o.Text)
-	if o.Source == "conntrack" || o.Kind == "" || strings.Contains(strings.ToLower(s), strings.ToLower(o.Kind)) {
+	s := strings.TrimRight(Plain(o.Text), " ")
+	if o.Source == "conntrack" || o.Source == "step" || o.Kind == "" || strings.Contains(strings.ToLower(s), strings.ToLower(o.Kind)) {
 		return s
 	}
-	return o.Kind + ": " + s
+	return Plain(o.Kind) + ": " + strings.TrimLeft(s, " ")
 }
 
 func observationStyle(o scenario.Observation) style {
@@ -123,15 +222,21 @@ func observationStyle(o scenario.Observation) style {
 }
 
 func plural(n int, noun string) string {
-	if n == 1 {
+	switch {
+	case n == 1:
 		return noun
+	case strings.HasSuffix(noun, "s"):
+		return noun + "es"
 	}
 	return noun + "s"
 }
 
 func times(n int) string {
-	if n == 1 {
+	switch n {
+	case 1:
 		return "once"
+	case 2:
+		return "twice"
 	}
 	return fmt.Sprintf("%d times", n)
 }

@@ -1,0 +1,213 @@
+package report
+
+import (
+	"errors"
+	"flag"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ctsim/ctsim/scenario"
+)
+
+var update = flag.Bool("update", false, "write the golden files instead of comparing with them")
+
+// golden compares got with a file in testdata. A missing file fails: it would make the test pass without checking.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		t.Fatalf("%s is missing; write it with: go test ./report -update", file)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", file, diff)
+	}
+}
+
+func render(t *testing.T, r *scenario.Result, o TextOptions) string {
+	t.Helper()
+	var b strings.Builder
+	if err := Text(&b, r, o); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+const (
+	tuple     = "src=172.18.219.65 dst=10.108.33.37 sport=59468 dport=2222"
+	replyFrom = " dst=172.18.219.65 sport=2222 dport=59468"
+)
+
+// article is the run the article tells of: one connection, two backends, the entry flushed.
+func article() *scenario.Result {
+	see := func(t float64, source, at, kind, text string, connection int) scenario.Observation {
+		return scenario.Observation{T: t, Source: source, At: at, Kind: kind, Text: text, Connection: connection}
+	}
+	return &scenario.Result{
+		Schema: scenario.SchemaVersion, Scenario: "flush-multi-backend",
+		Title:   "Flushing the conntrack entry of an open connection resets it when the Service has several backends",
+		Verdict: scenario.Pass,
+		Reason:  "the flow was translated to another backend after its entry was flushed, and reset by it",
+		Cause: []string{
+			"conntrack -F on master destroyed the entry that held 10.108.33.37:2222 → 172.18.166.131:2222.",
+			"The client's second send succeeded: its socket knew nothing. The segment met the Service's rules anew, and a NEW " +
+				"entry was made in the middle of the stream, with 172.18.166.130:2222 as the backend.",
+			"server-1 has no such connection: its listening socket answered the ACK with a RST.",
+			"The third send got ECONNRESET.",
+		},
+		Cure:   "Let the entry never expire: keepalive more often than nf_conntrack_tcp_timeout_established.",
+		Kernel: "6.18.0", Started: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), DurationS: 0.2137,
+		Service: scenario.Service{Name: "default/myservice", Address: "10.108.33.37", Port: 2222, Protocol: "TCP",
+			Backends: []string{"172.18.166.130:2222", "172.18.166.131:2222"}},
+		Connections: []scenario.Connection{{ID: 1, Local: "172.18.219.65:59468", Outcome: scenario.Reset, Errno: "ECONNRESET",
+			NoticedBy: "client", Backends: []string{"172.18.166.131:2222", "172.18.166.130:2222"}, Breaks: 1, Peer: scenario.HalfOpen}},
+		Summary: map[string]int{"connections": 1, "reset": 1, "survived": 0},
+		Expectations: []scenario.Check{
+			{Text: "every connection is reset", Verdict: scenario.Pass, Reason: "1 of 1"},
+			{Text: "the first send after the break succeeds and the next one fails", Verdict: scenario.Pass},
+		},
+		Timeline: []scenario.Observation{
+			see(0.010100, "step", "client", "connect", "connect to 10.108.33.37:2222", 0),
+			see(0.010150, "packet", "client", "SYN", "172.18.219.65:59468 > 10.108.33.37:2222 Flags [S]", 1),
+			see(0.010200, "conntrack", "master", "NEW", "    [NEW] tcp      6 120 SYN_SENT "+tuple+" [UNREPLIED] src=172.18.166.131"+replyFrom, 1),
+			see(0.010300, "client", "client", "connect", "connect: ok", 1),
+			see(0.010400, "client", "client", "send", "send 10 bytes: ok", 1),
+			see(0.050000, "step", "master", "flush", "conntrack -F", 0),
+			see(0.050200, "conntrack", "master", "DESTROY", "[DESTROY] tcp      6 86399 ESTABLISHED "+tuple+" src=172.18.166.131"+replyFrom+" [ASSURED]", 1),
+			see(0.060000, "client", "client", "send", "10 bytes: ok", 1),
+			see(0.060100, "conntrack", "master", "NEW", "    [NEW] tcp      6 300 ESTABLISHED "+tuple+" [UNREPLIED] src=172.18.166.130"+replyFrom, 1),
+			see(0.060200, "packet", "server-1", "RST", "172.18.166.130:2222 > 172.18.219.65:59468 Flags [R]", 1),
+			see(0.060210, "packet", "node1", "RST", "172.18.166.130:2222 > 172.18.219.65:59468 Flags [R]", 1),
+			see(0.060220, "packet", "client", "RST", "10.108.33.37:2222 > 172.18.219.65:59468 Flags [R]", 1),
+			see(0.070000, "client", "client", "send", "ECONNRESET (connection reset by peer)", 1),
+			see(0.070100, "rule", "master", "counter", "KUBE-SVC-OU4YAF3JEHVEJFUL +1", 0),
+		},
+		Lost:   map[string]int{"conntrack": 0, "packet": 0},
+		Phases: []scenario.Phase{{Name: "build", Seconds: 0.0081}, {Name: "rules", Seconds: 0.0124}, {Name: "steps", Seconds: 0.1932}},
+	}
+}
+
+// crowd is a run of many connections and backends that failed, was interrupted and could not see everything.
+func crowd() *scenario.Result {
+	r := article()
+	r.Scenario, r.Title, r.Cure = "flush-many", "Many connections through ten backends", ""
+	r.Verdict, r.Reason, r.Interrupted, r.Rootless = scenario.Fail, "2 of 4 connections survived", true, true
+	r.Service.Backends = nil
+	for _, last := range "0123456789" {
+		r.Service.Backends = append(r.Service.Backends, "172.18.166.13"+string(last)+":2222")
+	}
+	first := r.Connections[0]
+	survivor := first
+	survivor.Outcome, survivor.Errno, survivor.NoticedBy, survivor.Peer = scenario.Survived, "", "", ""
+	survivor.Backends, survivor.Breaks = survivor.Backends[:1], 2
+	r.Connections = nil
+	for i, c := range []scenario.Connection{survivor, first, survivor, first} {
+		c.ID = i + 1
+		r.Connections = append(r.Connections, c)
+	}
+	for i := range r.Timeline {
+		if r.Timeline[i].Connection != 0 {
+			r.Timeline[i].Connection = 2
+		}
+	}
+	other := r.Timeline[1]
+	other.Connection = 3
+	r.Timeline = append(r.Timeline, other)
+	r.Summary = map[string]int{"connections": 4, "reset": 2, "survived": 2, "hang": 0}
+	r.Expectations = []scenario.Check{
+		{Text: "every connection is reset", Verdict: scenario.Fail, Reason: "connections 1 and 3 survived"},
+		{Text: "node1 shows no event", Verdict: scenario.Inconclusive, Reason: "7 conntrack events were lost"},
+	}
+	r.Lost = map[string]int{"conntrack": 7, "packet": 0}
+	r.Missing = []string{"the kernel's stack at the RST: tracing needs root"}
+	return r
+}
+
+func TestText(t *testing.T) {
+	for name, c := range map[string]struct {
+		result *scenario.Result
+		o      TextOptions
+	}{
+		"article.txt":         {article(), TextOptions{}},
+		"article-verbose.txt": {article(), TextOptions{Verbose: true}},
+		"article-quiet.txt":   {article(), TextOptions{Quiet: true}},
+		"article-color.txt":   {article(), TextOptions{Color: true}},
+		"article-60.txt":      {article(), TextOptions{Width: 60}},
+		"crowd.txt":           {crowd(), TextOptions{}},
+		"crowd-verbose.txt":   {crowd(), TextOptions{Verbose: true}},
+		"nothing.txt":         {&scenario.Result{Scenario: "x", Verdict: scenario.Inconclusive, Interrupted: true}, TextOptions{Verbose: true}},
+	} {
+		t.Run(name, func(t *testing.T) { golden(t, name, render(t, c.result, c.o)) })
+	}
+}
+
+// TestTextTellsTheLastBreak: of the losses of the entry that changed nothing only the number is told.
+func TestTextTellsTheLastBreak(t *testing.T) {
+	for breaks, want := range map[int]string{1: "", 2: "1 earlier loss of", 12: "11 earlier losses of"} {
+		r := article()
+		round := r.Timeline[5:9] // flush, DESTROY, send, NEW
+		for range breaks - 1 {
+			r.Timeline = slices.Insert(r.Timeline, 5, round...)
+		}
+		got := render(t, r, TextOptions{})
+		if strings.Contains(got, "earlier") != (want != "") || !strings.Contains(got, want) {
+			t.Errorf("%d breaks: want %q in\n%s", breaks, want, got)
+		}
+		if n := strings.Count(got, "[DESTROY]"); n != 1 {
+			t.Errorf("%d breaks: %d of them told, want 1", breaks, n)
+		}
+	}
+}
+
+// TestTextColumns: sentences stay within the width, and only what is there to be pasted does not.
+func TestTextColumns(t *testing.T) {
+	for _, width := range []int{40, 60, 100} {
+		for _, colour := range []bool{false, true} {
+			for line := range strings.Lines(render(t, article(), TextOptions{Width: width, Color: colour})) {
+				line = strings.TrimSuffix(line, "\n")
+				if pasted := strings.Contains(line, "+0."); columns(line) > width && !pasted {
+					t.Errorf("width %d: %d columns: %s", width, columns(line), line)
+				}
+			}
+		}
+	}
+}
+
+// TestTextKeepsLinesOfConntrackWhole: they are grepped, and pasted beside those of a real node.
+func TestTextKeepsLinesOfConntrackWhole(t *testing.T) {
+	got := render(t, article(), TextOptions{Width: 40})
+	for _, o := range article().Timeline {
+		if o.Source == "conntrack" && !strings.Contains(got, o.Text+"\n") {
+			t.Errorf("not found: %s", o.Text)
+		}
+	}
+}
+
+// TestTextIsHarmless: a scenario file cannot write to the terminal what it likes.
+func TestTextIsHarmless(t *testing.T) {
+	r := article()
+	evil := "a\x1b]0;title\x07b\r\nc\u009b2J"
+	r.Scenario, r.Title, r.Reason, r.Cure, r.Service.Name = evil, evil, evil, evil, evil
+	r.Cause, r.Missing = []string{evil}, []string{evil}
+	r.Expectations[0].Text, r.Timeline[0].Text, r.Timeline[0].At, r.Timeline[0].Kind = evil, evil, evil, evil
+	for _, o := range []TextOptions{{}, {Quiet: true}, {Verbose: true}} {
+		if got := render(t, r, o); strings.ContainsAny(got, "\x1b\x07\r\u009b") {
+			t.Errorf("%+v: control characters in %q", o, got)
+		}
+	}
+}
