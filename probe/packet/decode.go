@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 
 	"github.com/gopacket/gopacket"
@@ -43,18 +44,21 @@ func newDecoder() *decoder {
 func (d *decoder) decode(frame []byte) (Packet, error) {
 	p := Packet{Length: len(frame), Data: frame}
 	err := d.parser.DecodeLayers(frame, &d.found)
-	ipv4 := false
+	ipv4, transport := false, false
 	for _, layer := range d.found {
 		switch layer {
 		case layers.LayerTypeIPv4:
 			ipv4 = true
 			d.network(&p)
 		case layers.LayerTypeTCP:
+			transport = true
 			d.transportTCP(&p)
 		case layers.LayerTypeUDP:
+			transport = true
 			p.Src, p.Dst = withPorts(p, uint16(d.udp.SrcPort), uint16(d.udp.DstPort))
 			p.Payload -= 8
 		case layers.LayerTypeICMPv4:
+			transport = true
 			p.Error = d.transportICMP()
 			p.Payload -= 8
 		}
@@ -62,11 +66,28 @@ func (d *decoder) decode(frame []byte) (Packet, error) {
 	p.Payload = max(p.Payload, 0)
 	switch {
 	case err != nil:
-		return p, fmt.Errorf("decode a frame of %d bytes: %w", len(frame), err)
-	case !ipv4:
+	case !ipv4 && d.ethernet.EthernetType != layers.EthernetTypeIPv4:
 		return p, fmt.Errorf("ethertype %#04x: %w", uint16(d.ethernet.EthernetType), ErrNotIPv4)
+	case !ipv4 || !transport && d.wantsTransport():
+		err = io.ErrUnexpectedEOF // the parser is content with a frame that ends between two headers
+	}
+	if err != nil {
+		return p, fmt.Errorf("decode a frame of %d bytes: %w", len(frame), err)
 	}
 	return p, nil
+}
+
+// wantsTransport says whether the header behind IPv4's is one that is decoded. Fragments are left alone, the first
+// too.
+func (d *decoder) wantsTransport() bool {
+	if d.ip.FragOffset != 0 || d.ip.Flags&layers.IPv4MoreFragments != 0 {
+		return false
+	}
+	switch d.ip.Protocol {
+	case layers.IPProtocolTCP, layers.IPProtocolUDP, layers.IPProtocolICMPv4:
+		return true
+	}
+	return false
 }
 
 // network takes over the addresses. Payload becomes what the IP header says, not what was captured of it.
