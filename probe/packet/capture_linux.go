@@ -28,6 +28,7 @@ type Capture struct {
 	decoder *decoder
 	closed  bool
 
+	clock    *clock // nil before the first Add
 	readers  sync.WaitGroup
 	closing  sync.Once
 	closeErr error
@@ -46,8 +47,13 @@ func NewCapture(handle func(Packet)) *Capture {
 }
 
 // Add starts watching an interface of a namespace: every IPv4 packet that the namespace sends or receives there from
-// now on. The interface may be down. It needs CAP_NET_RAW over the namespace. Equivalent: `tcpdump -ni eth0 ip`.
+// now on. The interface may be down. It needs CAP_NET_RAW over the namespace and CAP_SYS_ADMIN, which entering it needs
+// anyway. The first Add takes a millisecond longer: it waits until the kernel stamps packets when they arrive.
+// Equivalent: `tcpdump -ni eth0 ip`.
 func (c *Capture) Add(ns *topology.Namespace, iface string) error {
+	if err := c.startClock(); err != nil {
+		return fmt.Errorf("capture on %s of %s: %w", iface, ns.Name(), err)
+	}
 	t := &tap{hop: Hop{At: ns.Name(), Interface: iface}}
 	if err := ns.Do(func() error { return t.open(c.receiveBuffer) }); err != nil {
 		return fmt.Errorf("capture on %s of %s: %w", iface, ns.Name(), err)
@@ -61,6 +67,17 @@ func (c *Capture) Add(ns *topology.Namespace, iface string) error {
 	c.readers.Go(func() { c.read(t) })
 	c.mu.Unlock()
 	return nil
+}
+
+func (c *Capture) startClock() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed || c.clock != nil {
+		return nil // Add notices itself that it comes too late
+	}
+	var err error
+	c.clock, err = startClock()
+	return err
 }
 
 // read hands over the packets of one interface until its socket is closed or breaks.
@@ -176,5 +193,8 @@ func (c *Capture) close() error {
 		errs = append(errs, <-closed)
 	}
 	c.readers.Wait()
+	if c.clock != nil {
+		errs = append(errs, c.clock.close())
+	}
 	return errors.Join(errs...)
 }

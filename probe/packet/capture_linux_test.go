@@ -313,6 +313,31 @@ func TestKernelDrainIsABarrier(t *testing.T) {
 	}
 }
 
+// A packet is stamped when it passes the interface, not when it is read, and that from the first packet on.
+func TestKernelTimeIsThatOfArrival(t *testing.T) {
+	p := newPair(t)
+	send := datagrams(t, p)
+	for range 10 {
+		var got collector
+		c := watch(t, got.add, p.client, p.server)
+		begin := time.Now()
+		c.mu.Lock() // nothing is read
+		send(1)
+		end := time.Now()
+		c.mu.Unlock()
+		drain(t, c)
+		for _, packet := range got.all() {
+			if packet.Protocol == UDP && (packet.Time.Before(begin) || packet.Time.After(end)) {
+				t.Errorf("%s at %s: time %v is not between %v and %v", packet, packet.At, packet.Time, begin, end)
+			}
+		}
+		// The next round finds timestamps switched off again, unless somebody else on this machine uses them.
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // A handler that stands still while more arrives than the receive queue holds: what was lost is counted, to the packet.
 func TestKernelDropsAreCounted(t *testing.T) {
 	p := newPair(t)
