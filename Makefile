@@ -4,7 +4,7 @@
 GO ?= go
 # The analyser is pinned here and run by the go command: it is no dependency of ctsim, so go.mod does not name it.
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
-VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
 
 # ./... leaves folders out whose name begins with a dot.
 BENCH = ./.ci/bench ./.ci/bench/peer

@@ -40,7 +40,7 @@ node() {
 	namespace "$1"
 	ip -n "$1" link add cni0 up type bridge mcast_snooping 0
 	ip -n "$1" addr add "$3/24" dev cni0
-	ip -n "$1" link add sink up arp off type bridge
+	ip -n "$1" link add sink up arp off type bridge mcast_snooping 0
 	ip -n "$1" addr add "$2/32" dev sink
 	ip -n "$1" route add default dev sink src "$2"
 	ip netns exec "$1" bash -c '

@@ -1,0 +1,139 @@
+package docs_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ctsim/ctsim/report"
+	"github.com/ctsim/ctsim/scenario"
+)
+
+// fields are the JSON names of a struct's fields.
+func fields(of reflect.Type) (names []string) {
+	for i := range of.NumField() {
+		name, _, _ := strings.Cut(of.Field(i).Tag.Get("json"), ",")
+		names = append(names, name)
+	}
+	return names
+}
+
+// tabled are the names in the first column of the table below a heading.
+func tabled(document, heading string) (names []string) {
+	_, section, _ := strings.Cut(document, "\n"+heading+"\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	for _, m := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\|").FindAllStringSubmatch(section, -1) {
+		names = append(names, m[1])
+	}
+	return names
+}
+
+// TestJSONFields: json.md has each field of the document, in the order of the code, and no other.
+func TestJSONFields(t *testing.T) {
+	document := read(t, "json.md")
+	for heading, of := range map[string]reflect.Type{
+		"## The document": reflect.TypeFor[scenario.Result](),
+		"## service":      reflect.TypeFor[scenario.Service](),
+		"## connections":  reflect.TypeFor[scenario.Connection](),
+		"## expectations": reflect.TypeFor[scenario.Check](),
+		"## timeline":     reflect.TypeFor[scenario.Observation](),
+		"## phases":       reflect.TypeFor[scenario.Phase](),
+	} {
+		if diff := cmp.Diff(fields(of), tabled(document, heading)); diff != "" {
+			t.Errorf("json.md, %s (-code +document):\n%s", heading, diff)
+		}
+	}
+	var around map[string]any
+	var text strings.Builder
+	failure := report.FailureOf("a", &scenario.Unsupported{What: "b", Hint: "c", Err: errors.New("d")})
+	if err := report.JSONRuns(&text, nil, []report.Failure{failure}); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal([]byte(text.String()), &around); err != nil {
+		t.Fatal(err)
+	}
+	documented := tabled(document, "## Several scenarios")
+	for name := range around {
+		if !slices.Contains(documented, name) {
+			t.Errorf("json.md, several scenarios: %s is missing", name)
+		}
+	}
+	if len(documented) != len(around) {
+		t.Errorf("json.md, several scenarios: documented are %v, there are %d", documented, len(around))
+	}
+	_, lines, _ := strings.Cut(document, "\n## Lines\n")
+	for _, name := range fields(reflect.TypeFor[report.Failure]()) {
+		if !strings.Contains(lines, "`"+name+"`") {
+			t.Errorf("json.md, lines: %s of a failure is missing", name)
+		}
+	}
+	if want := fmt.Sprintf("`schema` is %d.", scenario.SchemaVersion); !strings.Contains(document, want) {
+		t.Errorf("json.md does not say: %s", want)
+	}
+}
+
+// TestJSONExample: the example of json.md is a Result, complete but for entries of its lists.
+func TestJSONExample(t *testing.T) {
+	if *update {
+		writeExample(t)
+	}
+	blocks, _ := split(read(t, "json.md"))
+	i := slices.IndexFunc(blocks, func(b block) bool { return b.language == "json" })
+	if i < 0 {
+		t.Fatal("json.md has no example")
+	}
+	decoder := json.NewDecoder(strings.NewReader(strings.Join(blocks[i].lines, "\n")))
+	decoder.DisallowUnknownFields()
+	var example scenario.Result
+	if err := decoder.Decode(&example); err != nil {
+		t.Fatal(err)
+	}
+	if example.Schema != scenario.SchemaVersion || len(example.Connections) == 0 || len(example.Timeline) == 0 {
+		t.Errorf("json.md: the example lacks schema, connections or timeline")
+	}
+}
+
+// writeExample puts a run into json.md, with the telling entries of its long lists.
+func writeExample(t *testing.T) {
+	var result scenario.Result
+	ctsim := build(t)
+	for result.Connections == nil || result.Connections[0].Breaks != 1 {
+		text, code := said(t, "", ctsim, "run", "flush-multi-backend", "--output", "json")
+		if code != 0 {
+			t.Fatalf("exit code %d:\n%s", code, text)
+		}
+		result = scenario.Result{}
+		if err := json.Unmarshal([]byte(text), &result); err != nil {
+			t.Fatal(err)
+		}
+	}
+	result.Cause, result.Expectations = result.Cause[:2], result.Expectations[:2]
+	result.Timeline = slices.DeleteFunc(result.Timeline, func(o scenario.Observation) bool {
+		switch o.Source {
+		case "conntrack":
+			return o.At != "master" || o.Kind != "DESTROY"
+		case "packet":
+			return o.At != "client" || o.Kind != "RST"
+		}
+		return o.Source != "client"
+	})
+	var text strings.Builder
+	if err := report.JSON(&text, &result); err != nil {
+		t.Fatal(err)
+	}
+	document := read(t, "json.md")
+	before, rest, _ := strings.Cut(document, "```json\n")
+	_, after, _ := strings.Cut(rest, "```")
+	document = before + "```json\n" + text.String() + "```" + after
+	if err := os.WriteFile("json.md", []byte(document), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
