@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 )
@@ -70,7 +72,12 @@ func (inv *invocation) app() *cli.App {
 	return app
 }
 
-// onUsageError takes the place of urfave/cli's own report, which goes to stdout.
+// onUsageError takes the place of urfave/cli's own report, which goes to stdout. All it can find after arrange is a
+// value of the wrong type: `invalid value "x" for flag -backends: parse error`.
 func (inv *invocation) onUsageError(c *cli.Context, err error, _ bool) error {
+	var value, flag string
+	if n, _ := fmt.Sscanf(err.Error(), "invalid value %q for flag -%s", &value, &flag); n == 2 {
+		return inv.usage(c.Command.Name, "--%s %s: expected a number", strings.TrimSuffix(flag, ":"), quote(value))
+	}
 	return inv.usage(c.Command.Name, "%s", err)
 }

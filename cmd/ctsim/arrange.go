@@ -61,6 +61,9 @@ func (inv *invocation) split(command *cli.Command, args []string) (flags, operan
 		if !known {
 			return nil, nil, inv.unknownFlag(command, word)
 		}
+		if flag == nil { // help answers, whatever else is asked
+			return []string{arg}, nil, nil
+		}
 		flags = append(flags, arg)
 		if !takesValue(flag) {
 			continue

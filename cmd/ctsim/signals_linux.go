@@ -2,18 +2,19 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // interruption is why a context ended: a signal asked for it. The exit code is 128 and the signal's number, as shells
 // have it.
 type interruption struct{ signal syscall.Signal }
 
-func (i interruption) Error() string { return fmt.Sprintf("interrupted by %s", i.signal) }
+func (i interruption) Error() string { return "interrupted by " + unix.SignalName(i.signal) }
 
 func (i interruption) exitCode() int { return 128 + int(i.signal) }
 
