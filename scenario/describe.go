@@ -3,6 +3,7 @@ package scenario
 import (
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Describe explains the scenario in words and draws its world, for `ctsim show`.
@@ -17,7 +18,7 @@ func (s Scenario) Describe() string {
 	section("World", s.drawing())
 	section("Settings", strings.Join(s.settings(), "\n"))
 	section("Steps", strings.Join(s.Steps.lines(""), "\n"))
-	section("Must be seen", strings.Join(s.Expect.lines(), "\n"))
+	section("Must be seen", strings.Join(s.Expect.lines(s.World.Backends), "\n"))
 	section("Cause", s.Cause)
 	section("What to look for", s.See)
 	section("Cure", s.Cure)
@@ -59,14 +60,21 @@ func (s Scenario) settings() []string {
 	w := s.World
 	out := []string{
 		fmt.Sprintf("%d connection(s), %d backend(s)", w.Connections, w.Backends),
-		fmt.Sprintf("nf_conntrack_tcp_timeout_established = %.0f s on the nodes", w.Conntrack.Established.Seconds()),
-		"client: " + w.Client.describe() + "; servers: " + w.Server.describe(),
+		"nf_conntrack_tcp_timeout_established = " + s.both(w.Conntrack.Established, time.Second) + " on the nodes",
+		"client: " + s.program(w.Client) + "; servers: " + s.program(w.Server),
 	}
 	if w.Service.SessionAffinity != "None" {
 		out = append(out, "sessionAffinity: "+w.Service.SessionAffinity)
 	}
-	if w.Service.MasqueradeAll {
+	if w.KubeProxy.MasqueradeAll {
 		out = append(out, "kube-proxy --masquerade-all")
+	}
+	if w.KubeProxy.NoInvalidDrop {
+		out = append(out, "kube-proxy without the rule that drops INVALID packets")
+	}
+	if s.TimeScale > 1 {
+		out = append(out, fmt.Sprintf("time_scale %d: a production hour takes %s", s.TimeScale,
+			(time.Hour/time.Duration(s.TimeScale)).Round(time.Millisecond)))
 	}
 	for _, place := range s.places() {
 		for _, sysctl := range s.sysctls(place) {
@@ -76,7 +84,7 @@ func (s Scenario) settings() []string {
 	return out
 }
 
-func (p Program) describe() string {
+func (s Scenario) program(p Program) string {
 	text := "keepalive off"
 	if k := p.Keepalive; k != nil {
 		text = "keepalive on"
@@ -84,7 +92,7 @@ func (p Program) describe() string {
 			name string
 			set  bool
 			text string
-		}{{"idle", k.Idle > 0, k.Idle.String()}, {"interval", k.Interval > 0, k.Interval.String()},
+		}{{"idle", k.Idle > 0, s.both(k.Idle, time.Second)}, {"interval", k.Interval > 0, s.both(k.Interval, time.Second)},
 			{"count", k.Count > 0, fmt.Sprint(k.Count)}} {
 			if t.set {
 				text += ", " + t.name + " " + t.text
@@ -94,7 +102,7 @@ func (p Program) describe() string {
 		}
 	}
 	if p.UserTimeout > 0 {
-		text += ", TCP_USER_TIMEOUT " + p.UserTimeout.String()
+		text += ", TCP_USER_TIMEOUT " + s.both(p.UserTimeout, time.Millisecond)
 	}
 	return text
 }
@@ -111,9 +119,9 @@ func (steps Steps) lines(indent string) []string {
 }
 
 // lines are the expectations in words: the texts that the verdict uses.
-func (x Expect) lines() []string {
+func (x Expect) lines(backends int) []string {
 	var out []string
-	for _, c := range x.checks(&evidence{}, nil) {
+	for _, c := range x.checks(&evidence{}, nil, backends) {
 		out = append(out, c.Text)
 	}
 	return out

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/ctsim/ctsim/iptables"
 	"github.com/ctsim/ctsim/probe"
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/packet"
@@ -17,15 +18,19 @@ type evidence struct {
 	// pods names the server pods by their address, those removed since too.
 	pods map[netip.Addr]string
 	// nodes and client are the addresses that packets may carry besides those of pods and service.
-	client  netip.Addr
-	flows   []flowFacts
-	events  []nodeEvent
-	packets []packet.Packet
-	reports []probe.Report
-	notes   []note
+	client netip.Addr
+	flows  []flowFacts
+	// connections is how many the client tried to open.
+	connections int
+	events      []nodeEvent
+	packets     []packet.Packet
+	reports     []probe.Report
+	notes       []note
 	// ours are the port ids under which ctsim itself has destroyed entries.
 	ours   map[uint32]bool
 	finals []final
+	// rules are the counters of every rule at the end, by node.
+	rules map[string][]iptables.Counter
 	// unmet names the fact that a repeat or wait ended without; empty if there was none.
 	unmet       string
 	lost        map[string]int

@@ -14,6 +14,7 @@ import (
 	"github.com/ctsim/ctsim/iptables"
 	"github.com/ctsim/ctsim/probe"
 	"github.com/ctsim/ctsim/probe/conntrack"
+	"github.com/ctsim/ctsim/probe/packet"
 	"github.com/ctsim/ctsim/topology"
 )
 
@@ -21,6 +22,8 @@ import (
 type flow struct {
 	id   int
 	conn *probe.Conn
+	// tried is true once connect was called.
+	tried bool
 	// sent counts messages, from either side; speaker is the end that sent the last one.
 	sent    int
 	speaker *probe.Conn
@@ -33,10 +36,13 @@ type run struct {
 	lab      *topology.Lab
 	rules    map[string]*iptables.Node
 	watchers []watcher
+	capture  *packet.Capture
 	servers  []*probe.Listener
 	flows    []*flow
-	phases   []Phase
-	progress Progress
+	// endpoints are the service's at the moment.
+	endpoints []netip.AddrPort
+	phases    []Phase
+	progress  Progress
 
 	mu sync.Mutex
 	ev evidence
@@ -64,10 +70,11 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 	r := &run{scenario: s, options: o, rules: map[string]*iptables.Node{}, received: map[int]int{},
 		picks: map[netip.AddrPort][]netip.Addr{}, index: index{}}
 	r.ev = evidence{started: time.Now(), service: r.service(), client: clientAddress,
-		pods: map[netip.Addr]string{}, ours: map[uint32]bool{}, lost: map[string]int{}}
+		pods: map[netip.Addr]string{}, ours: map[uint32]bool{}, rules: map[string][]iptables.Counter{}, lost: map[string]int{}}
 	for i := range s.World.Backends {
 		r.ev.pods[serverAddress(i)] = serverName(i)
 	}
+	r.endpoints = s.service().Endpoints
 	for i := range s.World.Connections {
 		r.flows = append(r.flows, &flow{id: i + 1})
 	}
@@ -126,21 +133,34 @@ func load() error {
 
 // install puts kube-proxy's rules into both nodes at the same time.
 func (r *run) install(context.Context) error {
-	rs := iptables.Rules(r.scenario.proxy(), r.scenario.service())
+	return r.onNodes(func(name string, rs iptables.RuleSet) error {
+		node, err := iptables.Open(r.lab.Namespace(name), r.options.Flavour)
+		if err != nil {
+			return err
+		}
+		r.mu.Lock()
+		r.rules[name] = node
+		r.mu.Unlock()
+		return node.Install(rs)
+	})
+}
+
+// sync changes the rules of both nodes to the endpoints of the moment, as kube-proxy does.
+func (r *run) sync() error {
+	return r.onNodes(func(name string, rs iptables.RuleSet) error { return r.rules[name].Sync(rs) })
+}
+
+func (r *run) onNodes(do func(node string, rs iptables.RuleSet) error) error {
+	svc := r.scenario.service()
+	svc.Endpoints = r.endpoints
+	rs := iptables.Rules(r.scenario.proxy(), svc)
+	names := []string{nodeMaster, nodeNode1}
+	errs := make([]error, len(names))
 	var wait sync.WaitGroup
-	var mu sync.Mutex
-	var errs []error
-	for _, name := range []string{nodeMaster, nodeNode1} {
+	for i, name := range names {
 		wait.Go(func() {
-			node, err := iptables.Open(r.lab.Namespace(name), r.options.Flavour)
-			if err == nil {
-				err = node.Install(rs)
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			r.rules[name] = node
-			if err != nil {
-				errs = append(errs, fmt.Errorf("rules on %s: %w", name, err))
+			if err := do(name, rs); err != nil {
+				errs[i] = fmt.Errorf("rules on %s: %w", name, err)
 			}
 		})
 	}
@@ -150,13 +170,20 @@ func (r *run) install(context.Context) error {
 
 func (r *run) serve(context.Context) error {
 	for i := range r.scenario.World.Backends {
-		address := netip.AddrPortFrom(netip.IPv4Unspecified(), r.service().Port())
-		l, err := probe.Serve(r.lab.Namespace(serverName(i)), address, r.scenario.World.Server.socket(), r.report)
-		if err != nil {
-			return fmt.Errorf("server on %s: %w", serverName(i), err)
+		if err := r.serveOn(serverName(i)); err != nil {
+			return err
 		}
-		r.servers = append(r.servers, l)
 	}
+	return nil
+}
+
+func (r *run) serveOn(pod string) error {
+	address := netip.AddrPortFrom(netip.IPv4Unspecified(), r.service().Port())
+	l, err := probe.Serve(r.lab.Namespace(pod), address, r.scenario.socket(r.scenario.World.Server), r.report)
+	if err != nil {
+		return fmt.Errorf("server on %s: %w", pod, err)
+	}
+	r.servers = append(r.servers, l)
 	return nil
 }
 
@@ -185,6 +212,10 @@ func (r *run) finish(context.Context) error {
 	if err := r.drain(); err != nil {
 		return err
 	}
+	r.ev.connections = len(r.flows)
+	if err := r.count(); err != nil {
+		return err
+	}
 	for _, f := range r.flows {
 		ends := []*probe.Conn{f.conn}
 		for _, l := range r.servers {
@@ -208,6 +239,17 @@ func (r *run) finish(context.Context) error {
 		}
 	}
 	return nil
+}
+
+// count reads how often each rule was met: the counters began at zero when the run put the rules in.
+func (r *run) count() error {
+	return r.onNodes(func(name string, _ iptables.RuleSet) error {
+		counters, err := r.rules[name].Counters()
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.ev.rules[name] = counters
+		return err
+	})
 }
 
 // close lets go of everything; the namespaces go with the last socket in them. The watchers end first: how ctsim

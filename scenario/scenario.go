@@ -14,9 +14,11 @@ type Scenario struct {
 	See    string `yaml:"see" doc:"What to look for in the output."`
 	Cure   string `yaml:"cure" doc:"What helps."`
 	Source string `yaml:"source" doc:"Where the claim comes from: an article, an issue, a kernel function."`
-	World  World  `yaml:"world" doc:"The pods, the nodes, the service, and how they are set."`
-	Steps  Steps  `yaml:"steps,required" doc:"What happens, in order."`
-	Expect Expect `yaml:"expect,required" doc:"What must be seen for the verdict to be pass."`
+	// TimeScale divides every duration of the scenario, so that it can be written in the numbers of production.
+	TimeScale int    `yaml:"time_scale" min:"1" max:"100000" default:"1" doc:"Divides every duration: 3600 replays a day in 24 s. Both values are shown."`
+	World     World  `yaml:"world" doc:"The pods, the nodes, the service, and how they are set."`
+	Steps     Steps  `yaml:"steps,required" doc:"What happens, in order."`
+	Expect    Expect `yaml:"expect,required" doc:"What must be seen for the verdict to be pass."`
 
 	// place is where the scenario stands in its file, for problems found after decoding.
 	place Problem
@@ -26,6 +28,7 @@ type Scenario struct {
 type World struct {
 	Backends    int                          `yaml:"backends" min:"1" max:"250" default:"2" doc:"Number of server pods, all endpoints of the service."`
 	Connections int                          `yaml:"connections" min:"1" max:"4000" default:"1" doc:"Number of connections the client opens."`
+	KubeProxy   KubeProxy                    `yaml:"kube_proxy" doc:"How kube-proxy is set on both nodes."`
 	Service     ServiceSpec                  `yaml:"service" doc:"The service, with the field names Kubernetes uses."`
 	Client      Program                      `yaml:"client" doc:"The client's socket."`
 	Server      Program                      `yaml:"server" doc:"The servers' sockets."`
@@ -38,7 +41,12 @@ type ServiceSpec struct {
 	ClusterIP       string `yaml:"clusterIP" format:"ipv4" default:"10.108.33.37" doc:"The virtual address."`
 	Port            int    `yaml:"port" min:"1" max:"65535" default:"2222" doc:"The service's port, and the servers' too."`
 	SessionAffinity string `yaml:"sessionAffinity" enum:"None,ClientIP" default:"None" doc:"ClientIP sends a client to the same endpoint for three hours."`
-	MasqueradeAll   bool   `yaml:"masqueradeAll" doc:"kube-proxy's --masquerade-all: the node's address replaces the client's."`
+}
+
+// KubeProxy is the configuration of kube-proxy. The zero value is the default.
+type KubeProxy struct {
+	MasqueradeAll bool `yaml:"masquerade_all" doc:"--masquerade-all: the node's address and a random port replace the client's."`
+	NoInvalidDrop bool `yaml:"no_invalid_drop" doc:"Without the rule that drops what conntrack calls INVALID, as before Kubernetes 1.15 or with nf_conntrack_tcp_be_liberal."`
 }
 
 // Program is how the client's or the servers' sockets are set. The zero value is the article's: keepalive off.
@@ -70,43 +78,4 @@ type Step struct {
 	// Line is where it stands in its file.
 	Line   int
 	action action
-}
-
-// Expect is what a scenario says must be seen. Every field that is set is one expectation; each connection must meet
-// it unless the field says otherwise.
-type Expect struct {
-	Outcome    Outcome       `yaml:"outcome,required" enum:"survived,reset,hang,refused,timeout,wrong-backend" doc:"What becomes of every connection."`
-	Errno      string        `yaml:"errno" pattern:"^E[A-Z0-9]+$" doc:"The first error an application meets."`
-	NoticedBy  string        `yaml:"noticed_by" enum:"client,server" doc:"The side that meets it."`
-	FailedSend int           `yaml:"failed_send" min:"1" max:"1000" doc:"Which send of the client after the break fails first; the ones before it succeed."`
-	Rerouted   *bool         `yaml:"rerouted" doc:"Whether the last entry of a connection leads to another backend than the first."`
-	Peer       Outcome       `yaml:"peer" enum:"half-open" doc:"The old backend's socket stays established."`
-	Breaks     int           `yaml:"breaks_at_least" min:"1" max:"1000" doc:"How often every connection's entry was destroyed, at least."`
-	Events     []EventsCheck `yaml:"events" doc:"Conntrack events a node must show for every connection."`
-	Packets    []PacketCheck `yaml:"packets" doc:"Packets that must be seen, or never, for every connection."`
-}
-
-// EventsCheck is a sequence of conntrack events that every connection must show on a node, others may stand between.
-type EventsCheck struct {
-	On       string         `yaml:"on" enum:"master,node1" default:"master" doc:"The node: master is the client's, node1 the servers'."`
-	Sequence []EventPattern `yaml:"sequence" doc:"Events that must be seen in this order."`
-	Never    []EventPattern `yaml:"never" doc:"Events that must not be seen."`
-}
-
-// EventPattern describes a conntrack event; what is not set matches all.
-type EventPattern struct {
-	Type      string `yaml:"type,required" enum:"NEW,UPDATE,DESTROY" doc:"The event's type."`
-	State     string `yaml:"state" enum:"SYN_SENT,SYN_RECV,ESTABLISHED,FIN_WAIT,CLOSE_WAIT,LAST_ACK,TIME_WAIT,CLOSE" doc:"The TCP state it carries."`
-	Assured   *bool  `yaml:"assured" doc:"Whether it is marked [ASSURED]."`
-	Unreplied *bool  `yaml:"unreplied" doc:"Whether it is marked [UNREPLIED]."`
-	By        string `yaml:"by" enum:"caller,expiry,rst,kernel" doc:"Who destroyed the entry."`
-	Backend   string `yaml:"backend" enum:"first,other" doc:"Whether it leads to the pod of the connection's first entry or to another."`
-}
-
-// PacketCheck describes a packet that must be seen at a place.
-type PacketCheck struct {
-	At    string `yaml:"at" enum:"client,master,node1,servers" default:"client" doc:"Where: on eth0 of the pod or node; servers is any server pod."`
-	Flag  string `yaml:"flag,required" enum:"SYN,FIN,RST" doc:"The TCP flag it carries."`
-	From  string `yaml:"from" enum:"service,client,first-backend,other-backend" doc:"Whose address its source is at that place."`
-	Never bool   `yaml:"never" doc:"It must not be seen."`
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
@@ -23,15 +24,32 @@ type action interface {
 
 // stepKinds is the language's verbs.
 var stepKinds = map[string]func() action{
-	"connect": func() action { return &connectStep{} },
-	"send":    func() action { return &sendStep{From: "client"} },
-	"flush":   func() action { return &flushStep{On: "all"} },
-	"wait":    func() action { return &waitStep{} },
-	"repeat":  func() action { return &repeatStep{AtMost: 64} },
+	"connect":          func() action { return &connectStep{Timeout: connectTimeout} },
+	"send":             func() action { return &sendStep{From: "client"} },
+	"shutdown":         func() action { return &shutdownStep{} },
+	"flush":            func() action { return &flushStep{On: "all"} },
+	"age":              func() action { return &ageStep{} },
+	"wait":             func() action { return &waitStep{} },
+	"sysctl":           func() action { return &sysctlStep{} },
+	"remove-endpoints": func() action { return &removeEndpointsStep{} },
+	"add-endpoints":    func() action { return &addEndpointsStep{} },
+	"stop-servers":     func() action { return &stopServerStep{} },
+	"kill-pod":         func() action { return &killPodStep{} },
+	"take-address":     func() action { return &takeAddressStep{} },
+	"inject":           func() action { return &injectStep{Flag: "ACK"} },
+	"exec":             func() action { return &execStep{} },
+	"repeat":           func() action { return &repeatStep{AtMost: 64} },
 }
 
-// stepNames lists the kinds of steps in the order of the documentation.
-func stepNames() []string { return []string{"connect", "send", "flush", "wait", "repeat"} }
+// stepNames lists the kinds of steps by name.
+func stepNames() []string {
+	names := make([]string, 0, len(stepKinds))
+	for name := range stepKinds {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
 
 // decodeNode reads `- send` or `- send: {from: server}`.
 func (s *Step) decodeNode(d *decoder, n ast.Node, path string) {

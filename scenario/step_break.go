@@ -2,7 +2,9 @@ package scenario
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/ctsim/ctsim/probe/conntrack"
@@ -44,20 +46,23 @@ func (s *flushStep) run(_ context.Context, r *run, _ []*flow) error {
 // waitStep lets real time pass, or waits until the entries of the connections are gone from the translating node.
 type waitStep struct {
 	For    time.Duration `yaml:"for" short:"yes" min:"1ms" max:"1h" doc:"How long."`
-	Until  string        `yaml:"until" enum:"entry-gone" doc:"A fact to wait for: entry-gone, the conntrack entry has expired."`
+	Until  string        `yaml:"until" enum:"entry-gone,client-closed,server-closed" doc:"A fact to wait for: the conntrack entry has expired; the client's or the server's socket is closed by the kernel."`
 	AtMost time.Duration `yaml:"at_most" min:"1s" max:"1h" default:"10m" doc:"With until: give up after this."`
 }
 
 func (s *waitStep) describe() string {
-	if s.Until != "" {
+	switch s.Until {
+	case "entry-gone":
 		return "wait until the conntrack entry on " + translating + " has expired"
+	case "":
+		return "wait " + s.For.String()
 	}
-	return "wait " + s.For.String()
+	return "wait until the " + strings.TrimSuffix(s.Until, "-closed") + "'s socket is closed by the kernel"
 }
 
 func (s *waitStep) command() string {
 	if s.Until != "" {
-		return "conntrack -L"
+		return map[bool]string{true: "conntrack -L", false: "ss -tno"}[s.Until == "entry-gone"]
 	}
 	return "sleep " + fmt.Sprint(s.For.Seconds())
 }
@@ -66,9 +71,10 @@ func (s *waitStep) check(sc Scenario) string {
 	switch {
 	case (s.For == 0) == (s.Until == ""):
 		return "want either a duration or until"
-	case s.Until == "entry-gone" && s.limit() < sc.World.Conntrack.Established:
+	case s.Until == "entry-gone" && s.limit() < sc.here(sc.World.Conntrack.Established, time.Second) &&
+		s.limit() < sc.here(sc.World.Conntrack.CloseWait, time.Second):
 		return fmt.Sprintf("the entry lives %s (world.conntrack.established), longer than at_most %s",
-			sc.World.Conntrack.Established, s.limit())
+			sc.both(sc.World.Conntrack.Established, time.Second), s.limit())
 	}
 	return ""
 }
@@ -82,7 +88,10 @@ func (s *waitStep) limit() time.Duration {
 
 func (s *waitStep) run(ctx context.Context, r *run, active []*flow) error {
 	if s.Until == "" {
-		return r.pause(ctx, s.For, s.describe())
+		return errors.Join(r.pause(ctx, r.scenario.here(s.For, time.Millisecond), s.describe()), r.drain())
+	}
+	if s.Until != "entry-gone" {
+		return s.closed(ctx, r, active)
 	}
 	give := time.Now().Add(s.limit())
 	for {
@@ -103,6 +112,33 @@ func (s *waitStep) run(ctx context.Context, r *run, active []*flow) error {
 			return err
 		}
 	}
+}
+
+// closed waits until the kernel has closed a side's socket of every connection: by a RST, or after a timeout.
+func (s *waitStep) closed(ctx context.Context, r *run, active []*flow) error {
+	give := time.Now().Add(s.limit())
+	for _, f := range active {
+		for {
+			conn := f.conn
+			if s.Until == "server-closed" {
+				conn = r.serverConn(f)
+			}
+			if conn == nil {
+				break
+			}
+			if state, err := conn.State(); err != nil || state.Closed() {
+				break
+			}
+			if time.Now().After(give) {
+				r.unmet("the socket was not closed within " + s.limit().String())
+				return r.drain()
+			}
+			if err := r.pause(ctx, 5*time.Millisecond, s.describe()); err != nil {
+				return err
+			}
+		}
+	}
+	return r.drain()
 }
 
 // longestEntry is the time left to the entry of the connections that lives longest, negative if there is none.

@@ -42,7 +42,9 @@ func (e *evidence) stories(connections int, ix index) []*story {
 		s := at(ix.event(ev))
 		s.events = append(s.events, ev)
 	}
+	var follow packet.Flows
 	for _, p := range sortedPackets(e.packets) {
+		p = follow.Follow(p)
 		s := at(ix.packet(p))
 		s.packets = append(s.packets, p)
 	}

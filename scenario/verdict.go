@@ -11,11 +11,47 @@ import (
 )
 
 // checks holds each expectation against the stories. It is pure.
-func (x Expect) checks(e *evidence, stories []*story) []Check {
-	c := &checker{e: e, stories: stories}
-	c.each("every connection: "+string(x.Outcome), func(s *story) string {
-		return differs(string(s.Outcome), string(x.Outcome))
-	})
+func (x Expect) checks(e *evidence, stories []*story, backends int) []Check {
+	c := &checker{e: e, stories: x.others(stories)}
+	if x.Share != nil {
+		c.share(*x.Share, backends)
+	} else {
+		c.each("every connection: "+string(x.Outcome), func(s *story) string {
+			return differs(string(s.Outcome), string(x.Outcome))
+		})
+	}
+	x.application(c)
+	for _, ev := range x.Events {
+		c.events(ev)
+	}
+	for _, p := range x.Packets {
+		c.packets(p)
+	}
+	for _, r := range x.Rules {
+		c.rule(r)
+	}
+	for _, s := range x.Sockets {
+		c.socket(s)
+	}
+	for _, one := range x.Connections {
+		c.connection(one, stories)
+	}
+	return c.out
+}
+
+// others are the connections that no ConnectionCheck speaks of.
+func (x Expect) others(stories []*story) []*story {
+	var out []*story
+	for _, s := range stories {
+		if !slices.ContainsFunc(x.Connections, func(c ConnectionCheck) bool { return c.ID == s.ID }) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// application checks what the programs met and where their flows went.
+func (x Expect) application(c *checker) {
 	if x.Errno != "" {
 		c.each("first error: "+x.Errno, func(s *story) string { return differs(s.Errno, x.Errno) })
 	}
@@ -51,13 +87,6 @@ func (x Expect) checks(e *evidence, stories []*story) []Check {
 			return fmt.Sprintf("%d times", s.Breaks)
 		})
 	}
-	for _, ev := range x.Events {
-		c.events(ev)
-	}
-	for _, p := range x.Packets {
-		c.packets(p)
-	}
-	return c.out
 }
 
 func rerouteText(yes bool) string {
@@ -221,7 +250,71 @@ func (x PacketCheck) matches(e *evidence, s *story, p packet.Packet) bool {
 	if x.At == "servers" {
 		at = slices.Contains(podNames(e), p.At)
 	}
-	return at && p.Protocol == packet.TCP && p.Flags.Has(tcpFlags[x.Flag]) && (x.From == "" || isFrom(e, s, p.Src, x.From))
+	var is bool
+	switch x.Flag {
+	case "keepalive":
+		is = p.Relative.Repeat == packet.KeepAlive
+	case "retransmission":
+		is = p.Relative.Repeat == packet.Retransmission
+	default:
+		is = p.Flags.Has(tcpFlags[x.Flag])
+	}
+	return at && is && p.Protocol == packet.TCP && (x.From == "" || isFrom(e, s, p.Src, x.From))
+}
+
+// rule checks that the counter of a rule has moved, or has not.
+func (c *checker) rule(x RuleCheck) {
+	check := Check{Text: fmt.Sprintf("rule on %s met: %s", x.On, x.Rule), Verdict: Fail, Reason: "there is no such rule"}
+	if !*x.Moved {
+		check.Text = fmt.Sprintf("rule on %s never met: %s", x.On, x.Rule)
+	}
+	var packets uint64
+	for _, counter := range c.e.rules[x.On] {
+		if strings.Contains("-A "+counter.Chain+" "+counter.Rule, x.Rule) {
+			packets += counter.Packets
+			check.Verdict, check.Reason = Pass, ""
+		}
+	}
+	if check.Verdict == Pass {
+		check.Reason = fmt.Sprintf("%d packets", packets)
+		if (packets > 0) != *x.Moved {
+			check.Verdict = Fail
+		}
+	}
+	c.out = append(c.out, check)
+}
+
+// socket checks the state of one side's socket at the end. Of several servers' sockets one is enough.
+func (c *checker) socket(x SocketCheck) {
+	c.each(fmt.Sprintf("at the end the %s's socket is %s", x.Side, x.State), func(s *story) string {
+		got := "there is none"
+		for _, f := range s.finals {
+			if string(f.side) != x.Side {
+				continue
+			}
+			if f.State == x.State {
+				return ""
+			}
+			got = f.State
+		}
+		return got
+	})
+}
+
+// connection checks one that ends differently from the rest.
+func (c *checker) connection(x ConnectionCheck, stories []*story) {
+	check := Check{Text: fmt.Sprintf("connection %d: %s %s", x.ID, x.Outcome, x.Errno), Verdict: Fail, Reason: "there is none"}
+	check.Text = strings.TrimSpace(check.Text)
+	for _, s := range stories {
+		if s.ID != x.ID {
+			continue
+		}
+		check.Verdict, check.Reason = Pass, ""
+		if s.Outcome != x.Outcome || (x.Errno != "" && s.Errno != x.Errno) || (x.NoticedBy != "" && s.NoticedBy != x.NoticedBy) {
+			check.Verdict, check.Reason = Fail, strings.Join(strings.Fields(fmt.Sprintf("%s %s %s", s.Outcome, s.Errno, s.NoticedBy)), ", ")
+		}
+	}
+	c.out = append(c.out, check)
 }
 
 func podNames(e *evidence) []string {

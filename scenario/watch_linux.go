@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -23,7 +24,7 @@ type watcher interface {
 // breaks tells whether a step may destroy conntrack entries.
 func breaks(s Step) bool {
 	switch s.action.(type) {
-	case *flushStep, *waitStep:
+	case *flushStep, *waitStep, *ageStep:
 		return true
 	}
 	return false
@@ -115,11 +116,11 @@ func (r *run) live(o Observation) {
 }
 
 // opened notes the client's address of a connection.
-func (r *run) opened(f *flow) {
+func (r *run) opened(id int, local netip.AddrPort) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.ev.flows = append(r.ev.flows, flowFacts{f.id, f.conn.Local()})
-	r.index[f.conn.Local()] = f.id
+	r.ev.flows = append(r.ev.flows, flowFacts{id, local})
+	r.index[local] = id
 }
 
 func (r *run) destroyer(port uint32) {
@@ -194,6 +195,7 @@ func (r *run) watch(context.Context) error {
 		}
 	}
 	c := packet.NewCapture(r.packet)
+	r.capture = c
 	r.watchers = append(r.watchers, captureWatcher{c, r})
 	for _, name := range r.lab.Names() {
 		if err := c.Add(r.lab.Namespace(name), topology.Uplink); err != nil {

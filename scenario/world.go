@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -42,7 +43,7 @@ func serverAddress(i int) netip.Addr {
 // topology is the plan of the scenario's world.
 func (s Scenario) topology() topology.Plan {
 	node := append(slices.Clone(s.conntrackSysctls()), s.sysctls("nodes")...)
-	pod := s.sysctls("pods")
+	pod := append(s.keepaliveSysctls(), s.sysctls("pods")...)
 	servers := make([]topology.Pod, s.World.Backends)
 	for i := range servers {
 		name := serverName(i)
@@ -63,7 +64,7 @@ func (s Scenario) topology() topology.Plan {
 // conntrackSysctls are the values kube-proxy sets on a node, or the scenario's; and the kernel's clock on events,
 // without which they could not be ordered against packets.
 func (s Scenario) conntrackSysctls() []topology.Sysctl {
-	seconds := func(d time.Duration) string { return strconv.Itoa(int(d / time.Second)) }
+	seconds := func(d time.Duration) string { return strconv.Itoa(int(s.here(d, time.Second) / time.Second)) }
 	return []topology.Sysctl{
 		{Key: "net.netfilter.nf_conntrack_timestamp", Value: "1"},
 		{Key: "net.netfilter.nf_conntrack_tcp_timeout_established", Value: seconds(s.World.Conntrack.Established)},
@@ -71,11 +72,23 @@ func (s Scenario) conntrackSysctls() []topology.Sysctl {
 	}
 }
 
+// keepaliveSysctls scale the kernel's keepalive timers in the pods; a scenario in real time leaves them alone.
+func (s Scenario) keepaliveSysctls() []topology.Sysctl {
+	var out []topology.Sysctl
+	if s.TimeScale > 1 {
+		for _, key := range slices.Sorted(maps.Keys(keepaliveDefaults)) {
+			out = append(out, topology.Sysctl{Key: key,
+				Value: s.scaledSysctl(key, strconv.Itoa(int(keepaliveDefaults[key]/time.Second)))})
+		}
+	}
+	return out
+}
+
 // sysctls are the scenario's own for one place, in the order of their keys.
 func (s Scenario) sysctls(place string) []topology.Sysctl {
 	var out []topology.Sysctl
 	for key, value := range s.World.Sysctls[place] {
-		out = append(out, topology.Sysctl{Key: key, Value: value})
+		out = append(out, topology.Sysctl{Key: key, Value: s.scaledSysctl(key, value)})
 	}
 	slices.SortFunc(out, func(a, b topology.Sysctl) int {
 		if a.Key < b.Key {
@@ -102,7 +115,8 @@ func (s Scenario) service() iptables.Service {
 
 // proxy is kube-proxy's configuration on both nodes.
 func (s Scenario) proxy() iptables.Config {
-	return iptables.Config{ClusterCIDR: clusterCIDR, MasqueradeAll: s.World.Service.MasqueradeAll}
+	return iptables.Config{ClusterCIDR: clusterCIDR, MasqueradeAll: s.World.KubeProxy.MasqueradeAll,
+		NoInvalidDrop: s.World.KubeProxy.NoInvalidDrop}
 }
 
 // RuleSet is what kube-proxy would install on every node of the scenario's world. It needs no privileges.
@@ -185,6 +199,9 @@ func (s Scenario) problems() Problems {
 			add(step.Line, "steps."+step.Name, "", "%s", wrong)
 		}
 	})
+	if (s.Expect.Outcome == "") == (s.Expect.Share == nil) {
+		add(0, "expect", "", "want either outcome or share")
+	}
 	if len(s.Steps) == 0 {
 		add(0, "steps", "", "the list is empty")
 	}

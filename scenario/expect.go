@@ -1,0 +1,80 @@
+package scenario
+
+// Expect is what a scenario says must be seen. Every field that is set is one expectation; each connection must meet
+// it unless the field says otherwise.
+type Expect struct {
+	Outcome    Outcome       `yaml:"outcome" enum:"survived,reset,hang,refused,timeout,wrong-backend" doc:"What becomes of every connection."`
+	Share      *ShareCheck   `yaml:"share" doc:"Instead of outcome: how many of the connections."`
+	Errno      string        `yaml:"errno" pattern:"^E[A-Z0-9]+$" doc:"The first error an application meets."`
+	NoticedBy  string        `yaml:"noticed_by" enum:"client,server" doc:"The side that meets it."`
+	FailedSend int           `yaml:"failed_send" min:"1" max:"1000" doc:"Which send of the client after the break fails first; the ones before it succeed."`
+	Rerouted   *bool         `yaml:"rerouted" doc:"Whether the last entry of a connection leads to another backend than the first."`
+	Peer       Outcome       `yaml:"peer" enum:"half-open" doc:"The old backend's socket stays established."`
+	Breaks     int           `yaml:"breaks_at_least" min:"1" max:"1000" doc:"How often every connection's entry was destroyed, at least."`
+	Events     []EventsCheck `yaml:"events" doc:"Conntrack events a node must show for every connection."`
+	Packets    []PacketCheck `yaml:"packets" doc:"Packets that must be seen, or never, for every connection."`
+	Rules      []RuleCheck   `yaml:"rules" doc:"Rules whose packet counters must have moved, or not."`
+	Sockets    []SocketCheck `yaml:"sockets" doc:"What a socket must be in when the run ends."`
+	// Connections are those that differ from the rest.
+	Connections  []ConnectionCheck `yaml:"connections" doc:"Connections that end differently; what stands above then holds for the others."`
+	Alternatives []Alternative     `yaml:"alternatives" doc:"What other kernels show instead."`
+}
+
+// ShareCheck compares a share of many connections with a probability. The interval holds all but one in a million
+// runs, so that chance alone does not fail it.
+type ShareCheck struct {
+	Of          Outcome `yaml:"of,required" enum:"survived,reset,hang,refused,timeout,wrong-backend" doc:"The outcome that is counted."`
+	Probability string  `yaml:"probability,required" pattern:"^(0|1|0?\\.[0-9]+|1/N|\\(N-1\\)/N)$" doc:"A number from 0 to 1 written as text, or a formula of N, the number of backends: 1/N or (N-1)/N."`
+}
+
+// RuleCheck is a rule of a node that packets must have met.
+type RuleCheck struct {
+	On    string `yaml:"on" enum:"master,node1" default:"master" doc:"The node."`
+	Rule  string `yaml:"rule,required" doc:"Part of the rule as iptables-save prints it."`
+	Moved *bool  `yaml:"moved,required" doc:"Whether a packet has met it."`
+}
+
+// SocketCheck is the state of one side's socket at the end.
+type SocketCheck struct {
+	Side  string `yaml:"side,required" enum:"client,server" doc:"Whose socket."`
+	State string `yaml:"state,required" enum:"ESTABLISHED,FIN_WAIT1,FIN_WAIT2,CLOSE_WAIT,LAST_ACK,CLOSING,CLOSE" doc:"Its TCP state."`
+}
+
+// ConnectionCheck is how one connection ends.
+type ConnectionCheck struct {
+	ID        int     `yaml:"id,required" min:"1" max:"4000" doc:"The connection's number, from 1 in the order of connect."`
+	Outcome   Outcome `yaml:"outcome,required" enum:"survived,reset,hang,refused,timeout,wrong-backend" doc:"What becomes of it."`
+	Errno     string  `yaml:"errno" pattern:"^E[A-Z0-9]+$" doc:"The first error an application meets."`
+	NoticedBy string  `yaml:"noticed_by" enum:"client,server" doc:"The side that meets it."`
+}
+
+// Alternative is a whole expectation that also passes.
+type Alternative struct {
+	Reason string `yaml:"reason,required" doc:"Why another kernel or setting shows this."`
+	Expect Expect `yaml:"expect,required" doc:"What is seen then."`
+}
+
+// EventsCheck is a sequence of conntrack events that every connection must show on a node, others may stand between.
+type EventsCheck struct {
+	On       string         `yaml:"on" enum:"master,node1" default:"master" doc:"The node: master is the client's, node1 the servers'."`
+	Sequence []EventPattern `yaml:"sequence" doc:"Events that must be seen in this order."`
+	Never    []EventPattern `yaml:"never" doc:"Events that must not be seen."`
+}
+
+// EventPattern describes a conntrack event; what is not set matches all.
+type EventPattern struct {
+	Type      string `yaml:"type,required" enum:"NEW,UPDATE,DESTROY" doc:"The event's type."`
+	State     string `yaml:"state" enum:"SYN_SENT,SYN_RECV,ESTABLISHED,FIN_WAIT,CLOSE_WAIT,LAST_ACK,TIME_WAIT,CLOSE" doc:"The TCP state it carries."`
+	Assured   *bool  `yaml:"assured" doc:"Whether it is marked [ASSURED]."`
+	Unreplied *bool  `yaml:"unreplied" doc:"Whether it is marked [UNREPLIED]."`
+	By        string `yaml:"by" enum:"caller,expiry,rst,kernel" doc:"Who destroyed the entry."`
+	Backend   string `yaml:"backend" enum:"first,other" doc:"Whether it leads to the pod of the connection's first entry or to another."`
+}
+
+// PacketCheck describes a packet that must be seen at a place.
+type PacketCheck struct {
+	At    string `yaml:"at" enum:"client,master,node1,servers" default:"client" doc:"Where: on eth0 of the pod or node; servers is any server pod."`
+	Flag  string `yaml:"flag,required" enum:"SYN,FIN,RST,keepalive,retransmission" doc:"The TCP flag it carries, or what it is: a keepalive probe, a retransmission."`
+	From  string `yaml:"from" enum:"service,client,first-backend,other-backend" doc:"Whose address its source is at that place."`
+	Never bool   `yaml:"never" doc:"It must not be seen."`
+}

@@ -1,0 +1,144 @@
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/ctsim/ctsim/topology"
+)
+
+// removeEndpointsStep takes endpoints out of the service, as kube-proxy does when a pod is no longer ready: rules and
+// chains go, TCP entries are left alone. The pods go on running.
+type removeEndpointsStep struct {
+	Which string `yaml:"which,required" short:"yes" enum:"serving,all" doc:"serving: the one the first connection leads to; all: every endpoint."`
+}
+
+func (s *removeEndpointsStep) describe() string {
+	if s.Which == "all" {
+		return "remove all endpoints from the service (scale to zero)"
+	}
+	return "remove the connection's endpoint from the service"
+}
+
+func (s *removeEndpointsStep) command() string { return "iptables -t nat -D KUBE-SVC-…" }
+
+func (s *removeEndpointsStep) check(sc Scenario) string {
+	if s.Which == "serving" && sc.World.Connections > 1 {
+		return "with several connections there is no one endpoint that serves; want world.connections: 1"
+	}
+	return ""
+}
+
+func (s *removeEndpointsStep) run(_ context.Context, r *run, _ []*flow) error {
+	if s.Which == "all" {
+		r.endpoints = nil
+		return r.sync()
+	}
+	serving, ok := r.serving()
+	if !ok {
+		return fmt.Errorf("no connection has been translated yet: there is no endpoint that serves it")
+	}
+	r.endpoints = slices.DeleteFunc(r.endpoints, func(a netip.AddrPort) bool { return a.Addr() == serving })
+	return r.sync()
+}
+
+// addEndpointsStep makes every server pod that is alive an endpoint again.
+type addEndpointsStep struct{}
+
+func (*addEndpointsStep) describe() string {
+	return "make every live server pod an endpoint of the service"
+}
+func (*addEndpointsStep) command() string       { return "iptables -t nat -A KUBE-SVC-…" }
+func (*addEndpointsStep) check(Scenario) string { return "" }
+
+func (*addEndpointsStep) run(_ context.Context, r *run, _ []*flow) error {
+	r.endpoints = nil
+	for _, pod := range r.lab.Plan().Nodes[1].Pods {
+		r.endpoints = append(r.endpoints, netip.AddrPortFrom(pod.Address, r.service().Port()))
+	}
+	return r.sync()
+}
+
+// stopServerStep ends the server programs' listening; the pods, and the connections they have, stay.
+type stopServerStep struct{}
+
+func (*stopServerStep) describe() string      { return "the servers stop listening" }
+func (*stopServerStep) command() string       { return "" }
+func (*stopServerStep) check(Scenario) string { return "" }
+
+func (*stopServerStep) run(_ context.Context, r *run, _ []*flow) error {
+	for _, l := range r.servers {
+		if err := l.Stop(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// killPodStep takes a server pod away without a word, as a crash of its sandbox does; the rules stay as they are.
+type killPodStep struct {
+	Pod string `yaml:"pod,required" short:"yes" pattern:"^server-[0-9]+$" doc:"The server pod, server-1 for instance."`
+}
+
+func (s *killPodStep) describe() string {
+	return "pod " + s.Pod + " is gone, the rules do not know yet"
+}
+func (s *killPodStep) command() string { return "ip netns del " + s.Pod }
+
+func (s *killPodStep) check(sc Scenario) string {
+	if !slices.Contains(sc.places(), s.Pod) {
+		return fmt.Sprintf("there is no pod %s with %d backends", s.Pod, sc.World.Backends)
+	}
+	return ""
+}
+
+func (s *killPodStep) run(_ context.Context, r *run, _ []*flow) error {
+	// Watchers' and programs' sockets in the pod would keep its namespace, but not its link: that goes now.
+	return r.lab.RemovePod(s.Pod)
+}
+
+// takeAddressStep starts a pod of another application with the address of a pod that is gone, with a server on the
+// same port. It is no endpoint of the service.
+type takeAddressStep struct {
+	Of string `yaml:"of,required" short:"yes" pattern:"^server-[0-9]+$" doc:"The pod that is gone."`
+}
+
+// stranger is the pod's name.
+const stranger = "stranger"
+
+func (s *takeAddressStep) describe() string {
+	return "a pod of another application gets the address of " + s.Of
+}
+func (s *takeAddressStep) command() string { return "" }
+
+func (s *takeAddressStep) check(sc Scenario) string {
+	killed := false
+	sc.Steps.walk(func(step Step) {
+		if k, ok := step.action.(*killPodStep); ok && k.Pod == s.Of {
+			killed = true
+		}
+	})
+	if !killed {
+		return s.Of + " still has its address; kill-pod it first"
+	}
+	return ""
+}
+
+func (s *takeAddressStep) run(_ context.Context, r *run, _ []*flow) error {
+	for i := range r.scenario.World.Backends {
+		if serverName(i) != s.Of {
+			continue
+		}
+		pod := topology.Pod{Name: stranger, Address: serverAddress(i), Sysctls: r.scenario.keepaliveSysctls()}
+		if err := r.lab.AddPod(nodeNode1, pod); err != nil {
+			return err
+		}
+		if err := r.capture.Add(r.lab.Namespace(stranger), topology.Uplink); err != nil {
+			return err
+		}
+		return r.serveOn(stranger)
+	}
+	return nil
+}
