@@ -1,0 +1,26 @@
+package socket
+
+import (
+	"errors"
+
+	"github.com/ctsim/ctsim/topology"
+)
+
+// List gives all TCP sockets of a namespace, see [Reader.List]. Open a [Reader] to look many times.
+func List(ns *topology.Namespace) ([]Socket, error) {
+	r, err := Open(ns)
+	if err != nil {
+		return nil, err
+	}
+	sockets, err := r.List()
+	return sockets, errors.Join(err, r.Close())
+}
+
+// Destroy ends a connection by force, see [Reader.Destroy].
+func Destroy(ns *topology.Namespace, s Socket) error {
+	r, err := Open(ns)
+	if err != nil {
+		return err
+	}
+	return errors.Join(r.Destroy(s), r.Close())
+}

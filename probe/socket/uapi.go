@@ -1,0 +1,28 @@
+package socket
+
+// Numbers of include/uapi/linux/{netlink,sock_diag,inet_diag,tcp}.h. They are here, not from x/sys, so that decoding
+// builds everywhere.
+const (
+	headerLen     = 16 // struct nlmsghdr
+	attrHeaderLen = 4  // struct nlattr
+	attrTypeMask  = 0x3fff
+
+	msgError       = 2  // NLMSG_ERROR
+	msgDone        = 3  // NLMSG_DONE
+	diagByFamily   = 20 // SOCK_DIAG_BY_FAMILY
+	destroy        = 21 // SOCK_DESTROY
+	protocolTCP    = 6
+	allStates      = ^uint32(0)
+	noCookie       = ^uint64(0) // INET_DIAG_NOCOOKIE
+	familyIPv4     = 2
+	familyIPv6     = 10
+	diagInfo       = 2    // INET_DIAG_INFO
+	diagMessageLen = 0x48 // struct inet_diag_msg
+
+	// The part of struct tcp_info that every kernel since 2.6.10 has, and where the counters of 4.1 to 4.19 end.
+	infoLen       = 104
+	infoBytesLen  = 136
+	infoNotSentAt = 144
+	infoSentAt    = 200
+	infoLongLen   = 216
+)
