@@ -81,32 +81,47 @@ func (c *Conn) Local() netip.AddrPort { return addrPort(c.tcp.LocalAddr()) }
 func (c *Conn) Remote() netip.AddrPort { return addrPort(c.tcp.RemoteAddr()) }
 
 // Dial connects from a namespace with a plain blocking TCP socket: connect(2) returns when the handshake is done or
-// has failed. Local may be the zero value, or name the source address, the port or both. The report function is
-// called for every call on the connection, also for the connect that failed; it must not block.
-// It needs CAP_SYS_ADMIN over the namespace.
-func Dial(ctx context.Context, ns *topology.Namespace, id int, local, remote netip.AddrPort, o SocketOptions,
-	report func(Report)) (*Conn, error) {
-	d := net.Dialer{KeepAlive: -1, Control: o.control}
+// has failed. From is the source address; with port 0 the kernel chooses the port. It returns the address that was
+// used, also when connecting failed. The report function is called for every call on the connection, also for the
+// connect that failed; it must not block. It needs CAP_SYS_ADMIN over the namespace.
+func Dial(ctx context.Context, ns *topology.Namespace, id int, from, to netip.AddrPort, o SocketOptions,
+	report func(Report)) (*Conn, netip.AddrPort, error) {
+	d := net.Dialer{KeepAlive: -1, Control: func(network, address string, raw syscall.RawConn) error {
+		// Bound here and not by connect(2), because a socket whose connect failed has forgotten its port.
+		return errors.Join(o.control(network, address, raw), bind(raw, &from))
+	}}
 	d.SetMultipathTCP(false)
-	if local.IsValid() {
-		d.LocalAddr = net.TCPAddrFromAddrPort(local)
-	}
-	r := Report{Side: Client, At: ns.Name(), Call: Connect, Connection: id, Local: local, Remote: remote}
 	var conn net.Conn
 	err := ns.Do(func() (err error) {
-		conn, err = d.DialContext(ctx, "tcp4", remote.String())
+		conn, err = d.DialContext(ctx, "tcp4", to.String())
 		return err
 	})
-	r.Time, r.Err = time.Now(), err
+	report(Report{Side: Client, At: ns.Name(), Call: Connect, Connection: id, Local: from, Remote: to, Time: time.Now(), Err: err})
 	if err != nil {
-		report(r)
-		return nil, err
+		return nil, from, err
 	}
 	c := &Conn{side: Client, at: ns.Name(), tcp: conn.(*net.TCPConn), report: report}
 	c.id.Store(int64(id))
-	r.Local = c.Local()
-	report(r)
-	return c, nil
+	return c, from, nil
+}
+
+// bind gives a socket its local address and reads back what the kernel made of it.
+func bind(raw syscall.RawConn, a *netip.AddrPort) error {
+	var err error
+	cerr := raw.Control(func(fd uintptr) {
+		// As every server does, and this client so that it can take a port again that is in TIME_WAIT.
+		if err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+			return
+		}
+		if err = unix.Bind(int(fd), &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}); err != nil {
+			return
+		}
+		var name unix.Sockaddr
+		if name, err = unix.Getsockname(int(fd)); err == nil {
+			*a = netip.AddrPortFrom(a.Addr(), uint16(name.(*unix.SockaddrInet4).Port))
+		}
+	})
+	return errors.Join(cerr, err)
 }
 
 // Send is one send(2).

@@ -79,6 +79,8 @@ func (r *reports) wait(t *testing.T, what func(Report) bool) Report {
 	}
 }
 
+var here = netip.MustParseAddrPort("127.0.0.1:0")
+
 func loopback(t *testing.T) *topology.Namespace {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -130,7 +132,7 @@ func TestKernelSocketOptions(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := Dial(context.Background(), ns, 7, netip.AddrPort{}, address, o, got.add)
+		c, _, err := Dial(context.Background(), ns, 7, here, address, o, got.add)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -170,7 +172,7 @@ func TestKernelResetIsMetByTheNextSend(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := Dial(context.Background(), ns, 7, netip.AddrPort{}, address, SocketOptions{}, got.add)
+	c, _, err := Dial(context.Background(), ns, 7, here, address, SocketOptions{}, got.add)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +201,7 @@ func TestKernelResetIsMetByTheNextSend(t *testing.T) {
 	if err := c.Send(Message(7, 3)); Errno(err) != "EPIPE" {
 		t.Errorf("second send after the reset: %v, want EPIPE", err)
 	}
-	if _, err := Dial(context.Background(), ns, 8, netip.AddrPort{}, address, SocketOptions{}, got.add); Errno(err) != "ECONNREFUSED" {
+	if _, local, err := Dial(context.Background(), ns, 8, here, address, SocketOptions{}, got.add); Errno(err) != "ECONNREFUSED" || local.Port() == 0 {
 		t.Errorf("nobody listens: %v, want ECONNREFUSED", err)
 	}
 }

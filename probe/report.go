@@ -52,7 +52,7 @@ type Report struct {
 }
 
 // Errno is the name of the error an application would see, "ECONNRESET" for instance; empty if err is nil. An error
-// that is no errno gives its text.
+// that is no errno gives its text; a deadline that the program set itself counts as ETIMEDOUT.
 func Errno(err error) string {
 	var errno syscall.Errno
 	switch {

@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/ctsim/ctsim/iptables"
@@ -38,10 +39,12 @@ type evidence struct {
 	interrupted bool
 }
 
-// flowFacts is what identifies a connection.
+// flowFacts is what identifies a connection: its client's address, from a time on, because a source port may be used
+// again.
 type flowFacts struct {
 	id    int
 	local netip.AddrPort
+	since time.Time
 }
 
 // nodeEvent is a conntrack event and the node whose table it is about.
@@ -71,43 +74,66 @@ type final struct {
 const translating = nodeMaster
 
 // index is which connection an address belongs to: the client's own, and the ones that a node has put in its place.
-type index map[netip.AddrPort]int
+// Several connections that used the same address stand in the order of their beginning.
+type index map[netip.AddrPort][]flowFacts
+
+func (ix index) add(a netip.AddrPort, f flowFacts) {
+	if !slices.Contains(ix[a], f) {
+		ix[a] = append(ix[a], f)
+	}
+}
 
 // index is complete once the events are: a masqueraded source is known from the reply tuple of the translating node.
 func (e *evidence) index() index {
 	ix := index{}
 	for _, f := range e.flows {
-		ix[f.local] = f.id
+		ix.add(f.local, f)
 	}
 	for _, ev := range e.events {
-		if id := ix[ev.Original.Src]; id != 0 && ev.node == translating && ev.Reply.Dst != ev.Original.Src {
-			ix[ev.Reply.Dst] = id
+		if f := ix.at(ev.Original.Src, ev.Time); f.id != 0 && ev.node == translating && ev.Reply.Dst != ev.Original.Src {
+			ix.add(ev.Reply.Dst, f)
 		}
 	}
 	return ix
 }
 
+// at is the connection that had the address at that time, the zero value if none had.
+func (ix index) at(a netip.AddrPort, t time.Time) flowFacts {
+	all := ix[a]
+	for i := len(all) - 1; i > 0; i-- {
+		if !all[i].since.After(t) {
+			return all[i]
+		}
+	}
+	if len(all) > 0 {
+		return all[0]
+	}
+	return flowFacts{}
+}
+
 // of is the connection that one of the addresses belongs to, 0 if none does.
-func (ix index) of(ends ...netip.AddrPort) int {
+func (ix index) of(t time.Time, ends ...netip.AddrPort) int {
 	for _, end := range ends {
-		if id := ix[end]; id != 0 {
-			return id
+		if f := ix.at(end, t); f.id != 0 {
+			return f.id
 		}
 	}
 	return 0
 }
 
 func (ix index) event(ev nodeEvent) int {
-	return ix.of(ev.Original.Src, ev.Original.Dst, ev.Reply.Src, ev.Reply.Dst)
+	return ix.of(ev.Time, ev.Original.Src, ev.Original.Dst, ev.Reply.Src, ev.Reply.Dst)
 }
 
-func (ix index) packet(p packet.Packet) int { return ix.of(p.Src, p.Dst, p.Error.Src, p.Error.Dst) }
+func (ix index) packet(p packet.Packet) int {
+	return ix.of(p.Time, p.Src, p.Dst, p.Error.Src, p.Error.Dst)
+}
 
 func (ix index) report(r probe.Report) int {
 	if r.Connection != 0 {
 		return r.Connection
 	}
-	return ix.of(r.Local, r.Remote)
+	return ix.of(r.Time, r.Local, r.Remote)
 }
 
 // pick is the pod that an entry of the translating node leads to, empty if the entry translates nothing.

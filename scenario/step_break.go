@@ -45,7 +45,7 @@ func (s *flushStep) run(_ context.Context, r *run, _ []*flow) error {
 
 // waitStep lets real time pass, or waits until the entries of the connections are gone from the translating node.
 type waitStep struct {
-	For    time.Duration `yaml:"for" short:"yes" min:"1ms" max:"1h" doc:"How long."`
+	For    time.Duration `yaml:"for" short:"yes" min:"1ms" max:"1000h" doc:"How long; at most one hour of this run's own time."`
 	Until  string        `yaml:"until" enum:"entry-gone,client-closed,server-closed" doc:"A fact to wait for: the conntrack entry has expired; the client's or the server's socket is closed by the kernel."`
 	AtMost time.Duration `yaml:"at_most" min:"1s" max:"1h" default:"10m" doc:"With until: give up after this."`
 }
@@ -71,6 +71,8 @@ func (s *waitStep) check(sc Scenario) string {
 	switch {
 	case (s.For == 0) == (s.Until == ""):
 		return "want either a duration or until"
+	case sc.here(s.For, time.Millisecond) > time.Hour:
+		return fmt.Sprintf("%s is too long to wait; use age, or a larger time_scale", s.For)
 	case s.Until == "entry-gone" && s.limit() < sc.here(sc.World.Conntrack.Established, time.Second) &&
 		s.limit() < sc.here(sc.World.Conntrack.CloseWait, time.Second):
 		return fmt.Sprintf("the entry lives %s (world.conntrack.established), longer than at_most %s",

@@ -12,14 +12,17 @@ import (
 // removeEndpointsStep takes endpoints out of the service, as kube-proxy does when a pod is no longer ready: rules and
 // chains go, TCP entries are left alone. The pods go on running.
 type removeEndpointsStep struct {
-	Which string `yaml:"which,required" short:"yes" enum:"serving,all" doc:"serving: the one the first connection leads to; all: every endpoint."`
+	Which string `yaml:"which,required" short:"yes" pattern:"^(serving|all|server-[0-9]+)$" doc:"serving: the one the first connection leads to; all: every endpoint; or the name of a pod."`
 }
 
 func (s *removeEndpointsStep) describe() string {
-	if s.Which == "all" {
+	switch s.Which {
+	case "all":
 		return "remove all endpoints from the service (scale to zero)"
+	case "serving":
+		return "remove the connection's endpoint from the service"
 	}
-	return "remove the connection's endpoint from the service"
+	return "remove " + s.Which + " from the service's endpoints"
 }
 
 func (s *removeEndpointsStep) command() string { return "iptables -t nat -D KUBE-SVC-…" }
@@ -27,6 +30,9 @@ func (s *removeEndpointsStep) command() string { return "iptables -t nat -D KUBE
 func (s *removeEndpointsStep) check(sc Scenario) string {
 	if s.Which == "serving" && sc.World.Connections > 1 {
 		return "with several connections there is no one endpoint that serves; want world.connections: 1"
+	}
+	if s.Which != "serving" && s.Which != "all" && !slices.Contains(sc.places(), s.Which) {
+		return fmt.Sprintf("there is no pod %s with %d backends", s.Which, sc.World.Backends)
 	}
 	return ""
 }
@@ -36,11 +42,19 @@ func (s *removeEndpointsStep) run(_ context.Context, r *run, _ []*flow) error {
 		r.endpoints = nil
 		return r.sync()
 	}
-	serving, ok := r.serving()
-	if !ok {
-		return fmt.Errorf("no connection has been translated yet: there is no endpoint that serves it")
+	var gone netip.Addr
+	for addr, name := range r.ev.pods {
+		if name == s.Which {
+			gone = addr
+		}
 	}
-	r.endpoints = slices.DeleteFunc(r.endpoints, func(a netip.AddrPort) bool { return a.Addr() == serving })
+	if s.Which == "serving" {
+		var ok bool
+		if gone, ok = r.serving(); !ok {
+			return fmt.Errorf("no connection has been translated yet: there is no endpoint that serves it")
+		}
+	}
+	r.endpoints = slices.DeleteFunc(r.endpoints, func(a netip.AddrPort) bool { return a.Addr() == gone })
 	return r.sync()
 }
 
@@ -56,6 +70,9 @@ func (*addEndpointsStep) check(Scenario) string { return "" }
 func (*addEndpointsStep) run(_ context.Context, r *run, _ []*flow) error {
 	r.endpoints = nil
 	for _, pod := range r.lab.Plan().Nodes[1].Pods {
+		if pod.Name == stranger {
+			continue
+		}
 		r.endpoints = append(r.endpoints, netip.AddrPortFrom(pod.Address, r.service().Port()))
 	}
 	return r.sync()

@@ -54,27 +54,20 @@ func (c *connectStep) run(ctx context.Context, r *run, active []*flow) error {
 			continue
 		}
 		f.tried = true
-		local := netip.AddrPort{}
-		if c.Port != 0 {
-			local = netip.AddrPortFrom(clientAddress, uint16(c.Port))
+		since := time.Now()
+		conn, local, err := r.dial(ctx, c.Timeout, f.id, netip.AddrPortFrom(clientAddress, uint16(c.Port)))
+		r.opened(flowFacts{f.id, local, since})
+		if err == nil {
+			f.conn = conn // an error is reported; it is a fact about the connection, not a failure of the run
 		}
-		conn, err := r.dial(ctx, c.Timeout, f.id, local)
-		if err != nil {
-			if local.IsValid() {
-				r.opened(f.id, local) // the events and packets of a connection that failed are part of its story
-			}
-			continue // reported; it is a fact about the connection, not a failure of the run
-		}
-		f.conn = conn
-		r.opened(f.id, conn.Local())
 	}
 	return errors.Join(r.drain(), ctx.Err())
 }
 
-func (r *run) dial(ctx context.Context, limit time.Duration, id int, local netip.AddrPort) (*probe.Conn, error) {
+func (r *run) dial(ctx context.Context, limit time.Duration, id int, from netip.AddrPort) (*probe.Conn, netip.AddrPort, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	return probe.Dial(ctx, r.lab.Namespace(podClient), id, local, r.service(), r.scenario.socket(r.scenario.World.Client), r.report)
+	return probe.Dial(ctx, r.lab.Namespace(podClient), id, from, r.service(), r.scenario.socket(r.scenario.World.Client), r.report)
 }
 
 // socket is how a program sets its socket in this run.

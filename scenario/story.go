@@ -59,7 +59,7 @@ func (e *evidence) stories(connections int, ix index) []*story {
 		slices.SortStableFunc(s.events, func(a, b nodeEvent) int { return a.Time.Compare(b.Time) })
 		slices.SortStableFunc(s.reports, func(a, b probe.Report) int { return a.Time.Compare(b.Time) })
 		s.follow(e)
-		s.conclude()
+		s.conclude(podNames(e))
 	}
 	return out
 }
@@ -93,8 +93,8 @@ func (s *story) follow(e *evidence) {
 }
 
 // conclude names what became of the connection.
-func (s *story) conclude() {
-	s.Outcome = s.outcome()
+func (s *story) conclude(endpoints []string) {
+	s.Outcome = s.outcome(endpoints)
 	if s.Outcome != Reset || s.NoticedBy == string(probe.Server) {
 		return
 	}
@@ -105,7 +105,7 @@ func (s *story) conclude() {
 	}
 }
 
-func (s *story) outcome() Outcome {
+func (s *story) outcome(endpoints []string) Outcome {
 	switch s.Errno {
 	case "ECONNREFUSED":
 		return Refused
@@ -134,7 +134,7 @@ func (s *story) outcome() Outcome {
 			last = r.At
 		}
 	}
-	if first != last {
+	if first != last || (last != "" && !slices.Contains(endpoints, last)) {
 		return WrongBackend
 	}
 	return Survived

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -115,12 +114,13 @@ func (r *run) live(o Observation) {
 	}
 }
 
-// opened notes the client's address of a connection.
-func (r *run) opened(id int, local netip.AddrPort) {
+// opened notes the client's address of a connection, also of one that could not be opened: its events and packets are
+// part of its story.
+func (r *run) opened(f flowFacts) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.ev.flows = append(r.ev.flows, flowFacts{id, local})
-	r.index[local] = id
+	r.ev.flows = append(r.ev.flows, f)
+	r.index.add(f.local, f)
 }
 
 func (r *run) destroyer(port uint32) {
