@@ -1,0 +1,216 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const mainCase = "flush-multi-backend"
+
+// TestKernelManyRunsInARow: the main case does not depend on luck.
+func TestKernelManyRunsInARow(t *testing.T) {
+	runs := 50
+	if testing.Short() {
+		runs = 5
+	}
+	forEachCaller(t, func(t *testing.T, b *binary) {
+		for i := range runs {
+			if stdout, stderr, code := b.run(t, "run", mainCase); code != 0 {
+				t.Errorf("run %d: exit code %d\n%s%s", i+1, code, stdout, stderr)
+			}
+		}
+	})
+}
+
+// TestKernelRunAll: every built-in scenario ends as it says.
+func TestKernelRunAll(t *testing.T) {
+	forEachCaller(t, func(t *testing.T, b *binary) { b.pass(t, "run", "--all", "--output", "json") })
+}
+
+// TestKernelSideBySide: eight processes at once do not disturb each other.
+func TestKernelSideBySide(t *testing.T) {
+	forEachCaller(t, func(t *testing.T, b *binary) {
+		var group sync.WaitGroup
+		for range 8 {
+			group.Go(func() { b.pass(t, "run", mainCase, "flush-single-backend", "--output", "json") })
+		}
+		group.Wait()
+	})
+}
+
+// pass runs several scenarios, all of which have to pass and to say truly whether they had root.
+func (b *binary) pass(t *testing.T, args ...string) {
+	t.Helper()
+	stdout, stderr, code := b.run(t, args...)
+	if code != 0 || stderr != "" {
+		t.Errorf("exit code %d\n%s", code, stderr)
+	}
+	var document struct {
+		Runs []struct {
+			Scenario, Verdict, Reason string
+			Rootless                  bool
+		}
+	}
+	if err := json.Unmarshal([]byte(stdout), &document); err != nil {
+		t.Error(err)
+	}
+	if len(document.Runs) < 2 {
+		t.Errorf("%d runs", len(document.Runs))
+	}
+	for _, r := range document.Runs {
+		if r.Verdict != "pass" || r.Rootless != (b.who.uid != 0) {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
+// TestKernelKilledRunLeavesNothing ends runs with SIGKILL at random moments.
+func TestKernelKilledRunLeavesNothing(t *testing.T) {
+	forEachCaller(t, func(t *testing.T, b *binary) {
+		before := leavingsNow(t)
+		began := time.Now()
+		if _, stderr, code := b.run(t, "run", mainCase); code != 0 {
+			t.Fatalf("exit code %d: %s", code, stderr)
+		}
+		whole := time.Since(began)
+		for range 30 {
+			cmd := b.command(context.Background(), "run", mainCase)
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(rand.N(whole))
+			if err := cmd.Process.Kill(); err != nil {
+				t.Log(err) // it was faster this time
+			}
+			_ = cmd.Wait()
+			b.leavesNothing(t, before)
+		}
+	})
+}
+
+// TestKernelInterrupted: a signal in the middle of a wait ends the run at once, with a report of what was seen. It comes
+// to one process as from kill, or to the whole group as from a terminal.
+func TestKernelInterrupted(t *testing.T) {
+	forEachCaller(t, func(t *testing.T, b *binary) {
+		for _, c := range []struct {
+			name   string
+			signal syscall.Signal
+			group  bool
+			code   int
+		}{
+			{"terminal", unix.SIGINT, true, 130},
+			{"kill -INT", unix.SIGINT, false, 130},
+			{"kill", unix.SIGTERM, false, 143},
+		} {
+			t.Run(c.name, func(t *testing.T) {
+				before := leavingsNow(t)
+				stdout, code, took := b.interrupted(t, c.signal, c.group)
+				if code != c.code || took > 5*time.Second {
+					t.Errorf("exit code %d after %s, want %d at once", code, took, c.code)
+				}
+				for _, want := range []string{"INCONCLUSIVE timeout-multi-backend", "interrupted after", "[NEW] tcp"} {
+					if !strings.Contains(stdout, want) {
+						t.Errorf("the report lacks %q:\n%s", want, stdout)
+					}
+				}
+				b.leavesNothing(t, before)
+			})
+		}
+	})
+}
+
+// interrupted starts a run that waits, sends the signal when it does, and tells how it ended.
+func (b *binary) interrupted(t *testing.T, signal syscall.Signal, group bool) (stdout string, code int, took time.Duration) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	cmd := b.command(ctx, "run", "timeout-multi-backend", "--verbose")
+	var out bytes.Buffer
+	cmd.Stdout = &out
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = read.Close() }()
+	cmd.Stderr = write
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	_ = write.Close()
+	untilWritten(t, read, "wait until")
+	if len(b.alive(t)) == 0 {
+		t.Error("the mark does not find the processes of a run under way")
+	}
+	to := cmd.Process.Pid
+	if group {
+		to = -to // its own: Setpgid
+	}
+	began := time.Now()
+	if err := unix.Kill(to, signal); err != nil {
+		t.Fatal(err)
+	}
+	code = exitCodeFrom(t, cmd.Wait())
+	return out.String(), code, time.Since(began)
+}
+
+// TestKernelReaderGoesAway: `ctsim run … | head` ends quietly.
+func TestKernelReaderGoesAway(t *testing.T) {
+	forEachCaller(t, func(t *testing.T, b *binary) {
+		before := leavingsNow(t)
+		read, write, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = read.Close()
+		cmd := b.command(context.Background(), "run", mainCase, "--output", "jsonl")
+		var stderr bytes.Buffer
+		cmd.Stdout, cmd.Stderr = write, &stderr
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		_ = write.Close()
+		if code := exitCodeFrom(t, cmd.Wait()); code != 128+int(unix.SIGPIPE) || stderr.Len() > 0 {
+			t.Errorf("exit code %d, stderr %q", code, &stderr)
+		}
+		b.leavesNothing(t, before)
+	})
+}
+
+// TestKernelForbidden: where users may make no user namespace, ctsim says what forbids it and how to go on.
+func TestKernelForbidden(t *testing.T) {
+	b := newBinary(t, callers[0])
+	// A user namespace in which the caller is an ordinary user and further ones are forbidden. The capability is for
+	// writing the sysctl, which is this namespace's own.
+	script := fmt.Sprintf("echo 0 >/proc/sys/user/max_user_namespaces && exec %s run %s --connections 2 -o 'json'", b.path, mainCase)
+	cmd := b.command(context.Background())
+	cmd.Path, cmd.Args = "/bin/sh", []string{"sh", "-c", script}
+	cmd.SysProcAttr.Cloneflags = unix.CLONE_NEWUSER
+	cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 1000, HostID: 0, Size: 1}}
+	cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 1000, HostID: 0, Size: 1}}
+	cmd.SysProcAttr.AmbientCaps = []uintptr{unix.CAP_SYS_RESOURCE}
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if code := exitCodeFrom(t, cmd.Run()); code != exitUnsupported || stdout.Len() > 0 {
+		t.Errorf("exit code %d, stdout %q", code, &stdout)
+	}
+	for _, want := range []string{
+		"ctsim: no root, and no user namespace either: ",
+		"(sysctl user.max_user_namespaces is 0)\n",
+		"hint: sudo " + b.path + " run " + mainCase + " --connections 2 -o json\n",
+	} {
+		if !strings.Contains(stderr.String(), want) {
+			t.Errorf("%q is missing in\n%s", want, &stderr)
+		}
+	}
+}
