@@ -29,11 +29,13 @@ func Parse(file string, data []byte) (*Library, error) {
 	return lib, nil
 }
 
+// file is the root of a scenario file.
+type file struct {
+	Scenarios []Scenario `yaml:"scenarios,required" doc:"The scenarios, in the order in which they are listed."`
+}
+
 // library decodes the root mapping; scenarios that cannot be decoded are left out, their problems noted.
 func (d *decoder) library(root ast.Node, lib *Library) {
-	type file struct {
-		Scenarios []Scenario `yaml:"scenarios,required"`
-	}
 	var f file
 	d.value(root, "", reflect.ValueOf(&f).Elem(), "")
 	if len(f.Scenarios) == 0 && len(d.problems) == 0 {
