@@ -118,7 +118,7 @@ func (s *status) line(now time.Time) string {
 		}
 		shown := p.Progress
 		if shown.Left > 0 {
-			shown.Left = max(time.Millisecond, shown.Left-now.Sub(p.at))
+			shown.Left = max(0, shown.Left-now.Sub(p.at)) // nothing is said of a wait that takes longer than foretold
 		}
 		line := describe(name, shown)
 		if s.total > 1 {

@@ -9,7 +9,7 @@ import (
 )
 
 func TestStatusLine(t *testing.T) {
-	s := &status{width: 60, total: 2, runs: map[string]*progress{}}
+	s := &status{width: 72, total: 2, runs: map[string]*progress{}}
 	if got := s.line(time.Now()); got != "" {
 		t.Errorf("before any run: %q", got)
 	}
@@ -19,9 +19,9 @@ func TestStatusLine(t *testing.T) {
 	for after, want := range map[time.Duration]string{
 		0:                       "0 of 2 done; first: step 3/5 waiting for the entry to expire, 2.1 s left",
 		1100 * time.Millisecond: "0 of 2 done; first: step 3/5 waiting for the entry to expire, 1.0 s left",
-		time.Hour:               "0 of 2 done; first: step 3/5 waiting for the entry to expire, 0.0 s left",
+		time.Hour:               "0 of 2 done; first: step 3/5 waiting for the entry to expire",
 	} {
-		if got := s.line(at.Add(after)); got != want[:s.width-1] {
+		if got := s.line(at.Add(after)); got != want[:min(len(want), s.width-1)] {
 			t.Errorf("after %s: got %q, want the beginning of %q", after, got, want)
 		}
 	}
