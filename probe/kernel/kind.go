@@ -13,7 +13,8 @@ const (
 	// ErrorReport: a socket gets an error that the next call on it will return. Tracepoint sock:inet_sk_error_report, in
 	// sk_error_report.
 	ErrorReport
-	// Drop: the kernel throws a packet away. Tracepoint skb:kfree_skb.
+	// Drop: the kernel throws a packet away. Tracepoint skb:kfree_skb, in whatever freed it. A packet that draws a reset
+	// is dropped next, for the same reason. Left out is what tells nothing, see silentReasons.
 	Drop
 )
 

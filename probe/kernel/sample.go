@@ -68,9 +68,9 @@ func parseSample(raw []byte) (sample, error) {
 	if size > len(stack) || size > 8*maxFrames || size%8 != 0 {
 		return sample{}, fmt.Errorf("sample with %d bytes of stack in %d", size, len(stack))
 	}
-	for ; size > 0; size -= 8 {
-		s.stack = append(s.stack, order.Uint64(stack))
-		stack = stack[8:]
+	s.stack = make([]uint64, size/8)
+	for i := range s.stack {
+		s.stack[i] = order.Uint64(stack[8*i:])
 	}
 	return s, nil
 }

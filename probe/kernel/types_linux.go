@@ -26,12 +26,13 @@ func loadTypes() (*types, error) {
 	if err != nil {
 		return nil, &Unavailable{What: "BTF of the kernel (CONFIG_DEBUG_INFO_BTF, /sys/kernel/btf/vmlinux)", Err: err}
 	}
-	if t.sendResetArguments, err = tracepointArguments(spec, "tcp_send_reset"); err != nil {
-		return nil, err
+	arguments := map[string]int{}
+	for _, name := range []string{"tcp_send_reset", "tcp_receive_reset", "inet_sk_error_report", "kfree_skb"} {
+		if arguments[name], err = tracepointArguments(spec, name); err != nil {
+			return nil, err
+		}
 	}
-	if t.kfreeSkbArguments, err = tracepointArguments(spec, "kfree_skb"); err != nil {
-		return nil, err
-	}
+	t.sendResetArguments, t.kfreeSkbArguments = arguments["tcp_send_reset"], arguments["kfree_skb"]
 	reset, err := enumValues(spec, "sk_rst_reason")
 	if err != nil {
 		return nil, err

@@ -144,9 +144,9 @@ func (w *Watcher) Drain() error {
 	}
 }
 
-// Lost counts the events that were not reported: the buffer was full (it holds some 1,800), or the kernel skipped a
-// program because it was at work on the same CPU already, in which case nobody knows whether it was one of ours. It can
-// be asked after Close too.
+// Lost counts the events that were not reported: the buffer was full (it holds some 7,000), or the kernel skipped a
+// program that was at work on the same CPU already, in which case nobody knows whether it was one of ours. A Drop that is
+// skipped so, which takes a busy host, is not counted. Lost can be asked after Close too.
 func (w *Watcher) Lost() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()

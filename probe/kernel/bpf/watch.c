@@ -16,7 +16,7 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
 #define MAX_FRAMES 64
 #define MAX_NAMESPACES 16384
-#define RING_BYTES (1 << 20)
+#define RING_BYTES (4 << 20)
 #define NAMES 12
 #define NAME_BYTES 128
 
