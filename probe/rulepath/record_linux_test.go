@@ -1,0 +1,63 @@
+package rulepath
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ctsim/ctsim/iptables"
+)
+
+var update = flag.Bool("update", false, "write testdata anew from what this kernel says")
+
+// TestKernelRecording makes testdata/flush.txt with -update: the rules' text, the kernel's messages about its rules and
+// about the packets of one connection before and after a flush. See TestReplay.
+func TestKernelRecording(t *testing.T) {
+	if !*update {
+		t.Skip("only with -update")
+	}
+	w := newWorld(t)
+	w.install(t, iptables.NFT, backends...)
+	watcher := w.watch(t, toService)
+	second := &Watcher{fd: -1}
+	check(t, w.master.Do(func() error { return second.listen(listenBuffer) }))
+	defer func() { check(t, unix.Close(second.fd)) }()
+	c := w.dial(t, "client", serviceAddr)
+	exchange(t, c)
+	w.flush(t)
+	exchange(t, c)
+	check(t, watcher.Drain())
+
+	var out strings.Builder
+	fmt.Fprintf(&out, "own %s\n", watcher.table)
+	for line := range strings.Lines(w.learn(t, watcher)) {
+		out.WriteString("save " + line)
+	}
+	check(t, watcher.control.dump(msgGetRule, msgNewRule, func(payload []byte) error {
+		fmt.Fprintf(&out, "rule %s\n", hex.EncodeToString(payload))
+		return nil
+	}))
+	buf := make([]byte, datagramSize)
+	for {
+		n, _, err := unix.Recvfrom(second.fd, buf, 0)
+		if errors.Is(err, unix.EAGAIN) {
+			break
+		}
+		check(t, err)
+		fmt.Fprintf(&out, "trace %s\n", hex.EncodeToString(bytes.Clone(buf[:n])))
+	}
+	check(t, os.MkdirAll("testdata", 0o755))
+	check(t, os.WriteFile("testdata/flush.txt", []byte(out.String()), 0o644))
+	var want strings.Builder
+	for _, p := range readRecording(t).paths(t) {
+		want.WriteString(describe(p))
+	}
+	check(t, os.WriteFile("testdata/flush.want", []byte(want.String()), 0o644))
+}
