@@ -66,7 +66,12 @@ type Conn struct {
 	id     atomic.Int64
 	tcp    *net.TCPConn
 	report func(Report)
+	// over is closed when a server's reading has ended; nil for a client, which reads only when told.
+	over chan struct{}
 }
+
+// Over is closed once a server has met the end of the connection, or its error, and has reported it; nil for a client.
+func (c *Conn) Over() <-chan struct{} { return c.over }
 
 // ID is the connection's number, 0 on a server that has not received anything yet.
 func (c *Conn) ID() int { return int(c.id.Load()) }

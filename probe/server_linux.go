@@ -90,7 +90,7 @@ func (l *Listener) accept() {
 			time.Sleep(time.Millisecond)
 			continue
 		}
-		c := &Conn{side: Server, at: l.at, tcp: conn.(*net.TCPConn), report: l.report}
+		c := &Conn{side: Server, at: l.at, tcp: conn.(*net.TCPConn), report: l.report, over: make(chan struct{})}
 		l.mu.Lock()
 		if l.closed {
 			l.mu.Unlock()
@@ -107,6 +107,7 @@ func (l *Listener) accept() {
 // read receives message by message until the connection is over. A connection whose peer has ended its stream stays
 // in the list: its own end is still open.
 func (l *Listener) read(c *Conn) {
+	defer close(c.over)
 	buf := make([]byte, MessageSize)
 	for {
 		n, err := io.ReadFull(c.tcp, buf)

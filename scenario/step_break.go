@@ -129,6 +129,9 @@ func (s *waitStep) closed(ctx context.Context, r *run, active []*flow) error {
 				break
 			}
 			if state, err := conn.State(); err != nil || state.Closed() {
+				if conn.Over() != nil {
+					<-conn.Over() // the kernel has told; the program is about to
+				}
 				break
 			}
 			if time.Now().After(give) {

@@ -131,5 +131,5 @@ func (e *evidence) packetObservation(p packet.Packet, connection int) Observatio
 		}
 	}
 	return Observation{T: e.since(p.Time), Source: "packet", At: p.At, Kind: kind,
-		Text: string(p.Direction) + " " + p.String(), Connection: connection}
+		Text: p.Direction.String() + " " + p.String(), Connection: connection}
 }
