@@ -11,7 +11,7 @@ BENCH = ./.ci/bench ./.ci/bench/peer
 
 # Packages whose tests have a -update flag that writes what the code does. Where the flag records what this kernel does,
 # the recording is the evidence and not to be made anew by the way.
-GOLDEN = $(shell grep -r --include='*_test.go' 'flag.Bool("update"' . | grep -v 'this kernel' | cut -d: -f1 | \
+GOLDEN = $(shell grep -r --include='*_test.go' 'flag.Bool."update"' . | grep -v 'this kernel' | cut -d: -f1 | \
 	xargs -n1 dirname | sort -u)
 
 .PHONY: help run build test lint bench golden clean
