@@ -58,13 +58,13 @@ func (o SocketOptions) control(_, _ string, raw syscall.RawConn) error {
 	return errors.Join(append(errs, err)...)
 }
 
-// Conn is one end of a TCP connection. Every call on it is reported.
+// Conn is one end of a TCP connection, or a UDP socket that is connected to one peer. Every call on it is reported.
 type Conn struct {
 	side Side
 	at   string
 	// id is the client's number for the connection; a server learns it from the first message.
 	id     atomic.Int64
-	tcp    *net.TCPConn
+	socket net.Conn
 	report func(Report)
 	// over is closed when a server's reading has ended; nil for a client, which reads only when told.
 	over chan struct{}
@@ -80,17 +80,26 @@ func (c *Conn) ID() int { return int(c.id.Load()) }
 func (c *Conn) At() string { return c.at }
 
 // Local is the socket's own address (getsockname).
-func (c *Conn) Local() netip.AddrPort { return addrPort(c.tcp.LocalAddr()) }
+func (c *Conn) Local() netip.AddrPort { return addrPort(c.socket.LocalAddr()) }
 
 // Remote is the socket's peer as the program sees it (getpeername): for a client, the service.
-func (c *Conn) Remote() netip.AddrPort { return addrPort(c.tcp.RemoteAddr()) }
+func (c *Conn) Remote() netip.AddrPort { return addrPort(c.socket.RemoteAddr()) }
 
-// Dial connects from a namespace with a plain blocking TCP socket: connect(2) returns when the handshake is done or
-// has failed. From is the source address; with port 0 the kernel chooses the port. It returns the address that was
-// used, also when connecting failed. The report function is called for every call on the connection, also for the
-// connect that failed; it must not block. It needs CAP_SYS_ADMIN over the namespace.
-func Dial(ctx context.Context, ns *topology.Namespace, id int, from, to netip.AddrPort, o SocketOptions,
-	report func(Report)) (*Conn, netip.AddrPort, error) {
+// Protocol is the transport a program speaks.
+type Protocol string
+
+// The transports, named as net.Dial names them; IPv4 only.
+const (
+	TCP Protocol = "tcp4"
+	UDP Protocol = "udp4"
+)
+
+// Dial connects from a namespace with a plain blocking socket: a TCP connect(2) returns when the handshake is done or
+// has failed, one of UDP at once. From is the source address; with port 0 the kernel chooses the port. It returns the
+// address that was used, also when connecting failed. The report function is called for every call on the connection,
+// also for the connect that failed; it must not block. It needs CAP_SYS_ADMIN over the namespace.
+func Dial(ctx context.Context, ns *topology.Namespace, protocol Protocol, id int, from, to netip.AddrPort,
+	o SocketOptions, report func(Report)) (*Conn, netip.AddrPort, error) {
 	d := net.Dialer{KeepAlive: -1, Control: func(network, address string, raw syscall.RawConn) error {
 		// Bound here and not by connect(2), because a socket whose connect failed has forgotten its port.
 		return errors.Join(o.control(network, address, raw), bind(raw, &from))
@@ -98,14 +107,14 @@ func Dial(ctx context.Context, ns *topology.Namespace, id int, from, to netip.Ad
 	d.SetMultipathTCP(false)
 	var conn net.Conn
 	err := ns.Do(func() (err error) {
-		conn, err = d.DialContext(ctx, "tcp4", to.String())
+		conn, err = d.DialContext(ctx, string(protocol), to.String())
 		return err
 	})
 	report(Report{Side: Client, At: ns.Name(), Call: Connect, Connection: id, Local: from, Remote: to, Time: time.Now(), Err: err})
 	if err != nil {
 		return nil, from, err
 	}
-	c := &Conn{side: Client, at: ns.Name(), tcp: conn.(*net.TCPConn), report: report}
+	c := &Conn{side: Client, at: ns.Name(), socket: conn, report: report}
 	c.id.Store(int64(id))
 	return c, from, nil
 }
@@ -131,7 +140,7 @@ func bind(raw syscall.RawConn, a *netip.AddrPort) error {
 
 // Send is one send(2).
 func (c *Conn) Send(b []byte) error {
-	n, err := c.tcp.Write(b)
+	n, err := c.socket.Write(b)
 	c.tell(Report{Call: Send, Bytes: n, Err: err})
 	return err
 }
@@ -139,11 +148,11 @@ func (c *Conn) Send(b []byte) error {
 // Receive is one recv(2) that waits for data until the deadline; it gives io.EOF at the end of the stream. A client
 // that does not receive learns of a reset from its next send, as the article's does.
 func (c *Conn) Receive(deadline time.Time) ([]byte, error) {
-	if err := c.tcp.SetReadDeadline(deadline); err != nil {
+	if err := c.socket.SetReadDeadline(deadline); err != nil {
 		return nil, err
 	}
 	buf := make([]byte, MessageSize)
-	n, err := c.tcp.Read(buf)
+	n, err := c.socket.Read(buf)
 	r := Report{Call: Recv, Bytes: n, Data: buf[:n], Err: err}
 	if errors.Is(err, io.EOF) {
 		r.Err = nil
@@ -154,7 +163,10 @@ func (c *Conn) Receive(deadline time.Time) ([]byte, error) {
 
 // CloseWrite ends this side's stream with a FIN (shutdown(SHUT_WR)).
 func (c *Conn) CloseWrite() error {
-	err := c.tcp.CloseWrite()
+	err := error(syscall.EOPNOTSUPP) // UDP has no stream to end
+	if tcp, ok := c.socket.(*net.TCPConn); ok {
+		err = tcp.CloseWrite()
+	}
 	c.tell(Report{Call: Shutdown, Err: err})
 	return err
 }
@@ -162,7 +174,7 @@ func (c *Conn) CloseWrite() error {
 // Close is close(2), reported.
 func (c *Conn) Close() error {
 	r := Report{Call: Close, Local: c.Local(), Remote: c.Remote()}
-	r.Err = c.tcp.Close()
+	r.Err = c.socket.Close()
 	c.tell(r)
 	return r.Err
 }
@@ -170,8 +182,10 @@ func (c *Conn) Close() error {
 // Abandon closes the socket without a word to the peer or a report: the end of a run, not a step of it.
 // With SO_LINGER 0 the kernel keeps no socket that would hold the namespace.
 func (c *Conn) Abandon() {
-	_ = c.tcp.SetLinger(0)
-	_ = c.tcp.Close()
+	if tcp, ok := c.socket.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	_ = c.socket.Close()
 }
 
 func (c *Conn) tell(r Report) {
@@ -192,9 +206,13 @@ type SocketState struct {
 // Closed is true once the connection is over for this socket: reset, timed out or closed on both sides.
 func (s SocketState) Closed() bool { return s.State == "CLOSE" }
 
-// State reads TCP_INFO.
+// State reads TCP_INFO. A UDP socket has no state; its zero value says so.
 func (c *Conn) State() (SocketState, error) {
-	raw, err := c.tcp.SyscallConn()
+	tcp, ok := c.socket.(*net.TCPConn)
+	if !ok {
+		return SocketState{}, nil
+	}
+	raw, err := tcp.SyscallConn()
 	if err != nil {
 		return SocketState{}, err
 	}
@@ -215,7 +233,7 @@ var tcpStates = [...]string{"UNKNOWN", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "F
 	"CLOSE", "CLOSE_WAIT", "LAST_ACK", "LISTEN", "CLOSING", "NEW_SYN_RECV"}
 
 func addrPort(a net.Addr) netip.AddrPort {
-	t, ok := a.(*net.TCPAddr)
+	t, ok := a.(interface{ AddrPort() netip.AddrPort })
 	if !ok {
 		return netip.AddrPort{}
 	}

@@ -3,6 +3,7 @@ package probe
 import (
 	"context"
 	"errors"
+	"net"
 	"net/netip"
 	"os"
 	"sync"
@@ -109,7 +110,7 @@ func loopback(t *testing.T) *topology.Namespace {
 
 func sockopt(t *testing.T, c *Conn, level, name int) int {
 	t.Helper()
-	raw, err := c.tcp.SyscallConn()
+	raw, err := c.socket.(*net.TCPConn).SyscallConn()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +133,7 @@ func TestKernelSocketOptions(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, _, err := Dial(context.Background(), ns, 7, here, address, o, got.add)
+		c, _, err := Dial(context.Background(), ns, TCP, 7, here, address, o, got.add)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -172,7 +173,7 @@ func TestKernelResetIsMetByTheNextSend(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, _, err := Dial(context.Background(), ns, 7, here, address, SocketOptions{}, got.add)
+	c, _, err := Dial(context.Background(), ns, TCP, 7, here, address, SocketOptions{}, got.add)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,7 +202,7 @@ func TestKernelResetIsMetByTheNextSend(t *testing.T) {
 	if err := c.Send(Message(7, 3)); Errno(err) != "EPIPE" {
 		t.Errorf("second send after the reset: %v, want EPIPE", err)
 	}
-	if _, local, err := Dial(context.Background(), ns, 8, here, address, SocketOptions{}, got.add); Errno(err) != "ECONNREFUSED" || local.Port() == 0 {
+	if _, local, err := Dial(context.Background(), ns, TCP, 8, here, address, SocketOptions{}, got.add); Errno(err) != "ECONNREFUSED" || local.Port() == 0 {
 		t.Errorf("nobody listens: %v, want ECONNREFUSED", err)
 	}
 }

@@ -90,7 +90,7 @@ func (l *Listener) accept() {
 			time.Sleep(time.Millisecond)
 			continue
 		}
-		c := &Conn{side: Server, at: l.at, tcp: conn.(*net.TCPConn), report: l.report, over: make(chan struct{})}
+		c := &Conn{side: Server, at: l.at, socket: conn, report: l.report, over: make(chan struct{})}
 		l.mu.Lock()
 		if l.closed {
 			l.mu.Unlock()
@@ -110,7 +110,7 @@ func (l *Listener) read(c *Conn) {
 	defer close(c.over)
 	buf := make([]byte, MessageSize)
 	for {
-		n, err := io.ReadFull(c.tcp, buf)
+		n, err := io.ReadFull(c.socket, buf)
 		if id, _, ok := ParseMessage(buf[:n]); ok {
 			c.id.CompareAndSwap(0, int64(id))
 		}

@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -16,7 +17,7 @@ func (s Scenario) assemble(e *evidence) *Result {
 		Timeline: e.timeline(ix), Lost: e.lost, Missing: e.missing, Interrupted: e.interrupted,
 		Summary: map[string]int{"connections": len(stories)},
 	}
-	for _, o := range []Outcome{Survived, Reset, Hang, Refused, Timeout, WrongBackend, HalfOpen} {
+	for _, o := range slices.Concat(outcomes, []Outcome{HalfOpen}) {
 		r.Summary[string(o)] = 0
 	}
 	for _, st := range stories {
@@ -30,10 +31,13 @@ func (s Scenario) assemble(e *evidence) *Result {
 	example := typical(stories, s.Expect.Outcome)
 	r.Cause = e.cause(example)
 	if r.Verdict == Pass {
-		r.Reason = "as expected: " + e.summary(example, len(stories))
+		r.Reason = "as expected: " + e.summary(example, stories)
 	}
 	return r
 }
+
+// outcomes are those a connection as a whole can have, in the order of summaries.
+var outcomes = []Outcome{Survived, Reset, Hang, Refused, Timeout, WrongBackend}
 
 // judge compares the stories with what is expected; where that fails and an alternative holds, with the alternative.
 func (s Scenario) judge(r *Result, e *evidence, stories []*story) {
@@ -53,7 +57,7 @@ func (s Scenario) judge(r *Result, e *evidence, stories []*story) {
 
 func (s Scenario) serviceResult() Service {
 	svc := s.service()
-	out := Service{Name: svc.String(), Address: svc.ClusterIP.String(), Port: int(svc.Port), Protocol: "TCP"}
+	out := Service{Name: svc.String(), Address: svc.ClusterIP.String(), Port: int(svc.Port), Protocol: s.World.Service.Protocol}
 	for _, ep := range svc.Endpoints {
 		out.Backends = append(out.Backends, ep.String())
 	}
@@ -94,21 +98,33 @@ func typical(stories []*story, outcome Outcome) *story {
 }
 
 // summary is the passed run in one sentence.
-func (e *evidence) summary(s *story, connections int) string {
+func (e *evidence) summary(s *story, stories []*story) string {
 	text := string(s.Outcome)
 	switch {
 	case s.Outcome == Reset && s.rerouted():
 		text = fmt.Sprintf("the flow was re-routed from %s to %s at break %d, which answered RST; the %s got %s",
 			s.Backends[0], s.Backends[len(s.Backends)-1], s.Breaks, s.NoticedBy, s.Errno)
 	case s.Outcome == Reset:
-		text = fmt.Sprintf("the %s got %s after %d breaks", s.NoticedBy, s.Errno, s.Breaks)
+		text = fmt.Sprintf("the %s got %s after %s", s.NoticedBy, s.Errno, times(s.Breaks, "break", "breaks"))
 	case s.Outcome == Survived && s.Breaks > 0:
 		text = fmt.Sprintf("the connection survived %s", times(s.Breaks, "loss of its entry", "losses of its entry"))
 	case s.Outcome == Hang:
 		text = "the connection hangs: sends succeed, nothing arrives"
 	}
-	if connections > 1 {
-		text = fmt.Sprintf("%d connections, for instance %d: %s", connections, s.ID, text)
+	if len(stories) > 1 {
+		var counts []string
+		for _, o := range outcomes {
+			n := 0
+			for _, other := range stories {
+				if other.Outcome == o {
+					n++
+				}
+			}
+			if n > 0 {
+				counts = append(counts, fmt.Sprintf("%d %s", n, o))
+			}
+		}
+		return fmt.Sprintf("of %d connections %s", len(stories), strings.Join(counts, ", "))
 	}
 	return text
 }

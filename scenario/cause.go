@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ctsim/ctsim/probe"
@@ -60,13 +61,13 @@ func (t *teller) entries() {
 		if pod := t.e.pick(ev); ev.Type == conntrack.New && pod != "" {
 			switch {
 			case len(pods) == 0:
-				t.say(ev.Time, "at its SYN the flow %s → %s was translated, once, to %s (%s) by %s",
+				t.say(ev.Time, "at its first packet the flow %s → %s was translated, once, to %s (%s) by %s",
 					ev.Original.Src, ev.Original.Dst, pod, ev.Reply.Src, ev.node)
 			case pod == pods[0]:
 				lucky = append(lucky, ev)
 			default:
-				t.say(ev.Time, "the next packet is no SYN but finds no entry: %s translates it afresh, in mid-stream "+
-					"(%s%s), this time to %s (%s)", ev.node, stateText(ev), unreplied(ev), pod, ev.Reply.Src)
+				t.say(ev.Time, "the next packet finds no entry: %s translates it afresh, in mid-stream "+
+					"(%s), this time to %s (%s)", ev.node, stateText(ev), pod, ev.Reply.Src)
 			}
 			pods = append(pods, pod)
 		}
@@ -95,18 +96,16 @@ func (t *teller) lucky(again []nodeEvent) {
 		times(len(again), "time", "times"), how)
 }
 
+// stateText is the new entry's state as a conntrack line shows it.
 func stateText(ev nodeEvent) string {
-	if !ev.HasTCP {
-		return "new entry"
+	text := ""
+	if ev.HasTCP {
+		text = ev.TCP.String() + " "
 	}
-	return ev.TCP.String()
-}
-
-func unreplied(ev nodeEvent) string {
-	if ev.Status.Has(conntrack.StatusSeenReply) {
-		return ""
+	if !ev.Status.Has(conntrack.StatusSeenReply) {
+		text += "[UNREPLIED]"
 	}
-	return " [UNREPLIED]"
+	return strings.TrimSpace(text)
 }
 
 // resets tells where a RST was sent and as whose it arrived.

@@ -23,17 +23,26 @@ const maxFile = 4 << 20
 type decoder struct {
 	file     string
 	problems Problems
+	// fields is where each key of the file stands, by its path.
+	fields map[string]Problem
 }
 
 func (d *decoder) problem(n ast.Node, path, hint, format string, args ...any) {
-	p := Problem{File: d.file, Field: path, Text: fmt.Sprintf(format, args...), Hint: hint}
+	p := d.at(n, path)
+	p.Text, p.Hint = fmt.Sprintf(format, args...), hint
+	d.problems = append(d.problems, p)
+}
+
+// at is a problem's place and nothing else of it.
+func (d *decoder) at(n ast.Node, path string) Problem {
+	p := Problem{File: d.file, Field: path}
+	if m, ok := n.(*ast.MappingNode); ok && len(m.Values) > 0 {
+		n = m.Values[0].Key // a mapping's own token is its first colon
+	}
 	if n != nil && n.GetToken() != nil && n.GetToken().Position != nil {
 		p.Line, p.Column = n.GetToken().Position.Line, n.GetToken().Position.Column
-		if m, ok := n.(*ast.MappingNode); ok && len(m.Values) > 0 { // a mapping's own token is its first colon
-			p.Line, p.Column = m.Values[0].Key.GetToken().Position.Line, m.Values[0].Key.GetToken().Position.Column
-		}
 	}
-	d.problems = append(d.problems, p)
+	return p
 }
 
 // parse gives the root of the one document in data, nil if there is none.
@@ -42,7 +51,7 @@ func (d *decoder) parse(data []byte) ast.Node {
 		d.problem(nil, "", "", "%d bytes; a scenario file has at most %d", len(data), maxFile)
 		return nil
 	}
-	f, err := parser.ParseBytes(data, 0)
+	f, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey()) // structure tells, with all else
 	if err != nil {
 		p := Problem{File: d.file, Text: err.Error()}
 		var syntax *yaml.SyntaxError
@@ -173,8 +182,11 @@ func (d *decoder) structure(n ast.Node, path string, v reflect.Value) {
 	seen := map[string]bool{}
 	for _, pair := range m.Values {
 		key := keyText(pair)
+		d.fields[join(path, key)] = d.at(pair.Key, "")
 		f, known := fields[key]
 		switch {
+		case pair.Key.Type() == ast.MergeKeyType:
+			d.problem(pair.Key, join(path, key), "write it out", "aliases and merge keys are not part of the language")
 		case !known:
 			d.problem(pair.Key, join(path, key), didYouMean(key, names), "unknown field")
 		case seen[key]:
@@ -219,6 +231,7 @@ func (d *decoder) dictionary(n ast.Node, path string, v reflect.Value, tag refle
 	v.Set(reflect.MakeMap(v.Type()))
 	for _, pair := range m.Values {
 		key := reflect.ValueOf(keyText(pair))
+		d.fields[join(path, key.String())] = d.at(pair.Key, "")
 		if v.MapIndex(key).IsValid() {
 			d.problem(pair.Key, join(path, key.String()), "", "given twice")
 			continue

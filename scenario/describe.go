@@ -31,7 +31,7 @@ func (s Scenario) drawing() string {
 	n := s.World.Backends
 	svc := s.service()
 	lines := []string{
-		fmt.Sprintf("service %s  %s:%d/TCP", svc, svc.ClusterIP, svc.Port),
+		fmt.Sprintf("service %s  %s:%d/%s", svc, svc.ClusterIP, svc.Port, s.World.Service.Protocol),
 		"",
 		"client 172.18.219.65 ── master 192.168.122.20 ══ node1 192.168.122.21 ─┬─ server-1 " + serverAddress(0).String(),
 	}

@@ -11,6 +11,7 @@ type Expect struct {
 	Rerouted   *bool         `yaml:"rerouted" doc:"Whether the last entry of a connection leads to another backend than the first."`
 	Peer       Outcome       `yaml:"peer" enum:"half-open" doc:"The old backend's socket stays established."`
 	Breaks     int           `yaml:"breaks_at_least" min:"1" max:"1000" doc:"How often every connection's entry was destroyed, at least."`
+	Lost       *int          `yaml:"lost_messages" min:"0" max:"1000" doc:"How many of the client's messages, sent with success, never arrived at a server."`
 	Events     []EventsCheck `yaml:"events" doc:"Conntrack events a node must show for every connection."`
 	Packets    []PacketCheck `yaml:"packets" doc:"Packets that must be seen, or never, for every connection."`
 	Rules      []RuleCheck   `yaml:"rules" doc:"Rules whose packet counters must have moved, or not."`

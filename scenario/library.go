@@ -2,6 +2,8 @@ package scenario
 
 import (
 	"reflect"
+	"slices"
+	"strings"
 
 	"github.com/goccy/go-yaml/ast"
 )
@@ -14,13 +16,15 @@ type Library struct {
 // Parse decodes and checks a scenario file. The error, if any, is Problems: everything wrong with the file at once.
 // File is the name used in problems. It needs no privileges and starts nothing.
 func Parse(file string, data []byte) (*Library, error) {
-	d := &decoder{file: file}
+	d := &decoder{file: file, fields: map[string]Problem{}}
 	lib := &Library{}
 	if root := d.parse(data); root != nil {
 		d.library(root, lib)
 	}
-	for i := range lib.Scenarios {
-		d.problems = append(d.problems, lib.Scenarios[i].Check(Options{})...)
+	for _, s := range lib.Scenarios {
+		for _, p := range s.Check(Options{}) {
+			d.problems = append(d.problems, d.nearer(p))
+		}
 	}
 	if len(d.problems) > 0 {
 		d.problems.sort()
@@ -50,20 +54,31 @@ func (d *decoder) library(root ast.Node, lib *Library) {
 		}
 		seen[s.Name] = true
 	}
-	if len(d.problems) == 0 {
-		lib.Scenarios = f.Scenarios
+	lib.Scenarios = slices.DeleteFunc(f.Scenarios, func(s Scenario) bool { return !s.sound })
+}
+
+// nearer moves a problem that has no closer place than its scenario to the field it is about, or to the one that holds
+// it, if the file has it.
+func (d *decoder) nearer(p Problem) Problem {
+	for field := p.Field; field != ""; {
+		if at, known := d.fields[field]; known {
+			if at.Line > p.Line {
+				p.Line, p.Column = at.Line, at.Column
+			}
+			break
+		}
+		field = field[:max(strings.LastIndexByte(field, '.'), 0)]
 	}
+	return p
 }
 
 // decodeNode notes where the scenario stands and fills in the defaults of what it leaves out.
 func (s *Scenario) decodeNode(d *decoder, n ast.Node, path string) {
 	type bare Scenario
 	b := (*bare)(s)
-	d.structure(n, path, reflect.ValueOf(b).Elem())
 	before := len(d.problems)
-	d.problem(n, path, "", "")
-	s.place = d.problems[before]
-	d.problems = d.problems[:before]
+	d.structure(n, path, reflect.ValueOf(b).Elem())
+	s.place, s.sound = d.at(n, path), len(d.problems) == before
 	setDefaults(reflect.ValueOf(b).Elem())
 }
 

@@ -29,6 +29,13 @@ type flow struct {
 	speaker *probe.Conn
 }
 
+// server is a pod's program: *probe.Listener or *probe.Datagrams.
+type server interface {
+	Conn(id int) *probe.Conn
+	Stop() error
+	Close() error
+}
+
 // run is a scenario under way. Its evidence is written by watchers' goroutines too, under mu.
 type run struct {
 	scenario Scenario
@@ -37,7 +44,7 @@ type run struct {
 	rules    map[string]*iptables.Node
 	watchers []watcher
 	capture  *packet.Capture
-	servers  []*probe.Listener
+	servers  []server
 	flows    []*flow
 	// endpoints are the service's at the moment.
 	endpoints []netip.AddrPort
@@ -179,7 +186,13 @@ func (r *run) serve(context.Context) error {
 
 func (r *run) serveOn(pod string) error {
 	address := netip.AddrPortFrom(netip.IPv4Unspecified(), r.service().Port())
-	l, err := probe.Serve(r.lab.Namespace(pod), address, r.scenario.socket(r.scenario.World.Server), r.report)
+	var l server
+	var err error
+	if r.scenario.protocol() == probe.UDP {
+		l, err = probe.ServeDatagrams(r.lab.Namespace(pod), address, r.report)
+	} else {
+		l, err = probe.Serve(r.lab.Namespace(pod), address, r.scenario.socket(r.scenario.World.Server), r.report)
+	}
 	if err != nil {
 		return fmt.Errorf("server on %s: %w", pod, err)
 	}

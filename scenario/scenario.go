@@ -22,6 +22,8 @@ type Scenario struct {
 
 	// place is where the scenario stands in its file, for problems found after decoding.
 	place Problem
+	// sound is true if all of it could be decoded, so that its parts can be held against each other.
+	sound bool
 }
 
 // World is the topology of a scenario and the settings in it. Its zero value is the article's world with defaults.
@@ -40,6 +42,7 @@ type World struct {
 type ServiceSpec struct {
 	ClusterIP       string `yaml:"clusterIP" format:"ipv4" default:"10.108.33.37" doc:"The virtual address."`
 	Port            int    `yaml:"port" min:"1" max:"65535" default:"2222" doc:"The service's port, and the servers' too."`
+	Protocol        string `yaml:"protocol" enum:"TCP,UDP" default:"TCP" doc:"The transport; a UDP server answers every message."`
 	SessionAffinity string `yaml:"sessionAffinity" enum:"None,ClientIP" default:"None" doc:"ClientIP sends a client to the same endpoint for three hours."`
 }
 
@@ -77,5 +80,6 @@ type Step struct {
 	Name string
 	// Line is where it stands in its file.
 	Line   int
+	column int
 	action action
 }

@@ -28,6 +28,7 @@ var stepKinds = map[string]func() action{
 	"send":             func() action { return &sendStep{From: "client"} },
 	"shutdown":         func() action { return &shutdownStep{} },
 	"flush":            func() action { return &flushStep{On: "all"} },
+	"delete-stale":     func() action { return &deleteStaleStep{} },
 	"age":              func() action { return &ageStep{} },
 	"wait":             func() action { return &waitStep{} },
 	"sysctl":           func() action { return &sysctlStep{} },
@@ -53,7 +54,8 @@ func stepNames() []string {
 
 // decodeNode reads `- send` or `- send: {from: server}`.
 func (s *Step) decodeNode(d *decoder, n ast.Node, path string) {
-	s.Line = n.GetToken().Position.Line
+	at := d.at(n, path)
+	s.Line, s.column = at.Line, at.Column
 	var body ast.Node
 	switch t := n.(type) {
 	case *ast.StringNode:
@@ -89,8 +91,8 @@ func (d *decoder) step(body, whole ast.Node, path string, v reflect.Value) {
 	}
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
-		if _, required := fieldName(f); required && body == nil {
-			d.problem(whole, join(path, f.Tag.Get("yaml")), "", "missing")
+		if name, required := fieldName(f); required && body == nil {
+			d.problem(whole, join(path, name), "", "missing")
 		}
 		if f.Tag.Get("short") != "" && body != nil {
 			d.value(body, path, v.Field(i), f.Tag)

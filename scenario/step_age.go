@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ctsim/ctsim/probe/conntrack"
@@ -52,6 +53,39 @@ func (a *ageStep) run(_ context.Context, r *run, _ []*flow) error {
 			}
 			if err != nil && !errors.Is(err, conntrack.ErrNotFound) {
 				return fmt.Errorf("age %s on %s: %w", e.Original, node, err)
+			}
+		}
+	}
+	return r.drain()
+}
+
+// deleteStaleStep deletes the entries whose reply would come from a pod that is no endpoint any more. kube-proxy does
+// this for UDP (pkg/proxy/conntrack), and leaves TCP alone.
+type deleteStaleStep struct{}
+
+func (*deleteStaleStep) describe() string {
+	return "delete the entries that lead to a pod which is no endpoint any more, as kube-proxy does for UDP"
+}
+
+func (*deleteStaleStep) command() string {
+	return "conntrack -D --orig-dst CLUSTER-IP --reply-src POD-IP"
+}
+
+func (*deleteStaleStep) check(Scenario) string { return "" }
+
+func (*deleteStaleStep) run(_ context.Context, r *run, _ []*flow) error {
+	for _, node := range []string{nodeMaster, nodeNode1} {
+		ns := r.lab.Namespace(node)
+		entries, err := conntrack.List(ns)
+		if err != nil {
+			return fmt.Errorf("read the conntrack table of %s: %w", node, err)
+		}
+		for _, e := range entries {
+			if e.Original.Dst != r.service() || slices.Contains(r.endpoints, e.Reply.Src) {
+				continue
+			}
+			if err := conntrack.Delete(ns, e); err != nil && !errors.Is(err, conntrack.ErrNotFound) {
+				return fmt.Errorf("delete %s on %s: %w", e.Original, node, err)
 			}
 		}
 	}

@@ -96,7 +96,7 @@ func (*stopServerStep) run(_ context.Context, r *run, _ []*flow) error {
 
 // killPodStep takes a server pod away without a word, as a crash of its sandbox does; the rules stay as they are.
 type killPodStep struct {
-	Pod string `yaml:"pod,required" short:"yes" pattern:"^server-[0-9]+$" doc:"The server pod, server-1 for instance."`
+	Pod string `yaml:"pod,required" short:"yes" pattern:"^(serving|server-[0-9]+)$" doc:"The server pod, server-1 for instance, or serving: the one the first connection leads to."`
 }
 
 func (s *killPodStep) describe() string {
@@ -105,7 +105,7 @@ func (s *killPodStep) describe() string {
 func (s *killPodStep) command() string { return "ip netns del " + s.Pod }
 
 func (s *killPodStep) check(sc Scenario) string {
-	if !slices.Contains(sc.places(), s.Pod) {
+	if s.Pod != "serving" && !slices.Contains(sc.places(), s.Pod) {
 		return fmt.Sprintf("there is no pod %s with %d backends", s.Pod, sc.World.Backends)
 	}
 	return ""
@@ -113,7 +113,15 @@ func (s *killPodStep) check(sc Scenario) string {
 
 func (s *killPodStep) run(_ context.Context, r *run, _ []*flow) error {
 	// Watchers' and programs' sockets in the pod would keep its namespace, but not its link: that goes now.
-	return r.lab.RemovePod(s.Pod)
+	name := s.Pod
+	if name == "serving" {
+		address, ok := r.serving()
+		if !ok {
+			return fmt.Errorf("no connection has been translated yet: there is no pod that serves it")
+		}
+		name = r.ev.pods[address]
+	}
+	return r.lab.RemovePod(name)
 }
 
 // takeAddressStep starts a pod of another application with the address of a pod that is gone, with a server on the

@@ -67,7 +67,8 @@ func (c *connectStep) run(ctx context.Context, r *run, active []*flow) error {
 func (r *run) dial(ctx context.Context, limit time.Duration, id int, from netip.AddrPort) (*probe.Conn, netip.AddrPort, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	return probe.Dial(ctx, r.lab.Namespace(podClient), id, from, r.service(), r.scenario.socket(r.scenario.World.Client), r.report)
+	return probe.Dial(ctx, r.lab.Namespace(podClient), r.scenario.protocol(), id, from, r.service(),
+		r.scenario.socket(r.scenario.World.Client), r.report)
 }
 
 // socket is how a program sets its socket in this run.
@@ -123,11 +124,19 @@ func (s *sendStep) run(ctx context.Context, r *run, active []*flow) error {
 	return r.drain()
 }
 
+// silence is how long a UDP message may take to arrive before it counts as lost: a hundred times what it takes here.
+const silence = 200 * time.Millisecond
+
 // settle waits until the last message of a connection has arrived, its socket is closed (the RST is here), or the
-// kernel has retransmitted it twice without an answer: a hang in the making, about 0.6 s after the send.
+// kernel has retransmitted it twice without an answer: a hang in the making, about 0.6 s after the send. Of UDP
+// nobody knows what became of a message that does not arrive; there the wait ends with silence.
 func (r *run) settle(ctx context.Context, f *flow, toServer bool) error {
+	start := time.Now()
 	for pause := 20 * time.Microsecond; ; pause = min(2*pause, 5*time.Millisecond) {
 		if toServer && r.arrived(f) {
+			return nil
+		}
+		if r.scenario.protocol() == probe.UDP && time.Since(start) > silence {
 			return nil
 		}
 		state, err := f.speaker.State()

@@ -134,6 +134,9 @@ func (s *story) outcome(endpoints []string) Outcome {
 			last = r.At
 		}
 	}
+	if last != "" && s.udp() {
+		return Survived // each message is on its own; who received it is for the events to say
+	}
 	if first != last || (last != "" && !slices.Contains(endpoints, last)) {
 		return WrongBackend
 	}
@@ -143,4 +146,22 @@ func (s *story) outcome(endpoints []string) Outcome {
 // rerouted is true if the last entry leads to another backend than the first.
 func (s *story) rerouted() bool {
 	return len(s.Backends) > 1 && s.Backends[len(s.Backends)-1] != s.Backends[0]
+}
+
+// udp is true if the connection's packets are UDP.
+func (s *story) udp() bool { return len(s.packets) > 0 && s.packets[0].Protocol == packet.UDP }
+
+// lost counts the client's messages that were sent with success and that no server has received.
+func (s *story) lost() int {
+	n := 0
+	for _, r := range s.reports {
+		switch {
+		case r.Err != nil || r.Bytes == 0:
+		case r.Side == probe.Client && r.Call == probe.Send:
+			n++
+		case r.Side == probe.Server && r.Call == probe.Recv:
+			n--
+		}
+	}
+	return n
 }

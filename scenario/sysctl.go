@@ -16,7 +16,7 @@ var hostSysctls = []string{"net.netfilter.nf_conntrack_max", "net.nf_conntrack_m
 // net.../../kernel would leave the namespace's tree.
 func wrongSysctl(key string) string {
 	if !sysctlKey.MatchString(key) {
-		return "want a sysctl of a network namespace, net.… with dots"
+		return "is no sysctl of a network namespace, net.… with dots"
 	}
 	for _, host := range hostSysctls {
 		if strings.EqualFold(key, host) {

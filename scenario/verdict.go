@@ -79,6 +79,11 @@ func (x Expect) application(c *checker) {
 			return differs(string(s.Peer), string(x.Peer))
 		})
 	}
+	if x.Lost != nil {
+		c.each(fmt.Sprintf("messages that never arrived: %d", *x.Lost), func(s *story) string {
+			return differs(fmt.Sprint(s.lost()), fmt.Sprint(*x.Lost))
+		})
+	}
 	if x.Breaks > 0 {
 		c.each(fmt.Sprintf("entry destroyed at least %d times", x.Breaks), func(s *story) string {
 			if s.Breaks >= x.Breaks {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ctsim/ctsim/iptables"
+	"github.com/ctsim/ctsim/probe"
 	"github.com/ctsim/ctsim/topology"
 )
 
@@ -104,6 +105,9 @@ func (s Scenario) service() iptables.Service {
 	spec := s.World.Service
 	svc := iptables.Service{Namespace: "default", Name: "myservice", Port: uint16(spec.Port)}
 	svc.ClusterIP, _ = netip.ParseAddr(spec.ClusterIP)
+	if spec.Protocol == "UDP" {
+		svc.Protocol = iptables.UDP
+	}
 	if spec.SessionAffinity == "ClientIP" {
 		svc.Affinity = 3 * time.Hour
 	}
@@ -111,6 +115,14 @@ func (s Scenario) service() iptables.Service {
 		svc.Endpoints = append(svc.Endpoints, netip.AddrPortFrom(serverAddress(i), svc.Port))
 	}
 	return svc
+}
+
+// protocol is what client and servers speak.
+func (s Scenario) protocol() probe.Protocol {
+	if s.World.Service.Protocol == "UDP" {
+		return probe.UDP
+	}
+	return probe.TCP
 }
 
 // proxy is kube-proxy's configuration on both nodes.
@@ -162,27 +174,24 @@ func (s Scenario) Check(o Options) Problems {
 // problems are what single fields cannot show: how they fit together.
 func (s Scenario) problems() Problems {
 	var out Problems
-	add := func(line int, field, hint, format string, args ...any) {
+	add := func(field, hint, format string, args ...any) {
 		p := s.place
 		p.Field, p.Text, p.Hint = join(p.Field, field), fmt.Sprintf(format, args...), hint
-		if line > 0 {
-			p.Line, p.Column = line, 1
-		}
 		out = append(out, p)
 	}
 	if n := s.World.Backends; n < 1 || n > 250 {
-		add(0, "world.backends", "", "%d backends, want 1 to 250", n)
+		add("world.backends", "", "%d backends, want 1 to 250", n)
 	}
 	if n := s.World.Connections; n < 1 || n > 4000 {
-		add(0, "world.connections", "", "%d connections, want 1 to 4000", n)
+		add("world.connections", "", "%d connections, want 1 to 4000", n)
 	}
-	for place, keys := range s.World.Sysctls {
+	for _, place := range slices.Sorted(maps.Keys(s.World.Sysctls)) {
 		if places := s.places(); !slices.Contains(places, place) {
-			add(0, "world.sysctls."+place, didYouMean(place, places), "no such pod or node")
+			add("world.sysctls."+place, didYouMean(place, places), "no such pod or node")
 		}
-		for key := range keys {
+		for _, key := range slices.Sorted(maps.Keys(s.World.Sysctls[place])) {
 			if wrong := wrongSysctl(key); wrong != "" {
-				add(0, "world.sysctls."+place+"."+key, "", "%s", wrong)
+				add("world.sysctls."+place+"."+key, "", "%s", wrong)
 			}
 		}
 	}
@@ -190,20 +199,21 @@ func (s Scenario) problems() Problems {
 		for _, p := range []netip.Prefix{nodeNetwork, clusterCIDR, netip.MustParsePrefix("127.0.0.0/8"),
 			netip.MustParsePrefix("224.0.0.0/3"), netip.MustParsePrefix("0.0.0.0/8")} {
 			if p.Contains(addr) {
-				add(0, "world.service.clusterIP", "take one of 10.96.0.0/12", "%s lies in %s, which is in use", addr, p)
+				add("world.service.clusterIP", "take one of 10.96.0.0/12", "%s lies in %s, which is in use", addr, p)
 			}
 		}
 	}
 	s.Steps.walk(func(step Step) {
 		if wrong := step.action.check(s); wrong != "" {
-			add(step.Line, "steps."+step.Name, "", "%s", wrong)
+			add("steps."+step.Name, "", "%s", wrong)
+			out[len(out)-1].Line, out[len(out)-1].Column = step.Line, step.column
 		}
 	})
 	if (s.Expect.Outcome == "") == (s.Expect.Share == nil) {
-		add(0, "expect", "", "want either outcome or share")
+		add("expect", "", "want either outcome or share")
 	}
 	if len(s.Steps) == 0 {
-		add(0, "steps", "", "the list is empty")
+		add("steps", "", "the list is empty")
 	}
 	return out
 }
