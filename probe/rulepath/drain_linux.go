@@ -56,7 +56,8 @@ func (w *Watcher) Lost() int {
 }
 
 // Close ends the tracing and takes its table away. It gives the first error of the watcher; paths that are not yet taken
-// still can be. Closing twice is harmless and gives the same error.
+// still can be. Closing twice is harmless and gives the same error. The kernel lets a table's socket go only after an RCU
+// grace period, 5 to 25 ms: close the watchers of several nodes side by side.
 func (w *Watcher) Close() error {
 	w.once.Do(func() {
 		w.orders.Lock()

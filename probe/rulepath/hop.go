@@ -13,7 +13,8 @@ type Kind uint8
 const (
 	// Policy: the end of a built-in chain, and its policy.
 	Policy Kind = iota + 1
-	// Return: a rule that sent the packet back to the calling chain. Reaching a chain's end leaves no hop.
+	// Return: back to the calling chain, where a kernel says it so. Linux 6.18 calls a RETURN rule a Rule, and reaching a
+	// chain's end leaves no hop.
 	Return
 	// Rule: a rule that matched.
 	Rule

@@ -255,6 +255,7 @@ func TestKernelNothingIsLeft(t *testing.T) {
 		if err := watcher.Trace(toService); err == nil {
 			t.Errorf("%s: traces after its end", name)
 		}
+		_ = watcher.Close() // what is not closed yet; there is no table to delete
 	}
 }
 
@@ -349,7 +350,7 @@ func TestKernelTrackingID(t *testing.T) {
 // conntrackID looks for CTA_ID in the entry of the connection that begins at src (`conntrack -L -o id`).
 func conntrackID(t testing.TB, w *world, src netip.AddrPort) (id uint32) {
 	t.Helper()
-	const getConntrack, newConntrack, tuple, idAttr = 1<<8 | 1, 1<<8 | 0, 1, 12
+	const getConntrack, newConntrack, tuple, idAttr = 1<<8 | 1, 1 << 8, 1, 12
 	c, err := openControl(w.master)
 	check(t, err)
 	defer func() { check(t, c.close()) }()
