@@ -14,7 +14,7 @@ BENCH = ./.ci/bench ./.ci/bench/peer
 GOLDEN = $(shell grep -r --include='*_test.go' 'flag.Bool."update"' . | grep -v 'this kernel' | cut -d: -f1 | \
 	xargs -n1 dirname | sort -u)
 
-.PHONY: help run build test lint bench golden clean
+.PHONY: help run build test lint bench golden claims clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -43,6 +43,11 @@ bench: build ## time the main case against a shell script that does the same, in
 
 golden: ## rewrite the golden files from what the code does now; read the diff before you commit
 	$(GO) test $(GOLDEN) -update
+
+claims: build ## run every scenario and write what this kernel says to its claim into docs/claims.md
+	@.ci/install iptables
+	@{ printf '# The claims, and what a kernel said to them\n\nMade by `make claims` from a real run of every built-in scenario.\n\n'; \
+	.ci/privileged bin/ctsim run --all --output markdown; } > docs/claims.md.new && mv docs/claims.md.new docs/claims.md
 
 clean: ## delete what the other targets built
 	rm -rf bin dist

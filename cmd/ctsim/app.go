@@ -23,6 +23,7 @@ var commands = []func(*invocation) *cli.Command{
 	listCommand,
 	showCommand,
 	validateCommand,
+	schemaCommand,
 	cleanCommand,
 	versionCommand,
 }

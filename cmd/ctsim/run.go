@@ -25,7 +25,7 @@ func runCommand(inv *invocation) *cli.Command {
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "all", Usage: "run all scenarios; the default with --file"},
 			fileFlag(),
-			outputFlag("text", "json", "jsonl"),
+			outputFlag("text", "json", "jsonl", "markdown"),
 			&cli.IntFlag{Name: "backends", Usage: "give the service `N` server pods", DefaultText: "as the scenario says"},
 			&cli.IntFlag{Name: "connections", Usage: "open `N` connections", DefaultText: "as the scenario says"},
 			&cli.StringFlag{Name: "iptables", Usage: "use the `FLAVOUR` nft or legacy", DefaultText: "what the iptables command is"},
@@ -77,7 +77,7 @@ func (inv *invocation) runFlags(c *cli.Context) (f runFlags, err error) {
 	if f.verbose && f.quiet {
 		return f, inv.usage("run", "--verbose and --quiet exclude each other")
 	}
-	if f.format, err = inv.choice(c, "output", "text", "json", "jsonl"); err != nil {
+	if f.format, err = inv.choice(c, "output", "text", "json", "jsonl", "markdown"); err != nil {
 		return f, err
 	}
 	if f.color, err = inv.choice(c, "color", "auto", "always", "never"); err != nil {

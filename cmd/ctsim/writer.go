@@ -80,7 +80,7 @@ func (o *output) failure(one outcome) error {
 func (o *output) end(outcomes []outcome) (err error) {
 	o.status.above(func() {
 		switch {
-		case o.format == "json":
+		case o.format == "json" || o.format == "markdown":
 			err = o.document(outcomes)
 		case o.format == "text" && o.asked > 1:
 			_, err = fmt.Fprintf(o.inv.stdout, "\n%s\n", tally(outcomes))
@@ -98,6 +98,9 @@ func (o *output) document(outcomes []outcome) error {
 			continue
 		}
 		results = append(results, one.result)
+	}
+	if o.format == "markdown" {
+		return report.Markdown(o.inv.stdout, results, failures)
 	}
 	if o.asked > 1 {
 		return report.JSONRuns(o.inv.stdout, results, failures)

@@ -1,0 +1,37 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/ctsim/ctsim/scenario"
+)
+
+// Markdown writes a table of claims: what each scenario claims, and what this kernel said to it. It can be pasted into
+// a bug report; docs/claims.md is made by it.
+func Markdown(w io.Writer, results []*scenario.Result, failures []Failure) error {
+	var b strings.Builder
+	b.WriteString("| claim | scenario | verdict | what was seen |\n|---|---|---|---|\n")
+	for _, r := range results {
+		fmt.Fprintf(&b, "| %s | `%s` | %s | %s |\n", cell(r.Title), r.Scenario, r.Verdict,
+			cell(strings.TrimPrefix(r.Reason, "as expected: ")))
+	}
+	for _, f := range failures {
+		fmt.Fprintf(&b, "|  | `%s` | not run | %s |\n", f.Scenario, cell(f.Error))
+	}
+	if len(results) > 0 {
+		user := "root"
+		if results[0].Rootless {
+			user = "an ordinary user, in a user namespace"
+		}
+		fmt.Fprintf(&b, "\nLinux %s, as %s, %s.\n", results[0].Kernel, user, results[0].Started.UTC().Format("2006-01-02"))
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// cell keeps a text within its cell.
+func cell(s string) string {
+	return strings.NewReplacer("|", `\|`, "\n", " ").Replace(Plain(s))
+}
