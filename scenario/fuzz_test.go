@@ -1,0 +1,52 @@
+package scenario
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/ctsim/ctsim"
+)
+
+// FuzzParse: whatever the bytes, Parse does not panic, and gives either problems or scenarios that can be explained,
+// drawn and run.
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(ctsim.Scenarios))
+	bad, err := filepath.Glob("testdata/bad/*.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range bad {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		lib, err := Parse("f", data)
+		var problems Problems
+		switch {
+		case err != nil && (!errors.As(err, &problems) || len(problems) == 0 || problems.Error() == ""):
+			t.Fatalf("an error that is no Problems: %v", err)
+		case (err == nil) == (lib == nil || len(lib.Scenarios) == 0):
+			t.Fatalf("library %v and error %v", lib, err)
+		case err != nil:
+			return
+		}
+		for _, s := range lib.Scenarios {
+			if p := s.Check(Options{}); len(p) > 0 {
+				t.Errorf("%s was accepted and does not fit: %v", s.Name, p)
+			}
+			if s.Describe() == "" {
+				t.Errorf("%s has no description", s.Name)
+			}
+			if _, err := s.RuleSet(Options{}); err != nil {
+				t.Errorf("%s: %v", s.Name, err)
+			}
+			s.topology()
+			s.Steps.walk(func(step Step) { _ = step.Describe() + step.Command() + step.String() })
+		}
+	})
+}
