@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -49,8 +50,23 @@ type binary struct {
 
 var marks atomic.Int64
 
-// newBinary copies the test's own binary, which is ctsim when it is called so. It skips where there is no kernel to work
-// with.
+// built is ctsim as users have it. The test's own binary would do, but with the race detector in it a start takes
+// several times as long, and a hundred runs more than all other tests together.
+var built = sync.OnceValues(func() (data []byte, err error) {
+	dir, err := os.MkdirTemp("", "ctsim-test-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", dir, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return os.ReadFile(filepath.Join(dir, "ctsim"))
+})
+
+// newBinary puts ctsim where every user may execute it. It skips where there is no kernel to work with.
 func newBinary(t *testing.T, who caller) *binary {
 	t.Helper()
 	if !haveKernel(t) {
@@ -59,11 +75,7 @@ func newBinary(t *testing.T, who caller) *binary {
 	if who.uid != 0 && !mapped(t, who.uid) {
 		t.Skipf("uid %d does not exist in this user namespace", who.uid)
 	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := os.ReadFile(self)
+	data, err := built()
 	if err != nil {
 		t.Fatal(err)
 	}
