@@ -92,8 +92,12 @@ func (t *teller) lucky(again []nodeEvent) {
 	if len(t.e.pods) == 1 {
 		how = pod + ", the only backend"
 	}
-	t.say(again[0].Time, "%s the packet after the break is translated afresh, in mid-stream, to %s, and the flow goes on",
-		times(len(again), "time", "times"), how)
+	end := ", and the flow goes on"
+	if t.s.Outcome == Reset && !t.s.rerouted() {
+		end = "" // the right pod did not help
+	}
+	t.say(again[0].Time, "%s the packet after the break is translated afresh, in mid-stream, to %s%s",
+		times(len(again), "time", "times"), how, end)
 }
 
 // stateText is the new entry's state as a conntrack line shows it.

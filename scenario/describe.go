@@ -35,7 +35,7 @@ func (s Scenario) drawing() string {
 		"",
 		"client 172.18.219.65 ── master 192.168.122.20 ══ node1 192.168.122.21 ─┬─ server-1 " + serverAddress(0).String(),
 	}
-	const gap = 70
+	const gap = 71 // the branches stand below the first one's
 	for i := 1; i < n; i++ {
 		if n > 4 && i == 2 {
 			lines = append(lines, strings.Repeat(" ", gap)+"┆")

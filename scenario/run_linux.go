@@ -74,9 +74,15 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 	if len(problems) > 0 {
 		return nil, problems
 	}
+	return newRun(s, o).do(ctx)
+}
+
+// newRun is a run in which nothing has happened yet; the options are in the scenario already.
+func newRun(s Scenario, o Options) *run {
 	r := &run{scenario: s, options: o, rules: map[string]*iptables.Node{}, received: map[int]int{},
 		picks: map[netip.AddrPort][]netip.Addr{}, index: index{}}
-	r.ev = evidence{started: time.Now(), service: r.service(), client: clientAddress,
+	// Round takes the monotonic reading off: the kernel's times have none, and all must be counted on one clock.
+	r.ev = evidence{started: time.Now().Round(0), service: r.service(), client: clientAddress,
 		pods: map[netip.Addr]string{}, ours: map[uint32]bool{}, rules: map[string][]iptables.Counter{}, lost: map[string]int{}}
 	for i := range s.World.Backends {
 		r.ev.pods[serverAddress(i)] = serverName(i)
@@ -85,6 +91,11 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 	for i := range s.World.Connections {
 		r.flows = append(r.flows, &flow{id: i + 1})
 	}
+	return r
+}
+
+// do performs the run and judges it.
+func (r *run) do(ctx context.Context) (*Result, error) {
 	err := r.perform(ctx)
 	if ctx.Err() != nil {
 		r.ev.interrupted, err = true, nil
