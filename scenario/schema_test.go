@@ -250,5 +250,5 @@ func TestSchemaGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "schema.json", string(text))
+	golden(t, "../../docs/scenario.schema.json", string(text))
 }
