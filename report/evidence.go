@@ -203,6 +203,9 @@ func (t *text) observations(title string, all []scenario.Observation) {
 // what is an observation's text, with its kind in front unless the text says it already.
 func what(o scenario.Observation) string {
 	s := strings.TrimRight(Plain(o.Text), " ")
+	if o.By != "" { // behind a # so that the line can still be pasted as conntrack's own
+		s += "  # " + Plain(o.By)
+	}
 	if o.Source == "conntrack" || o.Source == "step" || o.Kind == "" || strings.Contains(strings.ToLower(s), strings.ToLower(o.Kind)) {
 		return s
 	}

@@ -77,6 +77,7 @@ func (d Destroyer) String() string {
 // DestroyedBy tells who ended the entry, from what the kernel put into the DESTROY event:
 //
 //	port id not 0                          a caller of ctnetlink (nf_ct_delete with its portid)
+//	port id 0, CLOSE, never replied        an RST too: it ends such an entry at once, however little time is left
 //	port id 0, no CTA_TIMEOUT or 0         expiry (the kernel leaves a timeout of 0 out)
 //	port id 0, time left, TCP state CLOSE  an RST (nf_ct_kill_acct in nf_conntrack_tcp_packet)
 //	port id 0, time left, anything else    the kernel, for a reason the event does not tell
@@ -88,6 +89,8 @@ func (e Event) DestroyedBy() Destroyer {
 		return NotDestroyed
 	case e.PortID != 0:
 		return Caller
+	case e.HasTCP && e.TCP == TCPClose && e.HasStatus && !e.Status.Has(StatusSeenReply):
+		return Reset // CTA_TIMEOUT counts whole seconds: with less than one left it looks like an expiry
 	case !e.HasTimeout || e.Timeout == 0:
 		return Expired
 	case e.HasTCP && e.TCP == TCPClose:

@@ -25,6 +25,8 @@ func TestDestroyedBy(t *testing.T) {
 		{"flush of a closed one", Event{Type: Destroy, PortID: 7, Entry: tcp(TCPClose, time.Second)}, Caller},
 		{"flush of one that had just expired", Event{Type: Destroy, PortID: 7}, Caller},
 		{"RST", Event{Type: Destroy, Entry: tcp(TCPClose, 300*time.Second)}, Reset},
+		{"RST within the last second", Event{Type: Destroy, Entry: Entry{TCP: TCPClose, HasTCP: true, HasStatus: true}}, Reset},
+		{"CLOSE, expired", Event{Type: Destroy, Entry: Entry{TCP: TCPClose, HasTCP: true, HasStatus: true, Status: StatusSeenReply}}, Expired},
 		{"early drop", Event{Type: Destroy, Entry: tcp(TCPSynSent, 100*time.Second)}, Kernel},
 		{"UDP, time left", Event{Type: Destroy, Entry: Entry{HasTimeout: true, Timeout: time.Second}}, Kernel},
 	} {
