@@ -4,14 +4,18 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/ctsim/ctsim"
 )
 
+var parsed = sync.OnceValues(func() (*Library, error) { return Parse("scenarios.yaml", ctsim.Scenarios) })
+
+// library is the built-in scenarios; tests share it and change copies only.
 func library(t testing.TB) *Library {
 	t.Helper()
-	lib, err := Parse("scenarios.yaml", ctsim.Scenarios)
+	lib, err := parsed()
 	if err != nil {
 		t.Fatal(err)
 	}
