@@ -84,6 +84,9 @@ func conclude(e *evidence, checks []Check) (Verdict, string) {
 		}
 		return v, map[Verdict]string{Fail: "not as expected: ", Inconclusive: "cannot be told: "}[v] + strings.Join(reasons, "; ")
 	}
+	if e.unmet != "" {
+		return Inconclusive, "cannot be told: " + e.unmet
+	}
 	return Pass, ""
 }
 

@@ -118,7 +118,7 @@ func (t *teller) resets() {
 	isReset := func(p packet.Packet, direction packet.Direction, at func(string) bool) bool {
 		return p.Protocol == packet.TCP && p.Flags.Has(packet.RST) && p.Direction == direction && at(p.At)
 	}
-	pod := func(name string) bool { return name == podClient || slices.Contains(podNames(t.e), name) }
+	pod := func(name string) bool { return name == t.e.clientAt || slices.Contains(podNames(t.e), name) }
 	i := slices.IndexFunc(packets, func(p packet.Packet) bool { return isReset(p, packet.Out, pod) })
 	if i < 0 {
 		return

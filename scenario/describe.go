@@ -33,7 +33,7 @@ func (s Scenario) drawing() string {
 	lines := []string{
 		fmt.Sprintf("service %s  %s:%d/%s", svc, svc.ClusterIP, svc.Port, s.World.Service.Protocol),
 		"",
-		"client 172.18.219.65 ── master 192.168.122.20 ══ node1 192.168.122.21 ─┬─ server-1 " + serverAddress(0).String(),
+		"client 172.18.219.65 ── master 192.168.122.20 ══ node1 192.168.122.21 ─┬─ server-1 " + s.serverAddress(0).String(),
 	}
 	const gap = 71 // the branches stand below the first one's
 	for i := 1; i < n; i++ {
@@ -48,7 +48,7 @@ func (s Scenario) drawing() string {
 		if i == n-1 {
 			branch = "└─ "
 		}
-		lines = append(lines, fmt.Sprintf("%s%s%s %s", strings.Repeat(" ", gap), branch, serverName(i), serverAddress(i)))
+		lines = append(lines, fmt.Sprintf("%s%s%s %s", strings.Repeat(" ", gap), branch, serverName(i), s.serverAddress(i)))
 	}
 	if n == 1 {
 		lines[2] = strings.Replace(lines[2], "─┬─", "───", 1)
@@ -65,6 +65,13 @@ func (s Scenario) settings() []string {
 	}
 	if w.Service.SessionAffinity != "None" {
 		out = append(out, "sessionAffinity: "+w.Service.SessionAffinity)
+	}
+	if w.Nodes > 2 {
+		out = append(out, fmt.Sprintf("%s, joined by a switch; the server pods are dealt out to all but master",
+			strings.Join(s.nodeNames(), ", ")))
+	}
+	if name, addr := s.client(); name != podClient {
+		out = append(out, fmt.Sprintf("the client runs on %s, %s, and connects to %s", name, addr, s.target()))
 	}
 	if w.KubeProxy.MasqueradeAll {
 		out = append(out, "kube-proxy --masquerade-all")

@@ -19,8 +19,9 @@ type evidence struct {
 	// pods names the server pods by their address, those removed since too.
 	pods map[netip.Addr]string
 	// nodes and client are the addresses that packets may carry besides those of pods and service.
-	client netip.Addr
-	flows  []flowFacts
+	clientAt string
+	client   netip.Addr
+	flows    []flowFacts
 	// connections is how many the client tried to open.
 	connections int
 	events      []nodeEvent
@@ -68,6 +69,8 @@ type final struct {
 	side probe.Side
 	at   string
 	probe.SocketState
+	// timer is the kind that runs, as netstat names it; empty if it was not asked for.
+	timer string
 }
 
 // translating is the node whose entries translate the service address: the client's.

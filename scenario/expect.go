@@ -30,7 +30,7 @@ type ShareCheck struct {
 
 // RuleCheck is a rule of a node that packets must have met.
 type RuleCheck struct {
-	On    string `yaml:"on" enum:"master,node1" default:"master" doc:"The node."`
+	On    string `yaml:"on" pattern:"^(master|node[1-4])$" default:"master" doc:"The node."`
 	Rule  string `yaml:"rule,required" doc:"Part of the rule as iptables-save prints it."`
 	Moved *bool  `yaml:"moved,required" doc:"Whether a packet has met it."`
 }
@@ -38,6 +38,7 @@ type RuleCheck struct {
 // SocketCheck is the state of one side's socket at the end.
 type SocketCheck struct {
 	Side  string `yaml:"side,required" enum:"client,server" doc:"Whose socket."`
+	Timer string `yaml:"timer" enum:"off,on,keepalive,timewait,probe" doc:"The timer that runs, as netstat --timers names it; on is a retransmission."`
 	State string `yaml:"state,required" enum:"ESTABLISHED,FIN_WAIT1,FIN_WAIT2,CLOSE_WAIT,LAST_ACK,CLOSING,CLOSE" doc:"Its TCP state."`
 }
 
@@ -57,7 +58,7 @@ type Alternative struct {
 
 // EventsCheck is a sequence of conntrack events that every connection must show on a node, others may stand between.
 type EventsCheck struct {
-	On       string         `yaml:"on" enum:"master,node1" default:"master" doc:"The node: master is the client's, node1 the servers'."`
+	On       string         `yaml:"on" pattern:"^(master|node[1-4])$" default:"master" doc:"The node: master is the client's, node1 the first of the servers'."`
 	Sequence []EventPattern `yaml:"sequence" doc:"Events that must be seen in this order."`
 	Never    []EventPattern `yaml:"never" doc:"Events that must not be seen."`
 }
@@ -74,8 +75,25 @@ type EventPattern struct {
 
 // PacketCheck describes a packet that must be seen at a place.
 type PacketCheck struct {
-	At    string `yaml:"at" enum:"client,master,node1,servers" default:"client" doc:"Where: on eth0 of the pod or node; servers is any server pod."`
+	At    string `yaml:"at" pattern:"^(client|master|node[1-4]|servers)$" default:"client" doc:"Where: on eth0 of the pod or node; client is wherever the client runs, servers any server pod."`
 	Flag  string `yaml:"flag,required" enum:"SYN,FIN,RST,keepalive,retransmission" doc:"The TCP flag it carries, or what it is: a keepalive probe, a retransmission."`
 	From  string `yaml:"from" enum:"service,client,first-backend,other-backend" doc:"Whose address its source is at that place."`
 	Never bool   `yaml:"never" doc:"It must not be seen."`
+}
+
+// places are the nodes that the expectation speaks of.
+func (x Expect) places() []string {
+	var out []string
+	for _, e := range x.Events {
+		out = append(out, e.On)
+	}
+	for _, r := range x.Rules {
+		out = append(out, r.On)
+	}
+	for _, p := range x.Packets {
+		if p.At != podClient && p.At != "servers" {
+			out = append(out, p.At)
+		}
+	}
+	return out
 }

@@ -121,10 +121,12 @@ func stateRows() map[string]row {
 	right := rule(func(*RuleCheck) {})
 	socket := func(side, state string) Expect { return socketIs(SocketCheck{Side: side, State: state}) }
 	return map[string]row{
-		"RuleCheck.on":      {"loose-off", right, []Expect{rule(func(r *RuleCheck) { r.On = nodeNode1 })}, withoutRules},
-		"RuleCheck.rule":    {"loose-off", right, []Expect{rule(func(r *RuleCheck) { r.Rule = "-j NO-SUCH-RULE" })}, withoutRules},
-		"RuleCheck.moved":   {"loose-off", right, []Expect{rule(func(r *RuleCheck) { r.Moved = new(false) })}, withoutRules},
-		"SocketCheck.side":  {multi, socket("server", "ESTABLISHED"), []Expect{socket("client", "ESTABLISHED")}, withoutFinals},
+		"RuleCheck.on":     {"loose-off", right, []Expect{rule(func(r *RuleCheck) { r.On = "node1" })}, withoutRules},
+		"RuleCheck.rule":   {"loose-off", right, []Expect{rule(func(r *RuleCheck) { r.Rule = "-j NO-SUCH-RULE" })}, withoutRules},
+		"RuleCheck.moved":  {"loose-off", right, []Expect{rule(func(r *RuleCheck) { r.Moved = new(false) })}, withoutRules},
+		"SocketCheck.side": {multi, socket("server", "ESTABLISHED"), []Expect{socket("client", "ESTABLISHED")}, withoutFinals},
+		"SocketCheck.timer": {multi, socketIs(SocketCheck{Side: "server", State: "ESTABLISHED", Timer: "off"}),
+			[]Expect{socketIs(SocketCheck{Side: "server", State: "ESTABLISHED", Timer: "keepalive"})}, withoutFinals},
 		"SocketCheck.state": {multi, socket("server", "ESTABLISHED"), []Expect{socket("server", "LAST_ACK")}, withoutFinals},
 	}
 }

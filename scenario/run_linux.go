@@ -82,10 +82,11 @@ func newRun(s Scenario, o Options) *run {
 	r := &run{scenario: s, options: o, rules: map[string]*iptables.Node{}, received: map[int]int{},
 		picks: map[netip.AddrPort][]netip.Addr{}, index: index{}}
 	// Round takes the monotonic reading off: the kernel's times have none, and all must be counted on one clock.
-	r.ev = evidence{started: time.Now().Round(0), service: r.service(), client: clientAddress,
+	r.ev = evidence{started: time.Now().Round(0), service: r.service(),
 		pods: map[netip.Addr]string{}, ours: map[uint32]bool{}, rules: map[string][]iptables.Counter{}, lost: map[string]int{}}
+	r.ev.clientAt, r.ev.client = s.client()
 	for i := range s.World.Backends {
-		r.ev.pods[serverAddress(i)] = serverName(i)
+		r.ev.pods[s.serverAddress(i)] = serverName(i)
 	}
 	r.endpoints = s.service().Endpoints
 	for i := range s.World.Connections {
@@ -172,7 +173,7 @@ func (r *run) onNodes(do func(node string, rs iptables.RuleSet) error) error {
 	svc := r.scenario.service()
 	svc.Endpoints = r.endpoints
 	rs := iptables.Rules(r.scenario.proxy(), svc)
-	names := []string{nodeMaster, nodeNode1}
+	names := r.scenario.nodeNames()
 	errs := make([]error, len(names))
 	var wait sync.WaitGroup
 	for i, name := range names {
@@ -196,7 +197,7 @@ func (r *run) serve(context.Context) error {
 }
 
 func (r *run) serveOn(pod string) error {
-	address := netip.AddrPortFrom(netip.IPv4Unspecified(), r.service().Port())
+	address := netip.AddrPortFrom(netip.IPv4Unspecified(), r.scenario.service().Port)
 	var l server
 	var err error
 	if r.scenario.protocol() == probe.UDP {
@@ -253,12 +254,12 @@ func (r *run) finish(context.Context) error {
 			if err != nil {
 				continue // closed by a step
 			}
-			side := probe.Server
+			timer, side := r.timer(c), probe.Server
 			if i == 0 {
 				side = probe.Client
 			}
 			r.mu.Lock()
-			r.ev.finals = append(r.ev.finals, final{f.id, side, c.At(), state})
+			r.ev.finals = append(r.ev.finals, final{f.id, side, c.At(), state, timer})
 			r.mu.Unlock()
 		}
 	}
@@ -297,10 +298,7 @@ func (r *run) close() error {
 	return errors.Join(errs...)
 }
 
-func (r *run) service() netip.AddrPort {
-	s := r.scenario.service()
-	return netip.AddrPortFrom(s.ClusterIP, s.Port)
-}
+func (r *run) service() netip.AddrPort { return r.scenario.target() }
 
 // serverConn is the server's end of a connection: of the pods that have heard of it, the first.
 func (r *run) serverConn(f *flow) *probe.Conn {

@@ -29,6 +29,8 @@ type Scenario struct {
 // World is the topology of a scenario and the settings in it. Its zero value is the article's world with defaults.
 type World struct {
 	Backends    int                          `yaml:"backends" min:"1" max:"250" default:"2" doc:"Number of server pods, all endpoints of the service."`
+	Nodes       int                          `yaml:"nodes" min:"2" max:"5" default:"2" doc:"Number of nodes: master, the client's, and node1, node2 …, among which the server pods are dealt out."`
+	ClientAt    string                       `yaml:"client_at" enum:"pod,node,outside" default:"pod" doc:"Where the client runs: in a pod, on the node master itself, or on a machine outside the cluster."`
 	Connections int                          `yaml:"connections" min:"1" max:"4000" default:"1" doc:"Number of connections the client opens."`
 	KubeProxy   KubeProxy                    `yaml:"kube_proxy" doc:"How kube-proxy is set on both nodes."`
 	Service     ServiceSpec                  `yaml:"service" doc:"The service, with the field names Kubernetes uses."`
@@ -43,6 +45,7 @@ type ServiceSpec struct {
 	ClusterIP       string `yaml:"clusterIP" format:"ipv4" default:"10.108.33.37" doc:"The virtual address."`
 	Port            int    `yaml:"port" min:"1" max:"65535" default:"2222" doc:"The service's port, and the servers' too."`
 	Protocol        string `yaml:"protocol" enum:"TCP,UDP" default:"TCP" doc:"The transport; a UDP server answers every message."`
+	NodePort        int    `yaml:"nodePort" min:"30000" max:"32767" doc:"A port on every node; a client outside the cluster connects to it on master instead of the virtual address."`
 	SessionAffinity string `yaml:"sessionAffinity" enum:"None,ClientIP" default:"None" doc:"ClientIP sends a client to the same endpoint for three hours."`
 }
 

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/goccy/go-yaml/ast"
 )
@@ -31,6 +32,9 @@ var stepKinds = map[string]func() action{
 	"delete-stale":     func() action { return &deleteStaleStep{} },
 	"age":              func() action { return &ageStep{} },
 	"wait":             func() action { return &waitStep{} },
+	"close":            func() action { return &closeStep{} },
+	"receive":          func() action { return &receiveStep{AtMost: 5 * time.Second} },
+	"delete-entry":     func() action { return &deleteEntryStep{On: nodeMaster} },
 	"sysctl":           func() action { return &sysctlStep{} },
 	"remove-endpoints": func() action { return &removeEndpointsStep{} },
 	"add-endpoints":    func() action { return &addEndpointsStep{} },

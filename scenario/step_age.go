@@ -39,7 +39,7 @@ func (a *ageStep) check(s Scenario) string {
 
 func (a *ageStep) run(_ context.Context, r *run, _ []*flow) error {
 	by := r.scenario.here(a.By, time.Second)
-	for _, node := range []string{nodeMaster, nodeNode1} {
+	for _, node := range r.scenario.nodeNames() {
 		ns := r.lab.Namespace(node)
 		entries, err := conntrack.List(ns)
 		if err != nil {
@@ -74,7 +74,7 @@ func (*deleteStaleStep) command() string {
 func (*deleteStaleStep) check(Scenario) string { return "" }
 
 func (*deleteStaleStep) run(_ context.Context, r *run, _ []*flow) error {
-	for _, node := range []string{nodeMaster, nodeNode1} {
+	for _, node := range r.scenario.nodeNames() {
 		ns := r.lab.Namespace(node)
 		entries, err := conntrack.List(ns)
 		if err != nil {

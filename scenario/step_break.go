@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,28 +14,39 @@ import (
 
 // flushStep empties the conntrack table of one node or of both.
 type flushStep struct {
-	On string `yaml:"on" short:"yes" enum:"all,master,node1" default:"all" doc:"Whose table: master is the client's node, the one that translates."`
-}
-
-func (s *flushStep) nodes() []string {
-	if s.On == "all" {
-		return []string{nodeMaster, nodeNode1}
-	}
-	return []string{s.On}
+	On string `yaml:"on" short:"yes" pattern:"^(all|master|node[1-4])$" default:"all" doc:"Whose table: master is the client's node, the one that translates."`
 }
 
 func (s *flushStep) describe() string {
 	if s.On == "all" {
-		return "flush the conntrack table of both nodes"
+		return "flush the conntrack table of every node"
 	}
 	return "flush the conntrack table of " + s.On
 }
 
-func (*flushStep) command() string       { return "conntrack -F" }
-func (*flushStep) check(Scenario) string { return "" }
+func (*flushStep) command() string { return "conntrack -F" }
+
+func (s *flushStep) check(sc Scenario) string {
+	if s.On == "all" {
+		return ""
+	}
+	return wrongNode(sc, s.On)
+}
+
+// wrongNode says that there is no node of that name; empty if there is.
+func wrongNode(sc Scenario, name string) string {
+	if slices.Contains(sc.nodeNames(), name) {
+		return ""
+	}
+	return fmt.Sprintf("%q is no node of this world, want one of %s", name, strings.Join(sc.nodeNames(), ", "))
+}
 
 func (s *flushStep) run(_ context.Context, r *run, _ []*flow) error {
-	for _, node := range s.nodes() {
+	nodes := r.scenario.nodeNames()
+	if s.On != "all" {
+		nodes = []string{s.On}
+	}
+	for _, node := range nodes {
 		port, err := conntrack.Flush(r.lab.Namespace(node))
 		if err != nil {
 			return fmt.Errorf("flush on %s: %w", node, err)
@@ -47,10 +60,14 @@ func (s *flushStep) run(_ context.Context, r *run, _ []*flow) error {
 type waitStep struct {
 	For    time.Duration `yaml:"for" short:"yes" min:"1ms" max:"1000h" doc:"How long; at most one hour of this run's own time."`
 	Until  string        `yaml:"until" enum:"entry-gone,client-closed,server-closed" doc:"A fact to wait for: the conntrack entry has expired; the client's or the server's socket is closed by the kernel."`
-	AtMost time.Duration `yaml:"at_most" min:"1s" max:"1h" default:"10m" doc:"With until: give up after this."`
+	Packet *PacketCheck  `yaml:"packet" doc:"A packet to wait for, on every connection."`
+	AtMost time.Duration `yaml:"at_most" min:"1s" max:"1h" default:"10m" doc:"With until or packet: give up after this."`
 }
 
 func (s *waitStep) describe() string {
+	if s.Packet != nil {
+		return "wait for a packet: " + s.Packet.describe()
+	}
 	switch s.Until {
 	case "entry-gone":
 		return "wait until the conntrack entry on " + translating + " has expired"
@@ -69,8 +86,10 @@ func (s *waitStep) command() string {
 
 func (s *waitStep) check(sc Scenario) string {
 	switch {
-	case (s.For == 0) == (s.Until == ""):
-		return "want either a duration or until"
+	case btoi(s.For != 0)+btoi(s.Until != "")+btoi(s.Packet != nil) != 1:
+		return "want one of a duration, until and packet"
+	case s.Packet != nil && s.Packet.Never:
+		return "never cannot be waited for"
 	case sc.here(s.For, time.Millisecond) > time.Hour:
 		return fmt.Sprintf("%s is too long to wait; use age, or a larger time_scale", s.For)
 	case s.Until == "entry-gone" && s.limit() < sc.here(sc.World.Conntrack.Established, time.Second) &&
@@ -81,6 +100,13 @@ func (s *waitStep) check(sc Scenario) string {
 	return ""
 }
 
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
 func (s *waitStep) limit() time.Duration {
 	if s.AtMost == 0 {
 		return 10 * time.Minute
@@ -89,6 +115,10 @@ func (s *waitStep) limit() time.Duration {
 }
 
 func (s *waitStep) run(ctx context.Context, r *run, active []*flow) error {
+	if s.Packet != nil {
+		setDefaults(reflect.ValueOf(s.Packet).Elem())
+		return s.seen(ctx, r, active)
+	}
 	if s.Until == "" {
 		return errors.Join(r.pause(ctx, r.scenario.here(s.For, time.Millisecond), s.describe()), r.drain())
 	}

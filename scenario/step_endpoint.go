@@ -69,11 +69,12 @@ func (*addEndpointsStep) check(Scenario) string { return "" }
 
 func (*addEndpointsStep) run(_ context.Context, r *run, _ []*flow) error {
 	r.endpoints = nil
-	for _, pod := range r.lab.Plan().Nodes[1].Pods {
-		if pod.Name == stranger {
-			continue
+	for _, node := range r.lab.Plan().Nodes[1:] {
+		for _, pod := range node.Pods {
+			if pod.Name != stranger {
+				r.endpoints = append(r.endpoints, netip.AddrPortFrom(pod.Address, r.scenario.service().Port))
+			}
 		}
-		r.endpoints = append(r.endpoints, netip.AddrPortFrom(pod.Address, r.service().Port()))
 	}
 	return r.sync()
 }
@@ -156,8 +157,8 @@ func (s *takeAddressStep) run(_ context.Context, r *run, _ []*flow) error {
 		if serverName(i) != s.Of {
 			continue
 		}
-		pod := topology.Pod{Name: stranger, Address: serverAddress(i), Sysctls: r.scenario.keepaliveSysctls()}
-		if err := r.lab.AddPod(nodeNode1, pod); err != nil {
+		pod := topology.Pod{Name: stranger, Address: r.scenario.serverAddress(i), Sysctls: r.scenario.keepaliveSysctls()}
+		if err := r.lab.AddPod(r.scenario.nodeNames()[1+i%(len(r.scenario.nodeNames())-1)], pod); err != nil {
 			return err
 		}
 		if err := r.capture.Add(r.lab.Namespace(stranger), topology.Uplink); err != nil {

@@ -35,7 +35,7 @@ func (s *sysctlStep) run(_ context.Context, r *run, _ []*flow) error {
 }
 
 func wrongPlace(sc Scenario, name string) string {
-	if name != nodeMaster && name != nodeNode1 && name != podClient && !slices.Contains(sc.places()[6:], name) {
+	if !slices.Contains(sc.places()[3:], name) { // the first three are groups
 		return fmt.Sprintf("%q is no pod or node of this world", name)
 	}
 	return ""

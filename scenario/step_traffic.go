@@ -55,7 +55,7 @@ func (c *connectStep) run(ctx context.Context, r *run, active []*flow) error {
 		}
 		f.tried = true
 		since := time.Now()
-		conn, local, err := r.dial(ctx, c.Timeout, f.id, netip.AddrPortFrom(clientAddress, uint16(c.Port)))
+		conn, local, err := r.dial(ctx, c.Timeout, f.id, netip.AddrPortFrom(r.ev.client, uint16(c.Port)))
 		r.opened(flowFacts{f.id, local, since})
 		if err == nil {
 			f.conn = conn // an error is reported; it is a fact about the connection, not a failure of the run
@@ -67,7 +67,7 @@ func (c *connectStep) run(ctx context.Context, r *run, active []*flow) error {
 func (r *run) dial(ctx context.Context, limit time.Duration, id int, from netip.AddrPort) (*probe.Conn, netip.AddrPort, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	return probe.Dial(ctx, r.lab.Namespace(podClient), r.scenario.protocol(), id, from, r.service(),
+	return probe.Dial(ctx, r.lab.Namespace(r.ev.clientAt), r.scenario.protocol(), id, from, r.service(),
 		r.scenario.socket(r.scenario.World.Client), r.report)
 }
 

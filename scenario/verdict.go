@@ -231,12 +231,17 @@ func (p EventPattern) matches(e *evidence, s *story, ev nodeEvent) bool {
 
 var tcpFlags = map[string]packet.TCPFlags{"SYN": packet.SYN, "FIN": packet.FIN, "RST": packet.RST}
 
-func (c *checker) packets(x PacketCheck) {
+// describe is the packet in words, "RST from the service at client".
+func (x PacketCheck) describe() string {
 	text := x.Flag
 	if x.From != "" {
 		text += " from the " + x.From
 	}
-	text += " at " + x.At
+	return text + " at " + x.At
+}
+
+func (c *checker) packets(x PacketCheck) {
+	text := x.describe()
 	if x.Never {
 		text = "never a " + text
 	}
@@ -251,10 +256,13 @@ func (c *checker) packets(x PacketCheck) {
 		return ""
 	})
 	c.doubt("packet", (c.out[len(c.out)-1].Verdict == Pass) == x.Never)
+	if strings.HasSuffix(x.From, "-backend") {
+		c.doubt("conntrack", true) // which backend was the first is known from the first NEW
+	}
 }
 
 func (x PacketCheck) matches(e *evidence, s *story, p packet.Packet) bool {
-	at := p.At == x.At
+	at := p.At == x.At || (x.At == podClient && p.At == e.clientAt)
 	if x.At == "servers" {
 		at = slices.Contains(podNames(e), p.At)
 	}
@@ -294,16 +302,20 @@ func (c *checker) rule(x RuleCheck) {
 
 // socket checks the state of one side's socket at the end. Of several servers' sockets one is enough.
 func (c *checker) socket(x SocketCheck) {
-	c.each(fmt.Sprintf("at the end the %s's socket is %s", x.Side, x.State), func(s *story) string {
+	text := fmt.Sprintf("at the end the %s's socket is %s", x.Side, x.State)
+	if x.Timer != "" {
+		text += ", timer " + x.Timer
+	}
+	c.each(text, func(s *story) string {
 		got := "there is none"
 		for _, f := range s.finals {
 			if string(f.side) != x.Side {
 				continue
 			}
-			if f.State == x.State {
+			if f.State == x.State && (x.Timer == "" || f.timer == x.Timer) {
 				return ""
 			}
-			got = f.State
+			got = strings.TrimSpace(f.State + " " + f.timer)
 		}
 		return got
 	})

@@ -23,7 +23,7 @@ type watcher interface {
 // breaks tells whether a step may destroy conntrack entries.
 func breaks(s Step) bool {
 	switch s.action.(type) {
-	case *flushStep, *waitStep, *ageStep:
+	case *flushStep, *waitStep, *ageStep, *deleteEntryStep, *deleteStaleStep:
 		return true
 	}
 	return false
@@ -189,7 +189,7 @@ func (w captureWatcher) Close() error {
 // are there already.
 func (r *run) watch(context.Context) error {
 	r.ev.lost["conntrack"], r.ev.lost["packet"] = 0, 0
-	for _, node := range []string{nodeMaster, nodeNode1} {
+	for _, node := range r.scenario.nodeNames() {
 		if err := r.listen(r.lab.Namespace(node)); err != nil {
 			return err
 		}
@@ -198,6 +198,9 @@ func (r *run) watch(context.Context) error {
 	r.capture = c
 	r.watchers = append(r.watchers, captureWatcher{c, r})
 	for _, name := range r.lab.Names() {
+		if r.lab.Namespace(name) == nil || name == "switch" {
+			continue // it has ports, no address
+		}
 		if err := c.Add(r.lab.Namespace(name), topology.Uplink); err != nil {
 			return err
 		}

@@ -1,11 +1,13 @@
 package scenario
 
 import (
+	"encoding/binary"
 	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/ctsim/ctsim/iptables"
@@ -16,14 +18,12 @@ import (
 // The article's world.
 const (
 	nodeMaster = "master"
-	nodeNode1  = "node1"
 	podClient  = "client"
 )
 
 var (
 	nodeNetwork   = netip.MustParsePrefix("192.168.122.0/24")
 	masterAddress = netip.MustParseAddr("192.168.122.20")
-	node1Address  = netip.MustParseAddr("192.168.122.21")
 	clusterCIDR   = netip.MustParsePrefix("172.18.0.0/16")
 	masterPods    = netip.MustParsePrefix("172.18.219.0/24")
 	node1Pods     = netip.MustParsePrefix("172.18.166.0/23") // room for 250 pods from .130 on
@@ -31,35 +31,78 @@ var (
 	firstServer   = netip.MustParseAddr("172.18.166.130")
 )
 
+// outside is the client's machine if it is none of the cluster's.
+const outside = "outside"
+
+var outsideAddress = netip.MustParseAddr("192.168.122.1")
+
 func serverName(i int) string { return "server-" + strconv.Itoa(i+1) }
 
-func serverAddress(i int) netip.Addr {
-	a := firstServer
-	for range i {
-		a = a.Next()
+// nodeNames are master, node1, node2 …
+func (s Scenario) nodeNames() []string {
+	names := []string{nodeMaster}
+	for i := 1; i < max(s.World.Nodes, 2); i++ {
+		names = append(names, "node"+strconv.Itoa(i))
 	}
-	return a
+	return names
+}
+
+// serverAddress is the i-th server pod's, from .130 on in its node's range: 172.18.166.0/23 on node1, 172.18.168.0/23
+// on node2 …; the pods are dealt out to the nodes in turn.
+func (s Scenario) serverAddress(i int) netip.Addr {
+	nodes := max(s.World.Nodes, 2) - 1
+	return nthAddress(firstServer, 512*(i%nodes)+i/nodes)
+}
+
+func nthAddress(a netip.Addr, n int) netip.Addr {
+	b := a.As4()
+	return netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, binary.BigEndian.Uint32(b[:])+uint32(n))))
+}
+
+// client is the namespace the client runs in, and its address.
+func (s Scenario) client() (string, netip.Addr) {
+	switch s.World.ClientAt {
+	case "node":
+		return nodeMaster, masterAddress
+	case outside:
+		return outside, outsideAddress
+	}
+	return podClient, clientAddress
+}
+
+// target is what the client connects to: the service's virtual address, or from outside its node port on master.
+func (s Scenario) target() netip.AddrPort {
+	svc := s.service()
+	if s.World.ClientAt == outside && svc.NodePort != 0 {
+		return netip.AddrPortFrom(masterAddress, svc.NodePort)
+	}
+	return netip.AddrPortFrom(svc.ClusterIP, svc.Port)
 }
 
 // topology is the plan of the scenario's world.
 func (s Scenario) topology() topology.Plan {
 	node := append(slices.Clone(s.conntrackSysctls()), s.sysctls("nodes")...)
 	pod := append(s.keepaliveSysctls(), s.sysctls("pods")...)
-	servers := make([]topology.Pod, s.World.Backends)
-	for i := range servers {
-		name := serverName(i)
-		servers[i] = topology.Pod{Name: name, Address: serverAddress(i),
-			Sysctls: slices.Concat(pod, s.sysctls("servers"), s.sysctls(name))}
+	plan := topology.Plan{Network: nodeNetwork}
+	for i, name := range s.nodeNames() {
+		n := topology.Node{Name: name, Address: nthAddress(masterAddress, i), Sysctls: slices.Concat(node, s.sysctls(name))}
+		if i == 0 {
+			n.PodCIDR = masterPods
+			n.Pods = []topology.Pod{{Name: podClient, Address: clientAddress, Sysctls: slices.Concat(pod, s.sysctls(podClient))}}
+		} else {
+			n.PodCIDR = netip.PrefixFrom(nthAddress(node1Pods.Addr(), 512*(i-1)), node1Pods.Bits())
+		}
+		plan.Nodes = append(plan.Nodes, n)
 	}
-	return topology.Plan{
-		Network: nodeNetwork,
-		Nodes: []topology.Node{
-			{Name: nodeMaster, Address: masterAddress, PodCIDR: masterPods, Sysctls: slices.Concat(node, s.sysctls(nodeMaster)),
-				Pods: []topology.Pod{{Name: podClient, Address: clientAddress, Sysctls: slices.Concat(pod, s.sysctls(podClient))}}},
-			{Name: nodeNode1, Address: node1Address, PodCIDR: node1Pods, Sysctls: slices.Concat(node, s.sysctls(nodeNode1)),
-				Pods: servers},
-		},
+	for i := range s.World.Backends {
+		n := &plan.Nodes[1+i%(len(plan.Nodes)-1)]
+		n.Pods = append(n.Pods, topology.Pod{Name: serverName(i), Address: s.serverAddress(i),
+			Sysctls: slices.Concat(pod, s.sysctls("servers"), s.sysctls(serverName(i)))})
 	}
+	if s.World.ClientAt == outside {
+		plan.Hosts = []topology.Host{{Name: outside, Address: outsideAddress, Sysctls: slices.Concat(pod, s.sysctls(podClient))}}
+	}
+	return plan
 }
 
 // conntrackSysctls are the values kube-proxy sets on a node, or the scenario's; and the kernel's clock on events,
@@ -103,7 +146,7 @@ func (s Scenario) sysctls(place string) []topology.Sysctl {
 // service is the Service as kube-proxy sees it.
 func (s Scenario) service() iptables.Service {
 	spec := s.World.Service
-	svc := iptables.Service{Namespace: "default", Name: "myservice", Port: uint16(spec.Port)}
+	svc := iptables.Service{Namespace: "default", Name: "myservice", Port: uint16(spec.Port), NodePort: uint16(spec.NodePort)}
 	svc.ClusterIP, _ = netip.ParseAddr(spec.ClusterIP)
 	if spec.Protocol == "UDP" {
 		svc.Protocol = iptables.UDP
@@ -112,7 +155,7 @@ func (s Scenario) service() iptables.Service {
 		svc.Affinity = 3 * time.Hour
 	}
 	for i := range s.World.Backends {
-		svc.Endpoints = append(svc.Endpoints, netip.AddrPortFrom(serverAddress(i), svc.Port))
+		svc.Endpoints = append(svc.Endpoints, netip.AddrPortFrom(s.serverAddress(i), svc.Port))
 	}
 	return svc
 }
@@ -209,6 +252,19 @@ func (s Scenario) problems() Problems {
 			out[len(out)-1].Line, out[len(out)-1].Column = step.Line, step.column
 		}
 	})
+	for i, ev := range s.Expect.Events {
+		if len(ev.Sequence)+len(ev.Never) == 0 {
+			add(fmt.Sprintf("expect.events[%d]", i), "", "want sequence or never: this expects nothing")
+		}
+	}
+	for _, on := range s.Expect.places() {
+		if !slices.Contains(s.nodeNames(), on) {
+			add("expect", didYouMean(on, s.nodeNames()), "%q is no node of this world, want one of %s", on, strings.Join(s.nodeNames(), ", "))
+		}
+	}
+	if s.World.Service.NodePort != 0 && s.World.ClientAt != outside {
+		add("world.service.nodePort", "set world.client_at: outside", "nobody would use it: the client is in the cluster")
+	}
 	if (s.Expect.Outcome == "") == (s.Expect.Share == nil) {
 		add("expect", "", "want either outcome or share")
 	}
@@ -220,7 +276,7 @@ func (s Scenario) problems() Problems {
 
 // places are the names sysctls can be set for.
 func (s Scenario) places() []string {
-	out := []string{"nodes", "pods", "servers", nodeMaster, nodeNode1, podClient}
+	out := append([]string{"nodes", "pods", "servers", podClient}, s.nodeNames()...)
 	for i := range s.World.Backends {
 		out = append(out, serverName(i))
 	}

@@ -54,7 +54,8 @@ func (m *member) addBridge(address netip.Addr, bits int) error {
 func (m *member) addSink(source netip.Addr) error {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.Flags = sinkName, net.FlagUp
-	if err := m.links.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}); err != nil {
+	off := false
+	if err := m.links.LinkAdd(&netlink.Bridge{LinkAttrs: attrs, MulticastSnooping: &off}); err != nil {
 		return fmt.Errorf("%s: %s: %w", m.name, sinkName, err)
 	}
 	// The source must be an address of the node, and eth0 does not exist yet.

@@ -1,0 +1,79 @@
+package scenario
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/ctsim/ctsim/probe"
+	"github.com/ctsim/ctsim/probe/packet"
+	"github.com/ctsim/ctsim/probe/socket"
+)
+
+// seen waits until every connection has had a packet like this since the step began.
+func (s *waitStep) seen(ctx context.Context, r *run, active []*flow) error {
+	give := time.Now().Add(s.limit())
+	r.mu.Lock()
+	from := len(r.ev.packets)
+	r.mu.Unlock()
+	for {
+		if err := r.drain(); err != nil {
+			return err
+		}
+		if r.haveSeen(*s.Packet, from, active) {
+			return nil
+		}
+		if time.Now().After(give) {
+			r.unmet("no such packet within " + s.limit().String())
+			return nil
+		}
+		if err := r.pause(ctx, 2*time.Millisecond, s.describe()); err != nil {
+			return err
+		}
+	}
+}
+
+// haveSeen looks through the packets from a number on. What repeats another can be told only by one who has followed
+// the stream from its beginning.
+func (r *run) haveSeen(x PacketCheck, from int, active []*flow) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	late := map[int]bool{}
+	var follow packet.Flows
+	for i, p := range r.ev.packets {
+		p = follow.Follow(p)
+		id := r.index.packet(p)
+		story := &story{}
+		for _, f := range active {
+			if f.id == id && f.conn != nil {
+				for _, a := range r.picks[f.conn.Local()] {
+					story.Backends = append(story.Backends, r.ev.podName(a))
+				}
+			}
+		}
+		if i >= from && x.matches(&r.ev, story, p) {
+			late[id] = true
+		}
+	}
+	return !slices.ContainsFunc(active, func(f *flow) bool { return f.conn != nil && !late[f.id] })
+}
+
+// timer is the timer that runs on a socket, as netstat names it; empty if no expectation asks for one and there are too
+// many connections to ask the kernel for each.
+func (r *run) timer(c *probe.Conn) string {
+	asked := len(r.flows) <= 10 || slices.ContainsFunc(r.scenario.Expect.Sockets, func(s SocketCheck) bool { return s.Timer != "" })
+	ns := r.lab.Namespace(c.At())
+	if !asked || ns == nil {
+		return ""
+	}
+	reader, err := socket.Open(ns)
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = reader.Close() }()
+	s, err := reader.Get(c.Local(), c.Remote())
+	if err != nil {
+		return "" // gone with its connection
+	}
+	return s.Timer.Kind.String()
+}
