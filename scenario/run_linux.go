@@ -184,7 +184,12 @@ func (r *run) onNodes(do func(node string, rs iptables.RuleSet) error) error {
 		})
 	}
 	wait.Wait()
-	return errors.Join(errs...)
+	for _, err := range errs {
+		if err != nil {
+			return err // what ails one node ails the others: saying it once is enough
+		}
+	}
+	return nil
 }
 
 func (r *run) serve(context.Context) error {
@@ -308,6 +313,14 @@ func (r *run) serverConn(f *flow) *probe.Conn {
 		}
 	}
 	return nil
+}
+
+// end is one side's socket of a connection: "client" or "server"; nil if there is none.
+func (r *run) end(f *flow, side string) *probe.Conn {
+	if side == "server" {
+		return r.serverConn(f)
+	}
+	return f.conn
 }
 
 // pause waits, telling how long is left.

@@ -151,10 +151,7 @@ func (s *waitStep) closed(ctx context.Context, r *run, active []*flow) error {
 	give := time.Now().Add(s.limit())
 	for _, f := range active {
 		for {
-			conn := f.conn
-			if s.Until == "server-closed" {
-				conn = r.serverConn(f)
-			}
+			conn := r.end(f, strings.TrimSuffix(s.Until, "-closed"))
 			if conn == nil {
 				break
 			}

@@ -20,10 +20,7 @@ func (s *closeStep) check(Scenario) string { return "" }
 
 func (s *closeStep) run(_ context.Context, r *run, active []*flow) error {
 	for _, f := range active {
-		conn := f.conn
-		if s.From == "server" {
-			conn = r.serverConn(f)
-		}
+		conn := r.end(f, s.From)
 		if conn != nil {
 			_ = conn.Close() // reported
 		}

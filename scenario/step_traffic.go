@@ -104,10 +104,7 @@ func (s *sendStep) run(ctx context.Context, r *run, active []*flow) error {
 	}
 	var speaking []*flow
 	for _, f := range active {
-		conn := f.conn
-		if s.From == "server" {
-			conn = r.serverConn(f)
-		}
+		conn := r.end(f, s.From)
 		if conn == nil || (s.Connection != 0 && f.id != s.Connection) {
 			continue // never connected, no server has heard of it, or not meant
 		}
@@ -165,10 +162,7 @@ func (s *shutdownStep) check(Scenario) string { return "" }
 // run waits until the FIN has arrived, is acknowledged, or has been retransmitted twice.
 func (s *shutdownStep) run(ctx context.Context, r *run, active []*flow) error {
 	for _, f := range active {
-		conn := f.conn
-		if s.From == "server" {
-			conn = r.serverConn(f)
-		}
+		conn := r.end(f, s.From)
 		if conn == nil {
 			continue
 		}
