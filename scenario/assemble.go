@@ -9,12 +9,13 @@ import (
 // assemble makes the result of a run out of its evidence. It is pure.
 func (s Scenario) assemble(e *evidence) *Result {
 	ix := e.index()
-	stories := e.stories(max(s.World.Connections, e.connections), ix)
+	packets := e.followed()
+	stories := e.stories(max(s.World.Connections, e.connections), ix, packets)
 	r := &Result{
 		Schema: SchemaVersion, Scenario: s.Name, Title: s.Title, Cure: s.Cure,
 		Started: e.started, DurationS: e.since(e.ended),
 		Service:  s.serviceResult(),
-		Timeline: e.timeline(ix), Lost: e.lost, Missing: e.missing, Interrupted: e.interrupted,
+		Timeline: e.timeline(ix, packets), Lost: e.lost, Missing: e.missing, Interrupted: e.interrupted,
 		Summary: map[string]int{"connections": len(stories)},
 	}
 	for _, o := range slices.Concat(outcomes, []Outcome{HalfOpen}) {

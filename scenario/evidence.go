@@ -59,8 +59,6 @@ type note struct {
 	time     time.Time
 	at, kind string
 	text     string
-	// breaks is true if the step may have destroyed entries.
-	breaks bool
 }
 
 // final is what a socket was in when the run ended.

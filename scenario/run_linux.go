@@ -233,7 +233,7 @@ func (r *run) step(ctx context.Context, s Step, active []*flow) error {
 		return err
 	}
 	r.tell(s.Describe(), 0)
-	r.note("step", s.Name, s.Describe(), breaks(s))
+	r.note("step", s.Name, s.Describe())
 	return s.action.run(ctx, r, active)
 }
 

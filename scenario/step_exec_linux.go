@@ -72,7 +72,7 @@ func (s *execStep) run(ctx context.Context, r *run, _ []*flow) error {
 	if err != nil {
 		text = strings.TrimSpace(text + " (" + err.Error() + ")")
 	}
-	r.note(s.In, "exec", text, true)
+	r.note(s.In, "exec", text)
 	return r.drain()
 }
 

@@ -24,7 +24,7 @@ type story struct {
 }
 
 // stories sorts the evidence by connection and judges each; a connection that was never opened has a story too.
-func (e *evidence) stories(connections int, ix index) []*story {
+func (e *evidence) stories(connections int, ix index, packets []packet.Packet) []*story {
 	out := make([]*story, connections)
 	for i := range out {
 		out[i] = &story{Connection: Connection{ID: i + 1, Backends: []string{}}, facts: flowFacts{id: i + 1}}
@@ -42,9 +42,7 @@ func (e *evidence) stories(connections int, ix index) []*story {
 		s := at(ix.event(ev))
 		s.events = append(s.events, ev)
 	}
-	var follow packet.Flows
-	for _, p := range sortedPackets(e.packets) {
-		p = follow.Follow(p)
+	for _, p := range packets {
 		s := at(ix.packet(p))
 		s.packets = append(s.packets, p)
 	}

@@ -12,9 +12,9 @@ import (
 	"github.com/ctsim/ctsim/probe/packet"
 )
 
-// timeline is every observation in the order of time. The clock is CLOCK_REALTIME throughout: the kernel stamps packets
+// timeline is every observation in the order of time; packets are those of followed. The clock is CLOCK_REALTIME throughout: the kernel stamps packets
 // and conntrack events with it, applications and steps read it.
-func (e *evidence) timeline(ix index) []Observation {
+func (e *evidence) timeline(ix index, packets []packet.Packet) []Observation {
 	out := make([]Observation, 0, len(e.notes)+len(e.reports)+len(e.events)+len(e.packets))
 	for _, n := range e.notes {
 		out = append(out, e.stepObservation(n))
@@ -25,9 +25,8 @@ func (e *evidence) timeline(ix index) []Observation {
 	for _, ev := range e.events {
 		out = append(out, e.conntrackObservation(ev, ix.event(ev)))
 	}
-	var follow packet.Flows
-	for _, p := range sortedPackets(e.packets) {
-		out = append(out, e.packetObservation(follow.Follow(p), ix.packet(p)))
+	for _, p := range packets {
+		out = append(out, e.packetObservation(p, ix.packet(p)))
 	}
 	slices.SortStableFunc(out, func(a, b Observation) int {
 		switch {
@@ -41,9 +40,15 @@ func (e *evidence) timeline(ix index) []Observation {
 	return out
 }
 
-func sortedPackets(in []packet.Packet) []packet.Packet {
-	out := slices.Clone(in)
-	slices.SortStableFunc(out, func(a, b packet.Packet) int { return a.Time.Compare(b.Time) })
+// followed are the packets in the order of time, with what can be told only by one who has followed their streams:
+// relative numbers, and what repeats another.
+func (e *evidence) followed() []packet.Packet {
+	out := slices.Clone(e.packets)
+	packet.Sort(out)
+	var flows packet.Flows
+	for i, p := range out {
+		out[i] = flows.Follow(p)
+	}
 	return out
 }
 

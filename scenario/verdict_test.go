@@ -47,7 +47,7 @@ func missing(t *testing.T, s Scenario, source string, take func(*evidence)) {
 }
 
 func storiesOf(s Scenario, e *evidence) []*story {
-	return e.stories(max(s.World.Connections, e.connections), e.index())
+	return e.stories(max(s.World.Connections, e.connections), e.index(), e.followed())
 }
 
 // withoutPattern takes away every event of a node that matches, for whatever connection.
@@ -60,11 +60,10 @@ func withoutPattern(s Scenario, e *evidence, on string, p EventPattern) {
 }
 
 func withoutPacket(s Scenario, e *evidence, x PacketCheck) {
-	stories, follow := storiesOf(s, e), packet.Flows{}
+	stories := storiesOf(s, e)
 	var kept []packet.Packet
-	for _, p := range sortedPackets(e.packets) {
-		followed := follow.Follow(p)
-		if !slices.ContainsFunc(stories, func(st *story) bool { return x.matches(e, st, followed) }) {
+	for _, p := range e.followed() {
+		if !slices.ContainsFunc(stories, func(st *story) bool { return x.matches(e, st, p) }) {
 			kept = append(kept, p)
 		}
 	}

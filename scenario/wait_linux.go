@@ -39,21 +39,20 @@ func (r *run) haveSeen(x PacketCheck, from int, active []*flow) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	late := map[int]bool{}
-	var follow packet.Flows
+	var flows packet.Flows
 	for i, p := range r.ev.packets {
-		p = follow.Follow(p)
+		p = flows.Follow(p)
 		id := r.index.packet(p)
+		if i < from || id == 0 || late[id] {
+			continue
+		}
 		story := &story{}
-		for _, f := range active {
-			if f.id == id && f.conn != nil {
-				for _, a := range r.picks[f.conn.Local()] {
-					story.Backends = append(story.Backends, r.ev.podName(a))
-				}
+		if f := r.flows[id-1]; f.conn != nil {
+			for _, a := range r.picks[f.conn.Local()] {
+				story.Backends = append(story.Backends, r.ev.podName(a))
 			}
 		}
-		if i >= from && x.matches(&r.ev, story, p) {
-			late[id] = true
-		}
+		late[id] = x.matches(&r.ev, story, p)
 	}
 	return !slices.ContainsFunc(active, func(f *flow) bool { return f.conn != nil && !late[f.id] })
 }

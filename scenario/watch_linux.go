@@ -20,15 +20,6 @@ type watcher interface {
 	Close() error
 }
 
-// breaks tells whether a step may destroy conntrack entries.
-func breaks(s Step) bool {
-	switch s.action.(type) {
-	case *flushStep, *waitStep, *ageStep, *deleteEntryStep, *deleteStaleStep:
-		return true
-	}
-	return false
-}
-
 // conntrackWatcher notes what it lost when it closes.
 type conntrackWatcher struct {
 	*conntrack.Listener
@@ -99,10 +90,10 @@ func (r *run) packet(p packet.Packet) {
 	r.live(r.ev.packetObservation(p, r.index.packet(p)))
 }
 
-func (r *run) note(at, kind, text string, breaks bool) {
+func (r *run) note(at, kind, text string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	n := note{time: time.Now(), at: at, kind: kind, text: text, breaks: breaks}
+	n := note{time: time.Now(), at: at, kind: kind, text: text}
 	r.ev.notes = append(r.ev.notes, n)
 	r.live(r.ev.stepObservation(n))
 }
