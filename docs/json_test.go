@@ -21,7 +21,9 @@ import (
 func fields(of reflect.Type) (names []string) {
 	for i := range of.NumField() {
 		name, _, _ := strings.Cut(of.Field(i).Tag.Get("json"), ",")
-		names = append(names, name)
+		if name != "-" {
+			names = append(names, name)
+		}
 	}
 	return names
 }
@@ -44,7 +46,12 @@ func TestJSONFields(t *testing.T) {
 		"## service":      reflect.TypeFor[scenario.Service](),
 		"## connections":  reflect.TypeFor[scenario.Connection](),
 		"## expectations": reflect.TypeFor[scenario.Check](),
+		"## world":        reflect.TypeFor[scenario.Place](),
+		"## entries":      reflect.TypeFor[scenario.Entry](),
+		"## rules":        reflect.TypeFor[scenario.RuleCount](),
 		"## timeline":     reflect.TypeFor[scenario.Observation](),
+		"## packet":       reflect.TypeFor[scenario.PacketFacts](),
+		"## socket":       reflect.TypeFor[scenario.SocketFacts](),
 		"## phases":       reflect.TypeFor[scenario.Phase](),
 	} {
 		if diff := cmp.Diff(fields(of), tabled(document, heading)); diff != "" {
