@@ -98,7 +98,7 @@ func (n *Node) SyncWith(m Method, rs RuleSet) error {
 	const doing = "change the rules"
 	var todo []stage
 	if err := n.within(doing, func() error {
-		have, err := n.saved(false)
+		have, err := n.saved()
 		todo = stages(changes(have, rs))
 		return err
 	}); err != nil {
@@ -125,7 +125,7 @@ func methodFor(todo []stage) Method {
 func (n *Node) Save() (string, error) {
 	var text string
 	err := n.within("read the rules", func() error {
-		tables, err := n.saved(false)
+		tables, err := n.saved()
 		text = savedText(tables)
 		return err
 	})
@@ -135,13 +135,21 @@ func (n *Node) Save() (string, error) {
 // Counters tells for every rule how often it matched, in the order of Save. It costs one process however many chains
 // there are (iptables-save -c); go-iptables' StructuredStats would take one for each chain.
 func (n *Node) Counters() ([]Counter, error) {
-	var out []Counter
-	err := n.within("read the rules' counters", func() error {
-		tables, err := n.saved(true)
-		out = counters(tables)
+	_, all, err := n.Dump()
+	return all, err
+}
+
+// Dump is the output of `iptables-save -c` as it is, and the counters in it.
+func (n *Node) Dump() (text string, all []Counter, err error) {
+	err = n.within("read the rules' counters", func() error {
+		if text, err = n.output("-c"); err != nil {
+			return err
+		}
+		tables, err := parseSaved(text)
+		all = counters(tables)
 		return err
 	})
-	return out, err
+	return text, all, err
 }
 
 // within runs f in the namespace; what f starts is in it too.
@@ -213,20 +221,25 @@ func (n *Node) callStage(doing string, c *iptables.IPTables, s stage) error {
 }
 
 // saved must be called in the namespace.
-func (n *Node) saved(withCounters bool) ([]savedTable, error) {
-	var args []string
-	if withCounters {
-		args = append(args, "-c")
-	}
-	text, err := run("", n.programs.save, args...)
+func (n *Node) saved() ([]savedTable, error) {
+	text, err := n.output()
 	if err != nil {
 		return nil, err
+	}
+	return parseSaved(text)
+}
+
+// output is what iptables-save prints; it must be called in the namespace.
+func (n *Node) output(args ...string) (string, error) {
+	text, err := run("", n.programs.save, args...)
+	if err != nil {
+		return "", err
 	}
 	// iptables-nft-save says so in a comment, leaves the table out and reports success.
 	for line := range strings.Lines(text) {
 		if strings.HasPrefix(line, "# Table") && strings.Contains(line, "incompatible") {
-			return nil, fmt.Errorf("%s: %s", n.programs.save, strings.TrimSpace(strings.TrimPrefix(line, "# ")))
+			return "", fmt.Errorf("%s: %s", n.programs.save, strings.TrimSpace(strings.TrimPrefix(line, "# ")))
 		}
 	}
-	return parseSaved(text)
+	return text, nil
 }

@@ -106,11 +106,13 @@ func Dial(ctx context.Context, ns *topology.Namespace, protocol Protocol, id int
 	}}
 	d.SetMultipathTCP(false)
 	var conn net.Conn
+	began := time.Now()
 	err := ns.Do(func() (err error) {
 		conn, err = d.DialContext(ctx, string(protocol), to.String())
 		return err
 	})
-	report(Report{Side: Client, At: ns.Name(), Call: Connect, Connection: id, Local: from, Remote: to, Time: time.Now(), Err: err})
+	report(Report{Side: Client, At: ns.Name(), Call: Connect, Connection: id, Local: from, Remote: to,
+		Began: began, Time: time.Now(), Err: err})
 	if err != nil {
 		return nil, from, err
 	}
@@ -140,8 +142,9 @@ func bind(raw syscall.RawConn, a *netip.AddrPort) error {
 
 // Send is one send(2).
 func (c *Conn) Send(b []byte) error {
+	began := time.Now()
 	n, err := c.socket.Write(b)
-	c.tell(Report{Call: Send, Bytes: n, Err: err})
+	c.tell(Report{Call: Send, Began: began, Bytes: n, Err: err})
 	return err
 }
 
@@ -164,16 +167,17 @@ func (c *Conn) Receive(deadline time.Time) ([]byte, error) {
 // CloseWrite ends this side's stream with a FIN (shutdown(SHUT_WR)).
 func (c *Conn) CloseWrite() error {
 	err := error(syscall.EOPNOTSUPP) // UDP has no stream to end
+	began := time.Now()
 	if tcp, ok := c.socket.(*net.TCPConn); ok {
 		err = tcp.CloseWrite()
 	}
-	c.tell(Report{Call: Shutdown, Err: err})
+	c.tell(Report{Call: Shutdown, Began: began, Err: err})
 	return err
 }
 
 // Close is close(2), reported.
 func (c *Conn) Close() error {
-	r := Report{Call: Close, Local: c.Local(), Remote: c.Remote()}
+	r := Report{Call: Close, Began: time.Now(), Local: c.Local(), Remote: c.Remote()}
 	r.Err = c.socket.Close()
 	c.tell(r)
 	return r.Err

@@ -36,9 +36,10 @@ type Report struct {
 	Side Side
 	// At is the pod or node the program runs in.
 	At string
-	// Time is when the call returned, CLOCK_REALTIME.
-	Time time.Time
-	Call Call
+	// Time is when the call returned, CLOCK_REALTIME. Began is when it was made: what it caused, down to the peer's answer,
+	// may lie between the two. Zero for calls that wait, accept and a server's recv.
+	Time, Began time.Time
+	Call        Call
 	// Connection is the client's number for the connection; 0 on a server that has not received anything yet.
 	Connection int
 	// Local and Remote are the socket's own two addresses: what getsockname and getpeername say.

@@ -17,7 +17,7 @@ func (t *text) evidence(r *scenario.Result) {
 	}
 	example, found := exampleOf(r.Connections)
 	if !found {
-		t.observations("evidence", telling(r, 0))
+		t.observations("evidence", fold(telling(r, 0)))
 		return
 	}
 	t.connections(example)
@@ -25,7 +25,7 @@ func (t *text) evidence(r *scenario.Result) {
 		t.line("  %s", t.paint(faint, fmt.Sprintf("… and %d more %s, shown with --verbose", others, plural(others, "connection"))))
 	}
 	before, earlier, after := lastBreak(telling(r, example.ID))
-	t.observations("evidence", slices.Concat(before, earlierBreaks(earlier), after))
+	t.observations("evidence", fold(slices.Concat(before, earlierBreaks(earlier), after)))
 }
 
 // connections writes a sentence for each: who, what became of it, who noticed, where its entries led.
@@ -64,14 +64,18 @@ func exampleOf(all []scenario.Connection) (example scenario.Connection, found bo
 }
 
 // telling are the observations that tell the story of one connection: what was done, the conntrack events of the node
-// that translates, what the applications got, and a RST wherever its addresses change on the way. Those that belong to
-// no connection are part of every story.
+// that translates, what the applications got, a RST wherever its addresses change on the way, the rules that a packet
+// met which has no entry or is thrown away, what the kernel did, and a socket whose state or timer has changed. Those
+// that belong to no connection are part of every story.
 func telling(r *scenario.Result, id int) []scenario.Observation {
 	translated := func(o scenario.Observation) bool { return strings.Contains(o.Text, " dst="+r.Service.Address+" ") }
 	// With no such event at all, what the other nodes saw is all there is.
 	anyNode := !slices.ContainsFunc(r.Timeline, translated)
 	var out []scenario.Observation
 	lastRST := ""
+	broken := false // from the first loss of the entry on, a NEW is a second one
+	sockets := map[string]string{}
+	dropped := map[string]bool{} // what is dropped again, is dropped for the same reason
 	for _, o := range r.Timeline {
 		if o.Connection != 0 && o.Connection != id {
 			continue
@@ -82,14 +86,86 @@ func telling(r *scenario.Result, id int) []scenario.Observation {
 		case "conntrack":
 			if anyNode || translated(o) {
 				out = append(out, o)
+				broken = broken || o.Kind == "DESTROY"
 			}
+		case "kernel":
+			if o.Kind != "kfree_skb" || !dropped[o.At+" kernel"] {
+				out = append(out, o)
+			}
+			dropped[o.At+" kernel"] = dropped[o.At+" kernel"] || o.Kind == "kfree_skb"
+		case "rule":
+			first := o.Kind == "DROP" && !dropped[o.At+" rule"]
+			dropped[o.At+" rule"] = dropped[o.At+" rule"] || first
+			if first || broken && o.Kind == "NEW" && strings.Contains(o.Text, " "+r.Service.Address+":") {
+				out = append(out, o)
+			}
+		case "socket":
+			if was := sockets[o.At]; socketChanged(was, o) {
+				out = append(out, o)
+			}
+			sockets[o.At] = socketKind(o)
 		case "packet":
 			if way := addresses(o.Text); o.Kind == "RST" && way != lastRST {
 				out, lastRST = append(out, o), way
 			}
+			if p := o.Packet; p != nil && p.Repeat != "" && p.Direction == "out" && sentBy(r, o.At) {
+				out = append(out, o)
+			}
 		}
 	}
 	return out
+}
+
+// sentBy tells whether packets begin or end in a place: a node only passes them on, unless the client runs there.
+func sentBy(r *scenario.Result, at string) bool {
+	return slices.ContainsFunc(r.World, func(p scenario.Place) bool { return p.Name == at && p.Role != "" })
+}
+
+// A story that says the same two things over and over again is cut: what is left of a row are its head and its tail.
+const (
+	longRow = 8
+	rowHead = 2
+	rowTail = 2
+)
+
+// fold cuts rows of observations that are alike, or that take turns.
+func fold(all []scenario.Observation) []scenario.Observation {
+	like := func(a, b scenario.Observation) bool {
+		return a.Source == b.Source && a.At == b.At && a.Kind == b.Kind && (a.Source != "step" || a.Text == b.Text)
+	}
+	var out []scenario.Observation
+	for i := 0; i < len(all); {
+		end := i + 1
+		for end < len(all) && (like(all[end], all[i]) || like(all[end], all[min(i+1, end)])) {
+			end++
+		}
+		if end-i < longRow {
+			out = append(out, all[i])
+			i++
+			continue
+		}
+		cut := end - i - rowHead - rowTail
+		out = append(out, all[i:i+rowHead]...)
+		out = append(out, scenario.Observation{T: all[i+rowHead].T, Source: "step",
+			Text: fmt.Sprintf("… %d more like these, shown with --verbose", cut)})
+		out = append(out, all[end-rowTail:end]...)
+		i = end
+	}
+	return out
+}
+
+// socketKind is what has to change for a socket to be worth a line: its state and the kind of timer that runs.
+func socketKind(o scenario.Observation) string {
+	if o.Socket == nil {
+		return o.Kind
+	}
+	timer, _, _ := strings.Cut(o.Socket.Timer, " ")
+	return o.Socket.State + " " + timer
+}
+
+func socketChanged(was string, o scenario.Observation) bool {
+	is := socketKind(o)
+	return is != was && (was != "" || is != "ESTABLISHED off") // the state of every connection that does nothing
 }
 
 // addresses is the "source > destination" in the text of a packet.
@@ -183,7 +259,8 @@ func path(pods []string) string {
 }
 
 // observations writes one line for each, in columns: seconds since the start, where, what. A line of conntrack stands
-// as `conntrack -E` prints it.
+// as `conntrack -E` prints it, wrapped at the width unless everything is asked for. A time behind ~ may stand before or
+// after its neighbour's.
 func (t *text) observations(title string, all []scenario.Observation) {
 	if len(all) == 0 {
 		return
@@ -194,9 +271,18 @@ func (t *text) observations(title string, all []scenario.Observation) {
 		at = max(at, columns(Plain(o.At)))
 	}
 	for _, o := range all {
-		stamp := t.paint(faint, fmt.Sprintf("%+.6f", o.T))
+		stamp := fmt.Sprintf("%+.6f", o.T)
+		if o.Unordered {
+			stamp = "~" + stamp[1:]
+		}
 		pad := strings.Repeat(" ", at-columns(Plain(o.At)))
-		t.line("  %s %s%s %s", stamp, Plain(o.At), pad, t.paint(observationStyle(o), what(o)))
+		first := fmt.Sprintf("  %s %s%s ", t.paint(faint, stamp), Plain(o.At), pad)
+		if t.o.Verbose { // to be pasted: conntrack's lines as conntrack prints them
+			t.line("%s%s", first, t.paint(observationStyle(o), what(o)))
+			continue
+		}
+		rest := strings.Repeat(" ", min(2+len(stamp)+1+at+1+2, t.width/4)) // a narrow terminal has no room to indent
+		t.wrapped(first, rest, t.paint(observationStyle(o), strings.TrimLeft(what(o), " ")))
 	}
 }
 
@@ -206,7 +292,10 @@ func what(o scenario.Observation) string {
 	if o.By != "" { // behind a # so that the line can still be pasted as conntrack's own
 		s += "  # " + Plain(o.By)
 	}
-	if o.Source == "conntrack" || o.Source == "step" || o.Kind == "" || strings.Contains(strings.ToLower(s), strings.ToLower(o.Kind)) {
+	if label := map[string]string{"rule": "rules: ", "kernel": "kernel: "}[o.Source]; label != "" {
+		return label + s
+	}
+	if o.Source == "socket" || o.Source == "conntrack" || o.Source == "step" || o.Kind == "" || strings.Contains(strings.ToLower(s), strings.ToLower(o.Kind)) {
 		return s
 	}
 	return Plain(o.Kind) + ": " + strings.TrimLeft(s, " ")

@@ -104,6 +104,9 @@ func complete(r *scenario.Result) *scenario.Result {
 	}
 	c.Service.Backends = list(c.Service.Backends)
 	c.Expectations = list(c.Expectations)
+	c.World = list(c.World)
+	c.Entries = list(c.Entries)
+	c.Rules = list(c.Rules)
 	c.Timeline = list(c.Timeline)
 	c.Phases = list(c.Phases)
 	c.Summary = table(c.Summary)

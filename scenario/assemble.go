@@ -14,8 +14,9 @@ func (s Scenario) assemble(e *evidence) *Result {
 	r := &Result{
 		Schema: SchemaVersion, Scenario: s.Name, Title: s.Title, Cure: s.Cure,
 		Started: e.started, DurationS: e.since(e.ended),
-		Service:  s.serviceResult(),
-		Timeline: e.timeline(ix, packets), Lost: e.lost, Missing: e.missing, Interrupted: e.interrupted,
+		Service: s.serviceResult(),
+		World:   s.drawn(e), Rules: e.ruleCounts(s.nodeNames()), Saved: e.saved,
+		Lost: e.lost, Missing: e.missing, Interrupted: e.interrupted,
 		Summary: map[string]int{"connections": len(stories)},
 	}
 	for _, o := range slices.Concat(outcomes, []Outcome{HalfOpen}) {
@@ -28,9 +29,12 @@ func (s Scenario) assemble(e *evidence) *Result {
 			r.Summary[string(st.Peer)]++
 		}
 	}
+	comments := e.comments(ix, packets, stories)
+	r.Timeline = e.timeline(ix, packets, comments)
+	r.Capture = Capture{Hops: e.hops, Packets: packets, Comments: comments}
 	s.judge(r, e, stories)
 	example := typical(stories, s.Expect.Outcome)
-	r.Cause = e.cause(example)
+	r.Cause, r.Example, r.Entries = e.cause(example), example.ID, e.entries(example)
 	if r.Verdict == Pass {
 		r.Reason = "as expected: " + e.summary(example, stories)
 	}

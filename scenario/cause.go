@@ -9,7 +9,9 @@ import (
 
 	"github.com/ctsim/ctsim/probe"
 	"github.com/ctsim/ctsim/probe/conntrack"
+	"github.com/ctsim/ctsim/probe/kernel"
 	"github.com/ctsim/ctsim/probe/packet"
+	"github.com/ctsim/ctsim/probe/rulepath"
 )
 
 // cause tells a connection's story in the order of time, one sentence for each thing that was observed; what was not
@@ -19,6 +21,7 @@ func (e *evidence) cause(s *story) []string {
 	if s.Local != "" {
 		t.entries()
 	}
+	t.drops()
 	t.resets()
 	t.sends()
 	if s.Peer == HalfOpen {
@@ -67,9 +70,12 @@ func (t *teller) entries() {
 				lucky = append(lucky, ev)
 			default:
 				t.say(ev.Time, "the next packet finds no entry: %s translates it afresh, in mid-stream "+
-					"(%s), this time to %s (%s)", ev.node, stateText(ev), pod, ev.Reply.Src)
+					"(%s), this time to %s (%s)%s", ev.node, stateText(ev), pod, ev.Reply.Src, t.way(ev))
 			}
 			pods = append(pods, pod)
+		} else if ev.Type == conntrack.New && len(pods) > 0 {
+			t.say(ev.Time, "%s > %s finds no entry on %s, and no rule translates it: it goes on with the addresses it has",
+				ev.Original.Src, ev.Original.Dst, ev.node)
 		}
 		switch by := ev.DestroyedBy(); {
 		case by == conntrack.NotDestroyed:
@@ -80,6 +86,65 @@ func (t *teller) entries() {
 		}
 	}
 	t.lucky(lucky)
+}
+
+// way tells which chains of the nat table the packet of a new entry met, and that packets of a known entry met none;
+// empty if packets were not traced.
+func (t *teller) way(ev nodeEvent) string {
+	known := 0
+	for _, p := range t.e.paths {
+		if p.Node == ev.node && p.Packet.Src == ev.Original.Src && p.Packet.Dst == ev.Original.Dst {
+			at, _ := t.e.when(p)
+			if at.After(ev.Time) {
+				break
+			}
+			if !p.Met("nat") {
+				known++
+				continue
+			}
+			if p.Tracking.State == "NEW" && ev.Time.Sub(at) < 10*time.Millisecond && known > 0 {
+				return fmt.Sprintf(": it meets the nat table, %s; %s, with an entry, did not",
+					strings.Join(natChains(p), " → "), times(known, "packet before it", "packets before it"))
+			}
+		}
+	}
+	return ""
+}
+
+// natChains are the chains of kube-proxy that decide on the backend.
+func natChains(p rulepath.Path) []string {
+	var out []string
+	for _, h := range p.Hops {
+		if h.Table == "nat" && h.Chain != "POSTROUTING" && h.Chain != "KUBE-POSTROUTING" && !slices.Contains(out, h.Chain) {
+			out = append(out, h.Chain)
+		}
+	}
+	return out
+}
+
+// drops tells of the first packet that a rule threw away, and of the first that the kernel did where no rule was to
+// blame.
+func (t *teller) drops() {
+	for _, p := range t.e.paths {
+		at, _ := t.e.when(p)
+		if p.Verdict() != "DROP" || t.e.index().path(p, at) != t.s.ID || len(p.Hops) == 0 {
+			continue
+		}
+		by := dropper(p)
+		verb := "drops"
+		if strings.Contains(by, "-j REJECT") {
+			verb = "rejects"
+		}
+		t.say(at, "%s "+verb+" %s > %s [%s]: %s", p.Node, p.Packet.Src, p.Packet.Dst, p.Packet.Flags, by)
+		return
+	}
+	for i, ev := range t.e.kernel {
+		if ev.Kind != kernel.Drop || t.e.folded(i) || t.e.index().kernel(ev) != t.s.ID {
+			continue
+		}
+		t.say(ev.Time, "the kernel of %s throws %s > %s away: %s", ev.at, ev.Src, ev.Dst, kernelWords(ev))
+		return
+	}
 }
 
 // lucky sums up the times the flow went back to where it came from.
@@ -124,7 +189,7 @@ func (t *teller) resets() {
 		return
 	}
 	sent := packets[i]
-	t.say(sent.Time, "%s has no such connection and answers RST, %s > %s", sent.At, sent.Src, sent.Dst)
+	t.say(sent.Time, "%s and answers RST, %s > %s%s", t.s.whyReset(sent), sent.Src, sent.Dst, t.wordOn(sent))
 	j := slices.IndexFunc(packets, func(p packet.Packet) bool {
 		return p.At != sent.At && isReset(p, packet.In, pod)
 	})
@@ -133,6 +198,17 @@ func (t *teller) resets() {
 	}
 	got := packets[j]
 	t.say(got.Time, "it reaches %s as %s > %s, %s", got.At, got.Src, got.Dst, t.role(got.Src))
+}
+
+// wordOn is what the kernel itself told of the RST that it sent; empty if it was not asked.
+func (t *teller) wordOn(sent packet.Packet) string {
+	for _, ev := range t.e.kernel {
+		ours := ev.Packet && ev.Dst == sent.Src && ev.Src == sent.Dst || !ev.Packet && ev.Src == sent.Src && ev.Dst == sent.Dst
+		if ev.Kind == kernel.SendReset && ev.at == sent.At && ours && !ev.Time.After(sent.Time) {
+			return " (its kernel: " + kernelWords(ev) + ")"
+		}
+	}
+	return ""
 }
 
 // role tells whose address a packet carries.

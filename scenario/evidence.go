@@ -8,7 +8,10 @@ import (
 	"github.com/ctsim/ctsim/iptables"
 	"github.com/ctsim/ctsim/probe"
 	"github.com/ctsim/ctsim/probe/conntrack"
+	"github.com/ctsim/ctsim/probe/kernel"
 	"github.com/ctsim/ctsim/probe/packet"
+	"github.com/ctsim/ctsim/probe/rulepath"
+	"github.com/ctsim/ctsim/probe/socket"
 )
 
 // evidence is everything a run has observed, as plain values. Verdict and timeline are functions of it and of nothing
@@ -33,6 +36,18 @@ type evidence struct {
 	finals []final
 	// rules are the counters of every rule at the end, by node.
 	rules map[string][]iptables.Counter
+	// before are the counters before the first break, by node; nil if nothing was broken.
+	before map[string][]iptables.Counter
+	// saved are the texts that both were read from.
+	saved []SavedRules
+	// paths are the ways of packets through the rules; kernel what the kernel itself told; looks the sockets after each step.
+	paths  []rulepath.Path
+	kernel []kernelEvent
+	looks  []look
+	// hops are where packets were captured.
+	hops []packet.Hop
+	// unwatched are the sources that the run was told not to watch, or could not.
+	unwatched map[Source]bool
 	// unmet names the fact that a repeat or wait ended without; empty if there was none.
 	unmet       string
 	lost        map[string]int
@@ -59,6 +74,21 @@ type note struct {
 	time     time.Time
 	at, kind string
 	text     string
+}
+
+// kernelEvent is what the kernel did in one namespace.
+type kernelEvent struct {
+	at string
+	kernel.Event
+}
+
+// look is one end of a connection at one moment.
+type look struct {
+	time time.Time
+	at   string
+	flow int
+	side probe.Side
+	socket.Socket
 }
 
 // final is what a socket was in when the run ended.

@@ -21,9 +21,13 @@ import (
 // record turns evidence into a tree that JSON can hold; zero values are left out.
 func record(v reflect.Value) any {
 	v = open(v)
+	if v.Kind() == reflect.Pointer {
+		return record(v.Elem()) // nil is left out, as every zero value
+	}
+	if err, ok := v.Interface().(error); ok && v.Kind() == reflect.Interface {
+		return probe.Errno(err)
+	}
 	switch t := v.Interface().(type) {
-	case error:
-		return probe.Errno(t)
 	case time.Time:
 		return t.Format(time.RFC3339Nano)
 	case encoding.TextMarshaler:
@@ -79,6 +83,9 @@ func replay(text json.RawMessage, v reflect.Value) error {
 	}
 	_, isText := v.Addr().Interface().(encoding.TextUnmarshaler)
 	switch {
+	case v.Kind() == reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		return replay(text, v.Elem())
 	case isText:
 		return json.Unmarshal(text, v.Addr().Interface())
 	case v.Kind() == reflect.Struct:
@@ -165,7 +172,11 @@ func TestEvidenceCodec(t *testing.T) {
 	if err := replay(text, reflect.ValueOf(&got).Elem()); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(fmt.Sprintf("%+v", want), fmt.Sprintf("%+v", got)); diff != "" {
+	again, err := json.Marshal(record(reflect.ValueOf(&got).Elem()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(text), string(again)); diff != "" {
 		t.Errorf("-recorded +replayed:\n%s", diff)
 	}
 }
@@ -186,6 +197,9 @@ func fill(t *testing.T, v reflect.Value, n int) {
 		t.Fatalf("no sample of %s", v.Type())
 	}
 	switch {
+	case v.Kind() == reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(t, v.Elem(), n)
 	case v.Kind() == reflect.Struct:
 		for i := range v.NumField() {
 			fill(t, v.Field(i), n+i)

@@ -11,7 +11,7 @@ import (
 // recorded names the scenarios whose evidence, from a real run, is kept in testdata/evidence. Together they show
 // everything that an expectation can speak of.
 var recorded = []string{"flush-multi-backend", "flush-single-backend", "server-speaks-first", "loose-off",
-	"scale-to-zero", "keepalive-too-slow", "pod-ip-reuse"}
+	"scale-to-zero", "keepalive-too-slow", "pod-ip-reuse", "invalid-out-of-window"}
 
 // evidenceOf replays a recording: no test that uses it needs a kernel. Each call gives a copy of its own.
 func evidenceOf(t testing.TB, name string) *evidence {

@@ -15,6 +15,8 @@ import (
 	"github.com/ctsim/ctsim/probe"
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/packet"
+	"github.com/ctsim/ctsim/probe/rulepath"
+	"github.com/ctsim/ctsim/probe/socket"
 	"github.com/ctsim/ctsim/topology"
 )
 
@@ -44,8 +46,14 @@ type run struct {
 	rules    map[string]*iptables.Node
 	watchers []watcher
 	capture  *packet.Capture
-	servers  []server
-	flows    []*flow
+	kernel   *kernelWatcher
+	// tracers follow packets through the rules, readers look at sockets, by node and pod.
+	tracers map[string]*rulepath.Watcher
+	readers map[string]*socket.Reader
+	// savedBefore is iptables-save -c of each node before the first break.
+	savedBefore map[string]string
+	servers     []server
+	flows       []*flow
 	// endpoints are the service's at the moment.
 	endpoints []netip.AddrPort
 	phases    []Phase
@@ -80,10 +88,11 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 // newRun is a run in which nothing has happened yet; the options are in the scenario already.
 func newRun(s Scenario, o Options) *run {
 	r := &run{scenario: s, options: o, rules: map[string]*iptables.Node{}, received: map[int]int{},
-		picks: map[netip.AddrPort][]netip.Addr{}, index: index{}}
+		picks: map[netip.AddrPort][]netip.Addr{}, index: index{},
+		tracers: map[string]*rulepath.Watcher{}, readers: map[string]*socket.Reader{}}
 	// Round takes the monotonic reading off: the kernel's times have none, and all must be counted on one clock.
 	r.ev = evidence{started: time.Now().Round(0), service: r.service(),
-		pods: map[netip.Addr]string{}, ours: map[uint32]bool{}, rules: map[string][]iptables.Counter{}, lost: map[string]int{}}
+		pods: map[netip.Addr]string{}, ours: map[uint32]bool{}, unwatched: map[Source]bool{}, rules: map[string][]iptables.Counter{}, lost: map[string]int{}}
 	r.ev.clientAt, r.ev.client = s.client()
 	for i := range s.World.Backends {
 		r.ev.pods[s.serverAddress(i)] = serverName(i)
@@ -110,6 +119,7 @@ func (r *run) do(ctx context.Context) (*Result, error) {
 
 // perform builds the world, takes the steps and notes what is left at the end.
 func (r *run) perform(ctx context.Context) error {
+	r.startKernel()
 	phases := []struct {
 		name string
 		do   func(context.Context) error
@@ -160,13 +170,21 @@ func (r *run) install(context.Context) error {
 		r.mu.Lock()
 		r.rules[name] = node
 		r.mu.Unlock()
-		return node.Install(rs)
+		if err := node.Install(rs); err != nil {
+			return err
+		}
+		return r.trace(name, rs)
 	})
 }
 
 // sync changes the rules of both nodes to the endpoints of the moment, as kube-proxy does.
 func (r *run) sync() error {
-	return r.onNodes(func(name string, rs iptables.RuleSet) error { return r.rules[name].Sync(rs) })
+	return r.onNodes(func(name string, rs iptables.RuleSet) error {
+		if err := r.rules[name].Sync(rs); err != nil {
+			return err
+		}
+		return r.learn(name, rs)
+	})
 }
 
 func (r *run) onNodes(do func(node string, rs iptables.RuleSet) error) error {
@@ -198,7 +216,7 @@ func (r *run) serve(context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return r.joinKernel()
 }
 
 func (r *run) serveOn(pod string) error {
@@ -233,8 +251,19 @@ func (r *run) step(ctx context.Context, s Step, active []*flow) error {
 		return err
 	}
 	r.tell(s.Describe(), 0)
+	if s.breaks() {
+		if err := r.countBefore(); err != nil {
+			return err
+		}
+	}
 	r.note("step", s.Name, s.Describe())
-	return s.action.run(ctx, r, active)
+	if err := s.action.run(ctx, r, active); err != nil {
+		return err
+	}
+	if s.Name != "repeat" { // its own steps have looked
+		r.look()
+	}
+	return nil
 }
 
 // finish lets every watcher deliver what it holds, and notes the state of both ends of every connection.
@@ -243,49 +272,28 @@ func (r *run) finish(context.Context) error {
 		return err
 	}
 	r.ev.connections = len(r.flows)
-	if err := r.count(); err != nil {
+	if err := errors.Join(r.notePaths(), r.count()); err != nil {
 		return err
 	}
 	for _, f := range r.flows {
-		ends := []*probe.Conn{f.conn}
-		for _, l := range r.servers {
-			ends = append(ends, l.Conn(f.id))
-		}
-		for i, c := range ends {
-			if c == nil {
-				continue
-			}
+		for _, c := range r.ends(f) {
 			state, err := c.State()
 			if err != nil {
 				continue // closed by a step
 			}
-			timer, side := r.timer(c), probe.Server
-			if i == 0 {
-				side = probe.Client
-			}
+			timer := r.timer(c)
 			r.mu.Lock()
-			r.ev.finals = append(r.ev.finals, final{f.id, side, c.At(), state, timer})
+			r.ev.finals = append(r.ev.finals, final{f.id, f.sideOf(c), c.At(), state, timer})
 			r.mu.Unlock()
 		}
 	}
 	return nil
 }
 
-// count reads how often each rule was met: the counters began at zero when the run put the rules in.
-func (r *run) count() error {
-	return r.onNodes(func(name string, _ iptables.RuleSet) error {
-		counters, err := r.rules[name].Counters()
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.ev.rules[name] = counters
-		return err
-	})
-}
-
 // close lets go of everything; the namespaces go with the last socket in them. The watchers end first: how ctsim
 // itself closes the sockets is no part of the story.
 func (r *run) close() error {
-	errs := []error{r.unwatch()}
+	errs := []error{r.unwatch(), r.closeReaders()}
 	r.mu.Lock()
 	r.over = true
 	r.mu.Unlock()

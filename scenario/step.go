@@ -118,6 +118,11 @@ func (steps Steps) walk(f func(Step)) {
 	}
 }
 
+// breaks is false for what opens connections and speaks on them: everything else may change what becomes of them.
+func (s Step) breaks() bool {
+	return !slices.Contains([]string{"connect", "send", "receive", "shutdown", "repeat"}, s.Name)
+}
+
 // Describe is the step in words, on one line.
 func (s Step) Describe() string { return s.action.describe() }
 

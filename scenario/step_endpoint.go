@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -153,18 +154,13 @@ func (s *takeAddressStep) check(sc Scenario) string {
 }
 
 func (s *takeAddressStep) run(_ context.Context, r *run, _ []*flow) error {
-	for i := range r.scenario.World.Backends {
-		if serverName(i) != s.Of {
-			continue
-		}
-		pod := topology.Pod{Name: stranger, Address: r.scenario.serverAddress(i), Sysctls: r.scenario.keepaliveSysctls()}
-		if err := r.lab.AddPod(r.scenario.nodeNames()[1+i%(len(r.scenario.nodeNames())-1)], pod); err != nil {
-			return err
-		}
-		if err := r.capture.Add(r.lab.Namespace(stranger), topology.Uplink); err != nil {
-			return err
-		}
-		return r.serveOn(stranger)
+	i := r.scenario.serverNumber(s.Of)
+	pod := topology.Pod{Name: stranger, Address: r.scenario.serverAddress(i), Sysctls: r.scenario.keepaliveSysctls()}
+	if err := r.lab.AddPod(r.scenario.serverNode(i), pod); err != nil {
+		return err
 	}
-	return nil
+	if err := errors.Join(r.captureAt(stranger), r.watchKernel(r.lab.Namespace(stranger))); err != nil {
+		return err
+	}
+	return r.serveOn(stranger)
 }

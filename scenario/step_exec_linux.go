@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 	"slices"
@@ -73,7 +74,7 @@ func (s *execStep) run(ctx context.Context, r *run, _ []*flow) error {
 		text = strings.TrimSpace(text + " (" + err.Error() + ")")
 	}
 	r.note(s.In, "exec", text)
-	return r.drain()
+	return errors.Join(r.relearn(s.In), r.drain()) // it may have been iptables
 }
 
 // output runs a command inside a namespace; it ends with ctx and with ctsim.

@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"syscall"
@@ -12,10 +13,11 @@ import (
 	"github.com/ctsim/ctsim/probe/packet"
 )
 
-// timeline is every observation in the order of time; packets are those of followed. The clock is CLOCK_REALTIME throughout: the kernel stamps packets
-// and conntrack events with it, applications and steps read it.
-func (e *evidence) timeline(ix index, packets []packet.Packet) []Observation {
-	out := make([]Observation, 0, len(e.notes)+len(e.reports)+len(e.events)+len(e.packets))
+// timeline is every observation in the order of time; packets are those of followed, comments those of comments. The
+// clock is CLOCK_REALTIME throughout: the kernel stamps packets, conntrack events and its own trace with it,
+// applications, steps and looks at sockets read it. What has no such stamp lies within two that have, see when.
+func (e *evidence) timeline(ix index, packets []packet.Packet, comments map[int]string) []Observation {
+	out := make([]Observation, 0, len(e.notes)+len(e.reports)+len(e.events)+len(e.packets)+len(e.looks)+len(e.paths)+len(e.kernel))
 	for _, n := range e.notes {
 		out = append(out, e.stepObservation(n))
 	}
@@ -25,8 +27,23 @@ func (e *evidence) timeline(ix index, packets []packet.Packet) []Observation {
 	for _, ev := range e.events {
 		out = append(out, e.conntrackObservation(ev, ix.event(ev)))
 	}
-	for _, p := range packets {
-		out = append(out, e.packetObservation(p, ix.packet(p)))
+	journeys := e.journeys(ix, packets)
+	for i, p := range packets {
+		o := e.packetObservation(p, ix.packet(p))
+		o.Packet = packetFacts(p, journeys[i], comments[i])
+		out = append(out, o)
+	}
+	for _, l := range e.looks {
+		out = append(out, e.socketObservation(l))
+	}
+	for _, p := range e.paths {
+		at, within := e.when(p)
+		out = append(out, e.pathObservation(p, ix.path(p, at), at, within))
+	}
+	for i, ev := range e.kernel {
+		if !e.folded(i) {
+			out = append(out, e.kernelObservation(ev, ix.kernel(ev)))
+		}
 	}
 	slices.SortStableFunc(out, func(a, b Observation) int {
 		switch {
@@ -37,7 +54,19 @@ func (e *evidence) timeline(ix index, packets []packet.Packet) []Observation {
 		}
 		return 0
 	})
+	markUnordered(out)
 	return out
+}
+
+// markUnordered marks what may as well have come before or after a neighbour.
+func markUnordered(all []Observation) {
+	for i := range all {
+		o := &all[i]
+		near := func(j int) bool {
+			return j >= 0 && j < len(all) && math.Abs(all[j].T-o.T) < o.Within+all[j].Within-1e-9 // at its very end is outside
+		}
+		o.Unordered = o.Within > 0 && (near(i-1) || near(i+1))
+	}
 }
 
 // followed are the packets in the order of time, with what can be told only by one who has followed their streams:
@@ -84,7 +113,11 @@ func (e *evidence) destroyedBy(ev nodeEvent) string {
 }
 
 func (e *evidence) applicationObservation(r probe.Report, connection int) Observation {
-	return Observation{T: e.since(r.Time), Source: string(r.Side), At: r.At, Kind: string(r.Call),
+	at := r.Time
+	if !r.Began.IsZero() {
+		at = r.Began // what the call caused comes after it
+	}
+	return Observation{T: e.since(at), Source: string(r.Side), At: r.At, Kind: string(r.Call),
 		Text: applicationText(r), Connection: connection}
 }
 
@@ -122,6 +155,16 @@ func errnoText(err error) string {
 		}
 	}
 	return name
+}
+
+func (e *evidence) socketObservation(l look) Observation {
+	facts := &SocketFacts{Side: string(l.side), State: l.State.String(), Timer: l.Timer.Netstat(),
+		SendQueue: l.SendQueue, RecvQueue: l.RecvQueue}
+	if l.Info != nil {
+		facts.Unacked, facts.Retransmits = l.Info.Unacked, l.Info.Retransmits
+	}
+	return Observation{T: e.since(l.time), Source: string(FromSockets), At: l.at, Kind: facts.State,
+		Text: strings.TrimSpace(l.Socket.String()), Connection: l.flow, Socket: facts}
 }
 
 func (e *evidence) packetObservation(p packet.Packet, connection int) Observation {

@@ -15,7 +15,7 @@ import (
 func TestTimelineOrder(t *testing.T) {
 	for _, name := range recorded {
 		e := evidenceOf(t, name)
-		timeline := e.timeline(e.index(), e.followed())
+		timeline := e.timeline(e.index(), e.followed(), nil)
 		if want := len(e.notes) + len(e.reports) + len(e.events) + len(e.packets); len(timeline) < want {
 			t.Errorf("%s: %d observations, want %d at least", name, len(timeline), want)
 		}
@@ -65,7 +65,7 @@ func TestTimelineTies(t *testing.T) {
 		notes:   []note{{time: at, at: "step", kind: "flush"}}}
 	e.events[0].Time = at
 	var got []string
-	for _, o := range e.timeline(e.index(), e.followed()) {
+	for _, o := range e.timeline(e.index(), e.followed(), nil) {
 		got = append(got, o.Source+" "+o.At)
 	}
 	want := []string{"step step", "client client", "conntrack master", "packet first", "packet second"}

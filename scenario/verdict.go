@@ -137,10 +137,14 @@ func (c *checker) each(text string, wrong func(*story) string) {
 	c.out = append(c.out, check)
 }
 
-// doubt turns the last check's answer into Inconclusive if it rests on something not having been seen while the
-// source has lost observations: what is missing may be among them.
+// doubt turns the last check's answer into Inconclusive if its source was not watched, or if it rests on something not
+// having been seen while the source has lost observations: what is missing may be among them.
 func (c *checker) doubt(source string, restsOnAbsence bool) {
 	last := &c.out[len(c.out)-1]
+	if c.e.unwatched[Source(source)] {
+		last.Verdict, last.Reason = Inconclusive, source+" was not watched"
+		return
+	}
 	if n := c.e.lost[source]; n > 0 && restsOnAbsence {
 		last.Verdict = Inconclusive
 		last.Reason = strings.TrimPrefix(fmt.Sprintf("%s; up to %d %s observations were lost", last.Reason, n, source), "; ")

@@ -5,9 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/ctsim/ctsim/probe"
 	"github.com/ctsim/ctsim/probe/packet"
-	"github.com/ctsim/ctsim/probe/socket"
 )
 
 // seen waits until every connection has had a packet like this since the step began.
@@ -55,24 +53,4 @@ func (r *run) haveSeen(x PacketCheck, from int, active []*flow) bool {
 		late[id] = x.matches(&r.ev, story, p)
 	}
 	return !slices.ContainsFunc(active, func(f *flow) bool { return f.conn != nil && !late[f.id] })
-}
-
-// timer is the timer that runs on a socket, as netstat names it; empty if no expectation asks for one and there are too
-// many connections to ask the kernel for each.
-func (r *run) timer(c *probe.Conn) string {
-	asked := len(r.flows) <= 10 || slices.ContainsFunc(r.scenario.Expect.Sockets, func(s SocketCheck) bool { return s.Timer != "" })
-	ns := r.lab.Namespace(c.At())
-	if !asked || ns == nil {
-		return ""
-	}
-	reader, err := socket.Open(ns)
-	if err != nil {
-		return ""
-	}
-	defer func() { _ = reader.Close() }()
-	s, err := reader.Get(c.Local(), c.Remote())
-	if err != nil {
-		return "" // gone with its connection
-	}
-	return s.Timer.Kind.String()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,6 +21,16 @@ type watcher interface {
 	Close() error
 }
 
+// missing notes what cannot be observed, once, and that the source is silent.
+func (r *run) missing(source Source, text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ev.unwatched[source] = true
+	if !slices.Contains(r.ev.missing, text) {
+		r.ev.missing = append(r.ev.missing, text)
+	}
+}
+
 // conntrackWatcher notes what it lost when it closes.
 type conntrackWatcher struct {
 	*conntrack.Listener
@@ -29,7 +40,7 @@ type conntrackWatcher struct {
 func (w conntrackWatcher) Close() error {
 	err := w.Listener.Close()
 	w.run.mu.Lock()
-	w.run.ev.lost["conntrack"] += w.Lost()
+	w.run.ev.lost[string(FromConntrack)] += w.Lost()
 	w.run.mu.Unlock()
 	return err
 }
@@ -132,13 +143,17 @@ func (r *run) arrived(f *flow) bool {
 	return r.received[f.id] >= f.sent
 }
 
-// notRerouted are the connections whose entry still leads to the backend of their first.
+// notRerouted are the connections whose entry still leads to the backend of their first. One that is over is none of
+// them: nothing will re-route it any more.
 func (r *run) notRerouted(flows []*flow) []*flow {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var out []*flow
 	for _, f := range flows {
 		if f.conn == nil {
+			continue
+		}
+		if state, err := f.conn.State(); err != nil || state.Closed() {
 			continue
 		}
 		picks := r.picks[f.conn.Local()]
@@ -170,8 +185,9 @@ func (w captureWatcher) Close() error {
 	w.run.mu.Lock()
 	defer w.run.mu.Unlock()
 	dropped, lostErr := w.Dropped()
+	w.run.ev.hops, _ = w.Hops() // Dropped has the same error
 	for _, n := range dropped {
-		w.run.ev.lost["packet"] += n
+		w.run.ev.lost[string(FromPackets)] += n
 	}
 	return errors.Join(err, lostErr)
 }
@@ -179,22 +195,40 @@ func (w captureWatcher) Close() error {
 // watch starts every source before the first packet: a listener that comes later would see nothing of the flows that
 // are there already.
 func (r *run) watch(context.Context) error {
-	r.ev.lost["conntrack"], r.ev.lost["packet"] = 0, 0
-	for _, node := range r.scenario.nodeNames() {
-		if err := r.listen(r.lab.Namespace(node)); err != nil {
-			return err
+	for _, source := range Sources {
+		if !r.options.watches(source) {
+			r.missing(source, string(source)+": not asked for")
 		}
 	}
-	c := packet.NewCapture(r.packet)
-	r.capture = c
-	r.watchers = append(r.watchers, captureWatcher{c, r})
-	for _, name := range r.lab.Names() {
-		if r.lab.Namespace(name) == nil || name == "switch" {
-			continue // it has ports, no address
+	if !r.scenario.followable() {
+		r.missing(FromRules, fmt.Sprintf("the rules that single packets met, and sockets after each step: followed with up to %d connections", few))
+	}
+	if r.options.watches(FromConntrack) {
+		r.ev.lost[string(FromConntrack)] = 0
+		for _, node := range r.scenario.nodeNames() {
+			if err := r.listen(r.lab.Namespace(node)); err != nil {
+				return err
+			}
 		}
-		if err := c.Add(r.lab.Namespace(name), topology.Uplink); err != nil {
+	}
+	if !r.options.watches(FromPackets) {
+		return nil
+	}
+	r.ev.lost[string(FromPackets)] = 0
+	r.capture = packet.NewCapture(r.packet)
+	r.watchers = append(r.watchers, captureWatcher{r.capture, r})
+	for _, name := range r.lab.Names() {
+		if err := r.captureAt(name); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// captureAt adds a pod or node to the capture.
+func (r *run) captureAt(name string) error {
+	if r.capture == nil || r.lab.Namespace(name) == nil || name == "switch" {
+		return nil // a switch has ports, no address
+	}
+	return r.capture.Add(r.lab.Namespace(name), topology.Uplink)
 }

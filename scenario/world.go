@@ -54,6 +54,22 @@ func (s Scenario) serverAddress(i int) netip.Addr {
 	return nthAddress(firstServer, 512*(i%nodes)+i/nodes)
 }
 
+// serverNode is the node that the i-th server pod hangs on.
+func (s Scenario) serverNode(i int) string {
+	nodes := s.nodeNames()[1:]
+	return nodes[i%len(nodes)]
+}
+
+// serverNumber is the i of serverName, -1 for any other name.
+func (s Scenario) serverNumber(name string) int {
+	for i := range s.World.Backends {
+		if serverName(i) == name {
+			return i
+		}
+	}
+	return -1
+}
+
 func nthAddress(a netip.Addr, n int) netip.Addr {
 	b := a.As4()
 	return netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, binary.BigEndian.Uint32(b[:])+uint32(n))))
@@ -190,6 +206,8 @@ type Options struct {
 	Backends, Connections int
 	// Flavour of iptables to use; empty is the machine's default.
 	Flavour iptables.Flavour
+	// Watch is what to watch; nil is everything. An expectation that needs what is not watched is then inconclusive.
+	Watch []Source
 	// Observe is given every observation as it is made, from one goroutine at a time, in the order of arrival; the
 	// result's timeline is the one in the order of time. Nil is allowed.
 	Observe func(Observation)

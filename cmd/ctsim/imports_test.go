@@ -22,7 +22,7 @@ var mayImport = map[string][]string{
 	"iptables":  {"topology"},
 	"probe":     {"topology"},
 	"scenario":  {"topology", "iptables", "probe"},
-	"report":    {"scenario"},
+	"report":    {"scenario", "probe"},
 	"cmd/ctsim": {".", "topology", "iptables", "probe", "scenario", "report"},
 }
 

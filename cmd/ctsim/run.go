@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -21,7 +22,8 @@ func runCommand(inv *invocation) *cli.Command {
 			"namespace.\n\n" +
 			"   sudo ctsim run flush-multi-backend\n" +
 			"   ctsim run --all --output json\n" +
-			"   ctsim run -f my.yaml --connections 100 --verbose\n\n" + exitCodes,
+			"   ctsim run -f my.yaml --connections 100 --verbose\n" +
+			"   ctsim run flush-multi-backend --report out      out/flush-multi-backend/ with all there is\n\n" + exitCodes,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "all", Usage: "run all scenarios; the default with --file"},
 			fileFlag(),
@@ -32,6 +34,9 @@ func runCommand(inv *invocation) *cli.Command {
 			&cli.IntFlag{Name: "parallel", Usage: "run up to `N` scenarios at the same time", Value: 2 * runtime.NumCPU(), DefaultText: "2 for each CPU"},
 			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "show every observation of every connection, and each step on stderr"},
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "show only the verdict and its reason"},
+			&cli.StringFlag{Name: "report", Usage: "write everything there is about each run into `DIR`/NAME"},
+			&cli.StringFlag{Name: "pcap", Usage: "write the packets of the run into `FILE`, as pcapng"},
+			&cli.StringFlag{Name: "watch", Usage: "watch `SOURCES`: all, none, or some of " + scenario.JoinSources(scenario.Sources), DefaultText: "all"},
 			&cli.StringFlag{Name: "color", Value: "auto", Usage: "colour the text `WHEN`: auto, always, never"},
 		},
 		Action: inv.run,
@@ -43,7 +48,9 @@ type runFlags struct {
 	format, color  string
 	verbose, quiet bool
 	parallel       int
-	options        scenario.Options
+	// saved is where files are written besides stdout.
+	saved   saved
+	options scenario.Options
 }
 
 func (inv *invocation) run(c *cli.Context) error {
@@ -53,6 +60,9 @@ func (inv *invocation) run(c *cli.Context) error {
 	}
 	scenarios, l, err := inv.toRun(c, flags.options)
 	if err != nil {
+		return err
+	}
+	if err := inv.checkSaved(flags.saved, scenarios); err != nil {
 		return err
 	}
 	// All that can be wrong without the kernel's help is known to be right from here on.
@@ -88,6 +98,13 @@ func (inv *invocation) runFlags(c *cli.Context) (f runFlags, err error) {
 		return f, err
 	}
 	f.options.Flavour = iptables.Flavour(flavour)
+	if f.options.Watch, err = scenario.ParseSources(c.String("watch")); err != nil {
+		return f, inv.usage("run", "--watch %s", err)
+	}
+	f.saved = saved{folder: c.String("report"), pcap: c.String("pcap")}
+	if f.saved.pcap != "" && f.options.Watch != nil && !slices.Contains(f.options.Watch, scenario.FromPackets) {
+		return f, inv.usage("run", "--pcap needs --watch packet")
+	}
 	if f.options.Backends, err = inv.atLeastOne(c, "backends"); err != nil {
 		return f, err
 	}
@@ -143,6 +160,9 @@ func (inv *invocation) runAll(ctx context.Context, scenarios []scenario.Scenario
 		one := b.outcome(i)
 		outcomes = append(outcomes, one)
 		if err := out.outcome(one); err != nil {
+			return 0, err
+		}
+		if err := inv.save(flags.saved, one, status); err != nil {
 			return 0, err
 		}
 	}
