@@ -1,5 +1,5 @@
-// Bench times `ctsim run flush-multi-backend` against the same work done by flush-multi-backend.sh, and tells where
-// ctsim's time goes. It judges nothing: the numbers are for people.
+// Bench times `ctsim run flush-multi-backend` against the same work done by flush-multi-backend.sh, tells where ctsim's
+// time goes, and what each of its watchers costs. It judges nothing: the numbers are for people.
 //
 // One is run right after the other, in turns first and second, so that a pair meets the same machine. How many flushes
 // a run needs is chance, for both alike.
@@ -31,9 +31,10 @@ func main() {
 	ctsim := flag.String("ctsim", "bin/ctsim", "the ctsim to time")
 	script := flag.String("script", ".ci/bench/flush-multi-backend.sh", "the script to time")
 	peer := flag.String("peer", "bin/peer", "the client and server of the script, see the folder peer")
+	file := flag.String("watched", ".ci/bench/watchers.yaml", "the scenario to time with and without watchers")
 	flag.Parse()
 	os.Setenv("PEER", *peer)
-	if err := bench(*pairs, *ctsim, *script); err != nil {
+	if err := bench(*pairs, *ctsim, *script, *file); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -42,7 +43,7 @@ func main() {
 // pair is how long ctsim and the script took, one after the other.
 type pair struct{ ctsim, script time.Duration }
 
-func bench(pairs int, ctsim, script string) error {
+func bench(pairs int, ctsim, script, watched string) error {
 	document := func() (time.Duration, []byte, error) {
 		return run(ctsim, "run", "flush-multi-backend", "--output", "json")
 	}
@@ -92,6 +93,9 @@ func bench(pairs int, ctsim, script string) error {
 		row(out, way.what, ratios(measured[way.name]), func(r float64) string { return fmt.Sprintf("%.2f", r) })
 	}
 	phases.print(out)
+	if err := watchers(out, pairs, ctsim, watched); err != nil {
+		return err
+	}
 	return out.Flush()
 }
 
