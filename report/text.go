@@ -55,6 +55,7 @@ func (t *text) result(r *scenario.Result) {
 	t.world(r)
 	t.causes(r)
 	t.evidence(r)
+	t.rules(r)
 	t.summary(r)
 	t.expectations(r)
 	t.section("cure", r.Cure)

@@ -3,6 +3,7 @@ package scenario
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/ctsim/ctsim/iptables"
 	"github.com/ctsim/ctsim/probe"
@@ -38,7 +39,7 @@ func (r *run) trace(node string, rs iptables.RuleSet) error {
 	}
 	ns := r.lab.Namespace(node)
 	if err := rulepath.Available(ns); errors.Is(err, rulepath.ErrUnavailable) {
-		r.missing(FromRules, "the rules that single packets met: "+err.Error()+"; the rules' counters tell")
+		r.missing(FromRules, "the rules that single packets met: "+strings.TrimPrefix(err.Error(), node+": ")+"; the rules' counters tell")
 		return nil
 	} else if err != nil {
 		return err
