@@ -1,11 +1,13 @@
 package scenario
 
-// Nearest is the candidate most like name, by the number of letters to change, add, drop or swap; empty if none is
-// near enough to be meant.
+import "strings"
+
+// Nearest is the candidate most like name, by the number of letters to change, add, drop or swap, whether they are
+// capitals or not; empty if none is near enough to be meant.
 func Nearest(name string, candidates []string) string {
 	best, distance := "", max(2, len(name)/3)+1
 	for _, c := range candidates {
-		if d := editDistance(name, c); d < distance {
+		if d := editDistance(strings.ToLower(name), strings.ToLower(c)); d < distance {
 			best, distance = c, d
 		}
 	}

@@ -13,6 +13,8 @@ func TestNearest(t *testing.T) {
 		"flush-singel-backend": "flush-single-backend", // two swaps and a change would be far for a short name
 		"wiat":                 "wait",
 		"clusterip":            "clusterIP",
+		"FLUSH-multi-backend":  "flush-multi-backend", // capitals are no change
+		"Wait":                 "wait",
 		"send":                 "send",
 		"":                     "",
 		"x":                    "",
