@@ -11,14 +11,15 @@ import (
 
 // beyondSchema names the bad files that a schema cannot refuse, with the reason.
 var beyondSchema = map[string]string{
-	"alias":          "a schema sees the document with its aliases followed",
-	"cluster-ip":     "which networks are in use is nothing that a schema knows",
-	"does-not-fit":   "how fields fit together",
-	"duplicate-name": "names in different items",
-	"merge-key":      "a schema sees the document with its aliases followed",
-	"repeat":         "how fields fit together",
-	"sysctls":        "which sysctls belong to the machine, and which pods there are",
-	"two-documents":  "a schema sees one document",
+	"alias":              "a schema sees the document with its aliases followed",
+	"cluster-ip":         "which networks are in use is nothing that a schema knows",
+	"does-not-fit":       "how fields fit together",
+	"duplicate-name":     "names in different items",
+	"merge-key":          "a schema sees the document with its aliases followed",
+	"no-such-connection": "how fields fit together",
+	"repeat":             "how fields fit together",
+	"sysctls":            "which sysctls belong to the machine, and which pods there are",
+	"two-documents":      "a schema sees one document",
 }
 
 // Each file in testdata/bad is refused with all its problems, in the order of the file, each with its place.

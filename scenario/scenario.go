@@ -83,6 +83,6 @@ type Step struct {
 	Name string
 	// Line is where it stands in its file.
 	Line   int
-	column int
+	place  Problem // the same, with column and path, for its problems
 	action action
 }

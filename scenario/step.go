@@ -58,8 +58,8 @@ func stepNames() []string {
 
 // decodeNode reads `- send` or `- send: {from: server}`.
 func (s *Step) decodeNode(d *decoder, n ast.Node, path string) {
-	at := d.at(n, path)
-	s.Line, s.column = at.Line, at.Column
+	s.place = d.at(n, path)
+	s.Line = s.place.Line
 	var body ast.Node
 	switch t := n.(type) {
 	case *ast.StringNode:
@@ -81,6 +81,7 @@ func (s *Step) decodeNode(d *decoder, n ast.Node, path string) {
 		return
 	}
 	s.action = make()
+	s.place.Field = join(path, s.Name)
 	if body == nil || body.Type() == ast.NullType {
 		body = nil
 	}

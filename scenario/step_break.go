@@ -224,11 +224,16 @@ func (s *repeatStep) check(sc Scenario) string {
 	return ""
 }
 
-func (s *repeatStep) run(ctx context.Context, r *run, active []*flow) error {
-	rounds := s.Times
+// rounds is how often it is repeated at most.
+func (s *repeatStep) rounds() int {
 	if s.Until != "" {
-		rounds = max(s.AtMost, 1)
+		return max(s.AtMost, 1)
 	}
+	return s.Times
+}
+
+func (s *repeatStep) run(ctx context.Context, r *run, active []*flow) error {
+	rounds := s.rounds()
 	for range rounds {
 		for _, step := range s.Steps {
 			if err := r.step(ctx, step, active); err != nil {

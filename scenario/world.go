@@ -243,8 +243,8 @@ func (s Scenario) problems() Problems {
 	if n := s.World.Backends; n < 1 || n > 250 {
 		add("world.backends", "", "%d backends, want 1 to 250", n)
 	}
-	if n := s.World.Connections; n < 1 || n > 4000 {
-		add("world.connections", "", "%d connections, want 1 to 4000", n)
+	if n := s.World.Connections; n < 1 || n > maxConnections {
+		add("world.connections", "", "%d connections, want 1 to %d", n, maxConnections)
 	}
 	for _, place := range slices.Sorted(maps.Keys(s.World.Sysctls)) {
 		if places := s.places(); !slices.Contains(places, place) {
@@ -264,10 +264,17 @@ func (s Scenario) problems() Problems {
 			}
 		}
 	}
-	s.Steps.walk(func(step Step) {
-		if wrong := step.action.check(s); wrong != "" {
-			add("steps."+step.Name, "", "%s", wrong)
-			out[len(out)-1].Line, out[len(out)-1].Column = step.Line, step.column
+	wrongStep := func(step Step, wrong string) {
+		if wrong != "" {
+			p := step.place
+			p.Text = wrong
+			out = append(out, p)
+		}
+	}
+	s.Steps.walk(func(step Step) { wrongStep(step, step.action.check(s)) })
+	s.Steps.opened(s.World.Connections, func(step Step, n int) {
+		if one, ok := step.action.(names); ok && one.connection() > n {
+			wrongStep(step, fmt.Sprintf("there is no connection %d then, only %d", one.connection(), n))
 		}
 	})
 	for i, ev := range s.Expect.Events {
