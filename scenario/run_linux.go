@@ -78,7 +78,7 @@ type run struct {
 //
 // It needs CAP_SYS_ADMIN and CAP_NET_ADMIN in the current user namespace.
 func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
-	s, problems := s.with(o)
+	s, problems := s.With(o)
 	if len(problems) > 0 {
 		return nil, problems
 	}

@@ -192,7 +192,7 @@ func (s Scenario) proxy() iptables.Config {
 
 // RuleSet is what kube-proxy would install on every node of the scenario's world. It needs no privileges.
 func (s Scenario) RuleSet(o Options) (iptables.RuleSet, error) {
-	s, problems := s.with(o)
+	s, problems := s.With(o)
 	if len(problems) > 0 {
 		return iptables.RuleSet{}, problems
 	}
@@ -215,8 +215,9 @@ type Options struct {
 	Progress func(Progress)
 }
 
-// with applies the options and checks the result.
-func (s Scenario) with(o Options) (Scenario, Problems) {
+// With is the scenario with the options' numbers instead of its own, and what makes that impossible to run; nil if
+// nothing does.
+func (s Scenario) With(o Options) (Scenario, Problems) {
 	if o.Backends != 0 {
 		s.World.Backends = o.Backends
 	}
@@ -228,7 +229,7 @@ func (s Scenario) with(o Options) (Scenario, Problems) {
 
 // Check reports what makes the scenario impossible to run with the options; nil if nothing does.
 func (s Scenario) Check(o Options) Problems {
-	_, problems := s.with(o)
+	_, problems := s.With(o)
 	return problems
 }
 

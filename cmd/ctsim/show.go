@@ -17,6 +17,7 @@ func showCommand(inv *invocation) *cli.Command {
 		Description: "Draws the scenario's world and lists its steps and expectations. With --rules it prints the rules of the\n" +
 			"client's node as iptables-save would show them there. Neither needs any privilege.\n\n" +
 			"   ctsim show flush-multi-backend\n" +
+			"   ctsim show flush-multi-backend --backends 5\n" +
 			"   ctsim show flush-multi-backend --rules --backends 5",
 		Flags: []cli.Flag{
 			fileFlag(),
@@ -35,9 +36,6 @@ func (inv *invocation) show(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if n > 0 && !c.Bool("rules") {
-		return inv.usage("show", "--backends goes with --rules")
-	}
 	l, err := inv.load(c.String("file"))
 	if err != nil {
 		return err
@@ -50,11 +48,9 @@ func (inv *invocation) show(c *cli.Context) error {
 		if i > 0 {
 			fmt.Fprintln(inv.stdout)
 		}
-		text := s.Describe()
-		if c.Bool("rules") {
-			if text, err = rulesOf(s, scenario.Options{Backends: n}); err != nil {
-				return err
-			}
+		text, err := shown(s, scenario.Options{Backends: n}, c.Bool("rules"))
+		if err != nil {
+			return err
 		}
 		if _, err := fmt.Fprintln(inv.stdout, strings.TrimSuffix(text, "\n")); err != nil {
 			return err
@@ -63,9 +59,14 @@ func (inv *invocation) show(c *cli.Context) error {
 	return nil
 }
 
-func rulesOf(s scenario.Scenario, o scenario.Options) (string, error) {
-	if err := s.Check(o); err != nil {
-		return "", err
+// shown is the scenario in words, or its rules.
+func shown(s scenario.Scenario, o scenario.Options, asRules bool) (string, error) {
+	as, problems := s.With(o)
+	if problems != nil {
+		return "", problems
+	}
+	if !asRules {
+		return as.Describe(), nil
 	}
 	rules, err := s.RuleSet(o)
 	if err != nil {
