@@ -24,6 +24,7 @@ var commands = []func(*invocation) *cli.Command{
 	showCommand,
 	validateCommand,
 	schemaCommand,
+	doctorCommand,
 	cleanCommand,
 	versionCommand,
 }

@@ -23,7 +23,8 @@ var mayImport = map[string][]string{
 	"probe":     {"topology"},
 	"scenario":  {"topology", "iptables", "probe"},
 	"report":    {"scenario", "probe"},
-	"cmd/ctsim": {".", "topology", "iptables", "probe", "scenario", "report"},
+	"doctor":    {"topology", "iptables", "probe"},
+	"cmd/ctsim": {".", "topology", "iptables", "probe", "scenario", "report", "doctor"},
 }
 
 // kernelOnly are packages that ask the kernel or start processes; only files whose name says so may import them. (Not

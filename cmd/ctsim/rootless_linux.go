@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ctsim/ctsim/doctor"
 	"github.com/ctsim/ctsim/topology"
 )
 
@@ -151,15 +152,8 @@ func (inv *invocation) cannotGainRoot(missing []string, err error) error {
 // whyForbidden names the setting of this machine that forbids user namespaces to users; empty if it is none of the
 // known ones.
 func whyForbidden() string {
-	for _, s := range []struct{ key, forbids string }{
-		{"user/max_user_namespaces", "0"},
-		{"kernel/unprivileged_userns_clone", "0"},
-		{"kernel/apparmor_restrict_unprivileged_userns", "1"},
-	} {
-		value, err := os.ReadFile("/proc/sys/" + s.key)
-		if err == nil && strings.TrimSpace(string(value)) == s.forbids {
-			return fmt.Sprintf(" (sysctl %s is %s)", strings.ReplaceAll(s.key, "/", "."), s.forbids)
-		}
+	if setting, _ := doctor.UserNamespacesForbidden(); setting != "" {
+		return " (" + setting + ")"
 	}
 	return ""
 }
