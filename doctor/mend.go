@@ -65,7 +65,7 @@ func (c check) mend(m Machine, err error) string {
 	switch {
 	case errors.As(err, &known):
 		return known.mend
-	case errors.Is(err, iptables.ErrNotInstalled), strings.Contains(err.Error(), "Couldn't load"):
+	case errors.Is(err, iptables.ErrNotInstalled), tooOld(err):
 		return install("iptables", c.name)
 	case forbidden(err) && m.Root:
 		return "# root is not allowed it here; in a container: docker run --privileged …"
@@ -77,6 +77,11 @@ func (c check) mend(m Machine, err error) string {
 		return "sudo modprobe -a " + strings.Join(c.modules, " ")
 	}
 	return "# needs a kernel that has it; see docs/doctor.md"
+}
+
+// tooOld tells whether the iptables command itself lacks something, rather than the kernel.
+func tooOld(err error) bool {
+	return strings.Contains(err.Error(), "Couldn't load") || strings.Contains(err.Error(), "unknown option")
 }
 
 // forbidden tells whether an error means that the user may not do it, rather than that it is not there. Commands say so

@@ -68,15 +68,15 @@ func (r Report) Verdict() Status {
 
 // Summary is the verdict as a sentence.
 func (r Report) Summary() string {
-	optional := r.lacks(Missing, false)
+	without := append(r.lacks(Missing, false), r.lacks(Unknown, false)...)
 	switch r.Verdict() {
 	case Missing:
 		return "runs do not work here: " + strings.Join(r.lacks(Missing, true), ", ") + " missing"
 	case Unknown:
 		return "nobody knows whether runs work here: " + strings.Join(r.lacks(Unknown, true), ", ") + " could not be asked"
 	}
-	if len(optional) > 0 {
-		return "runs work here, without " + strings.Join(optional, ", ")
+	if len(without) > 0 {
+		return "runs work here, without " + strings.Join(without, ", ")
 	}
 	return "runs work here, and nothing is missing"
 }

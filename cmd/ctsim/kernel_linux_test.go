@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"strings"
 	"sync"
 	"syscall"
@@ -187,18 +188,24 @@ func TestKernelReaderGoesAway(t *testing.T) {
 	})
 }
 
-// TestKernelForbidden: where users may make no user namespace, ctsim says what forbids it and how to go on.
-func TestKernelForbidden(t *testing.T) {
-	b := newBinary(t, callers[0])
+// forbidden is a command line of a user who may make no user namespace.
+func (b *binary) forbidden(args string) *exec.Cmd {
 	// A user namespace in which the caller is an ordinary user and further ones are forbidden. The capability is for
 	// writing the sysctl, which is this namespace's own.
-	script := fmt.Sprintf("echo 0 >/proc/sys/user/max_user_namespaces && exec %s run %s --connections 2 -o 'json'", b.path, mainCase)
+	script := fmt.Sprintf("echo 0 >/proc/sys/user/max_user_namespaces && exec %s %s", b.path, args)
 	cmd := b.command(context.Background())
 	cmd.Path, cmd.Args = "/bin/sh", []string{"sh", "-c", script}
 	cmd.SysProcAttr.Cloneflags = unix.CLONE_NEWUSER
 	cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 1000, HostID: 0, Size: 1}}
 	cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 1000, HostID: 0, Size: 1}}
 	cmd.SysProcAttr.AmbientCaps = []uintptr{unix.CAP_SYS_RESOURCE}
+	return cmd
+}
+
+// TestKernelForbidden: where users may make no user namespace, ctsim says what forbids it and how to go on.
+func TestKernelForbidden(t *testing.T) {
+	b := newBinary(t, callers[0])
+	cmd := b.forbidden("run " + mainCase + " --connections 2 -o 'json'")
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if code := exitCodeFrom(t, cmd.Run()); code != exitUnsupported || stdout.Len() > 0 {
