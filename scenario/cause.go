@@ -24,6 +24,7 @@ func (e *evidence) cause(s *story) []string {
 	t.drops()
 	t.resets()
 	t.sends()
+	t.losses()
 	if s.Peer == HalfOpen {
 		t.say(e.ended, "the old backend does not know: the socket on %s is still ESTABLISHED (half-open)", t.openServer())
 	}
@@ -69,8 +70,8 @@ func (t *teller) entries() {
 			case pod == pods[0]:
 				lucky = append(lucky, ev)
 			default:
-				t.say(ev.Time, "the next packet finds no entry: %s translates it afresh, in mid-stream "+
-					"(%s), this time to %s (%s)%s", ev.node, stateText(ev), pod, ev.Reply.Src, t.way(ev))
+				t.say(ev.Time, "the next packet finds no entry: %s translates it afresh%s (%s), this time to %s (%s)%s",
+					ev.node, midStream(ev), stateText(ev), pod, ev.Reply.Src, t.way(ev))
 			}
 			pods = append(pods, pod)
 		} else if ev.Type == conntrack.New && len(pods) > 0 {
@@ -88,27 +89,35 @@ func (t *teller) entries() {
 	t.lucky(lucky)
 }
 
-// way tells which chains of the nat table the packet of a new entry met, and that packets of a known entry met none;
-// empty if packets were not traced.
-func (t *teller) way(ev nodeEvent) string {
-	known := 0
-	for _, p := range t.e.paths {
-		if p.Node == ev.node && p.Packet.Src == ev.Original.Src && p.Packet.Dst == ev.Original.Dst {
-			at, _ := t.e.when(p)
-			if at.After(ev.Time) {
-				break
-			}
-			if !p.Met("nat") {
-				known++
-				continue
-			}
-			if p.Tracking.State == "NEW" && ev.Time.Sub(at) < 10*time.Millisecond && known > 0 {
-				return fmt.Sprintf(": it meets the nat table, %s; %s, with an entry, did not",
-					strings.Join(natChains(p), " → "), times(known, "packet before it", "packets before it"))
-			}
-		}
+// midStream says so if there is a stream.
+func midStream(ev nodeEvent) string {
+	if ev.HasTCP {
+		return ", in mid-stream"
 	}
 	return ""
+}
+
+// way tells which chains of the nat table the packet of a new entry met, and that the packets of the entry before met
+// none; empty if packets were not traced.
+func (t *teller) way(ev nodeEvent) string {
+	text, known := "", 0
+	for _, p := range t.e.paths {
+		if p.Node != ev.node || p.Packet.Src != ev.Original.Src || p.Packet.Dst != ev.Original.Dst {
+			continue
+		}
+		if at, _ := t.e.when(p); at.After(ev.Time) {
+			break
+		}
+		if !p.Met("nat") {
+			known++
+			continue
+		}
+		if known > 0 {
+			text = fmt.Sprintf(": it meets the nat table, %s; %s, with an entry, did not",
+				strings.Join(natChains(p), " → "), times(known, "packet before it", "packets before it"))
+		}
+	}
+	return text
 }
 
 // natChains are the chains of kube-proxy that decide on the backend.
@@ -236,6 +245,16 @@ func (t *teller) sends() {
 		}
 		return
 	}
+}
+
+// losses tells of messages that nobody was told are lost. Where a reset ends the connection, the one that drew it is no
+// surprise.
+func (t *teller) losses() {
+	n := t.s.lost()
+	if n <= 0 || t.s.Outcome == Reset {
+		return
+	}
+	t.say(t.e.ended, "of the client's sends that returned success, %s never arrived at a server", times(n, "message", "messages"))
 }
 
 func (t *teller) openServer() string {

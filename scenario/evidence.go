@@ -31,9 +31,9 @@ type evidence struct {
 	packets     []packet.Packet
 	reports     []probe.Report
 	notes       []note
-	// ours are the port ids under which ctsim itself has destroyed entries.
-	ours   map[uint32]bool
-	finals []final
+	// ours are the port ids under which ctsim itself has flushed tables, deleted those under which it deleted one entry.
+	ours, deleted map[uint32]bool
+	finals        []final
 	// rules are the counters of every rule at the end, by node.
 	rules map[string][]iptables.Counter
 	// before are the counters before the first break, by node; nil if nothing was broken.

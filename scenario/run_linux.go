@@ -92,7 +92,7 @@ func newRun(s Scenario, o Options) *run {
 		tracers: map[string]*rulepath.Watcher{}, readers: map[string]*socket.Reader{}}
 	// Round takes the monotonic reading off: the kernel's times have none, and all must be counted on one clock.
 	r.ev = evidence{started: time.Now().Round(0), service: r.service(),
-		pods: map[netip.Addr]string{}, ours: map[uint32]bool{}, unwatched: map[Source]bool{}, rules: map[string][]iptables.Counter{}, lost: map[string]int{}}
+		pods: map[netip.Addr]string{}, ours: map[uint32]bool{}, deleted: map[uint32]bool{}, unwatched: map[Source]bool{}, rules: map[string][]iptables.Counter{}, lost: map[string]int{}}
 	r.ev.clientAt, r.ev.client = s.client()
 	for i := range s.World.Backends {
 		r.ev.pods[s.serverAddress(i)] = serverName(i)

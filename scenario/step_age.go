@@ -84,7 +84,7 @@ func (*deleteStaleStep) run(_ context.Context, r *run, _ []*flow) error {
 			if e.Original.Dst != r.service() || slices.Contains(r.endpoints, e.Reply.Src) {
 				continue
 			}
-			if err := conntrack.Delete(ns, e); err != nil && !errors.Is(err, conntrack.ErrNotFound) {
+			if err := r.deleteEntry(ns, e); err != nil {
 				return fmt.Errorf("delete %s on %s: %w", e.Original, node, err)
 			}
 		}

@@ -51,7 +51,7 @@ func (s *flushStep) run(_ context.Context, r *run, _ []*flow) error {
 		if err != nil {
 			return fmt.Errorf("flush on %s: %w", node, err)
 		}
-		r.destroyer(port)
+		r.flushed(port)
 	}
 	return r.drain()
 }

@@ -2,7 +2,6 @@ package scenario
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -73,7 +72,7 @@ func (s *deleteEntryStep) run(_ context.Context, r *run, _ []*flow) error {
 		if !mine {
 			continue
 		}
-		if err := conntrack.Delete(ns, e); err != nil && !errors.Is(err, conntrack.ErrNotFound) {
+		if err := r.deleteEntry(ns, e); err != nil {
 			return fmt.Errorf("delete %s on %s: %w", e.Original, s.On, err)
 		}
 	}

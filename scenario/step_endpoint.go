@@ -102,6 +102,9 @@ type killPodStep struct {
 }
 
 func (s *killPodStep) describe() string {
+	if s.Pod == "serving" {
+		return "the pod that serves the connection is gone, the rules do not know yet"
+	}
 	return "pod " + s.Pod + " is gone, the rules do not know yet"
 }
 func (s *killPodStep) command() string { return "ip netns del " + s.Pod }

@@ -105,6 +105,9 @@ func (e *evidence) destroyedBy(ev nodeEvent) string {
 		if e.ours[ev.PortID] {
 			return "flushed by ctsim"
 		}
+		if e.deleted[ev.PortID] {
+			return "deleted by ctsim"
+		}
 		return fmt.Sprintf("deleted by a caller (port id %d)", ev.PortID)
 	case conntrack.Reset:
 		return "ended by a RST"

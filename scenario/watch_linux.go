@@ -125,10 +125,27 @@ func (r *run) opened(f flowFacts) {
 	r.index.add(f.local, f)
 }
 
-func (r *run) destroyer(port uint32) {
+// flushed and deleted note under which port ids ctsim itself has destroyed entries.
+func (r *run) flushed(port uint32) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.ev.ours[port] = true
+}
+
+func (r *run) deleted(port uint32) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ev.deleted[port] = true
+}
+
+// deleteEntry takes one entry out of a node's table; one that is gone already is no error.
+func (r *run) deleteEntry(ns *topology.Namespace, e conntrack.Entry) error {
+	port, err := conntrack.Delete(ns, e)
+	if errors.Is(err, conntrack.ErrNotFound) {
+		return nil
+	}
+	r.deleted(port)
+	return err
 }
 
 func (r *run) unmet(fact string) {

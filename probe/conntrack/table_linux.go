@@ -88,22 +88,26 @@ func Flush(ns *topology.Namespace) (portID uint32, err error) {
 }
 
 // Delete removes one entry, found by e.Original and, unless it is 0, e.ID: the entry that took the place of an earlier
-// one with the same tuple is left alone and gives ErrNotFound. Equivalent: `conntrack -D`, which does not match the ID.
-func Delete(ns *topology.Namespace, e Entry) error {
+// one with the same tuple is left alone and gives ErrNotFound. PortID is as for Flush. Equivalent: `conntrack -D`, which
+// does not match the ID.
+func Delete(ns *topology.Namespace, e Entry) (portID uint32, err error) {
 	attr, err := e.Original.attribute(ctaTupleOrig)
 	if err == nil {
 		attrs := []*nl.RtAttr{attr}
 		if e.ID != 0 {
 			attrs = append(attrs, number32(ctaID, e.ID))
 		}
-		err = with(ns, func(c *conn) error {
+		err = with(ns, func(c *conn) (err error) {
+			if portID, err = c.portID(); err != nil {
+				return err
+			}
 			return explain(c.do(msgDelete, unix.NLM_F_ACK, e.Original.family(), attrs, nil), e.Original)
 		})
 	}
 	if err != nil {
-		return fmt.Errorf("delete from conntrack of %s: %w", ns.Name(), err)
+		return 0, fmt.Errorf("delete from conntrack of %s: %w", ns.Name(), err)
 	}
-	return nil
+	return portID, nil
 }
 
 // SetTimeout sets the time an entry has left, in whole seconds, and nothing else of it; the next packet of the flow

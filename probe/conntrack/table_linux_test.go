@@ -71,18 +71,19 @@ func TestKernelDeleteIsExact(t *testing.T) {
 
 	wrong := e
 	wrong.ID++
-	if err := Delete(ns, wrong); !errors.Is(err, ErrNotFound) {
+	if _, err := Delete(ns, wrong); !errors.Is(err, ErrNotFound) {
 		t.Errorf("wrong ID: got %v, want ErrNotFound", err)
 	}
-	check(t, Delete(ns, e))
-	if err := Delete(ns, e); !errors.Is(err, ErrNotFound) {
+	_, err = Delete(ns, e)
+	check(t, err)
+	if _, err := Delete(ns, e); !errors.Is(err, ErrNotFound) {
 		t.Errorf("second time: got %v, want ErrNotFound", err)
 	}
 	events := drained(t, l, &r, c.flow)
 	if last := events[len(events)-1]; last.DestroyedBy() != Caller || last.PortID == 0 {
 		t.Errorf("got %q by %v, port id %d", last, last.DestroyedBy(), last.PortID)
 	}
-	if err := Delete(ns, Entry{}); err == nil {
+	if _, err := Delete(ns, Entry{}); err == nil {
 		t.Error("deleting the zero Entry succeeds")
 	}
 }
@@ -116,7 +117,8 @@ func TestKernelCreate(t *testing.T) {
 			if err := Create(ns, e); !errors.Is(err, ErrExists) {
 				t.Errorf("second time: got %v, want ErrExists", err)
 			}
-			check(t, Delete(ns, got))
+			_, err = Delete(ns, got)
+			check(t, err)
 		})
 	}
 }
