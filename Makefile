@@ -14,7 +14,7 @@ BENCH = ./.ci/bench ./.ci/bench/peer
 GOLDEN = $(shell grep -r --include='*_test.go' 'flag.Bool."update"' . | grep -v 'this kernel' | cut -d: -f1 | \
 	xargs -n1 dirname | sort -u)
 
-.PHONY: help run build test lint bench golden claims clean
+.PHONY: help run build test lint bench golden man claims clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -43,6 +43,10 @@ bench: build ## time the main case against a shell script that does the same, in
 
 golden: ## rewrite the golden files from what the code does now; read the diff before you commit
 	$(GO) test $(GOLDEN) -update
+
+man: build ## write the manual page dist/ctsim.1
+	@mkdir -p dist
+	bin/ctsim man > dist/ctsim.1
 
 claims: build ## run every scenario and write what this kernel says to its claim into docs/claims.md
 	@.ci/install iptables

@@ -27,6 +27,9 @@ var commands = []func(*invocation) *cli.Command{
 	doctorCommand,
 	cleanCommand,
 	versionCommand,
+	completionCommand,
+	manCommand,
+	completeCommand,
 }
 
 // run is the whole command line as a function: it reads and writes nothing but what it is given, starts no goroutine

@@ -86,7 +86,9 @@ func (inv *invocation) split(command *cli.Command, args []string) (flags, operan
 func (inv *invocation) unknownCommand(all []*cli.Command, name string) error {
 	var names []string
 	for _, c := range all {
-		names = append(names, c.Names()...)
+		if !c.Hidden {
+			names = append(names, c.Names()...)
+		}
 	}
 	if near := scenario.Nearest(name, names); near != "" {
 		return usageHint(inv.retyped(name, near), "unknown command %q", name)
