@@ -2,12 +2,10 @@ package scenario
 
 import (
 	"encoding/binary"
-	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/ctsim/ctsim/iptables"
@@ -231,73 +229,6 @@ func (s Scenario) With(o Options) (Scenario, Problems) {
 func (s Scenario) Check(o Options) Problems {
 	_, problems := s.With(o)
 	return problems
-}
-
-// problems are what single fields cannot show: how they fit together.
-func (s Scenario) problems() Problems {
-	var out Problems
-	add := func(field, hint, format string, args ...any) {
-		p := s.place
-		p.Field, p.Text, p.Hint = join(p.Field, field), fmt.Sprintf(format, args...), hint
-		out = append(out, p)
-	}
-	if n := s.World.Backends; n < 1 || n > 250 {
-		add("world.backends", "", "%d backends, want 1 to 250", n)
-	}
-	if n := s.World.Connections; n < 1 || n > maxConnections {
-		add("world.connections", "", "%d connections, want 1 to %d", n, maxConnections)
-	}
-	for _, place := range slices.Sorted(maps.Keys(s.World.Sysctls)) {
-		if places := s.places(); !slices.Contains(places, place) {
-			add("world.sysctls."+place, didYouMean(place, places), "no such pod or node")
-		}
-		for _, key := range slices.Sorted(maps.Keys(s.World.Sysctls[place])) {
-			if wrong := wrongSysctl(key); wrong != "" {
-				add("world.sysctls."+place+"."+key, "", "%s", wrong)
-			}
-		}
-	}
-	if addr, err := netip.ParseAddr(s.World.Service.ClusterIP); err == nil {
-		for _, p := range []netip.Prefix{nodeNetwork, clusterCIDR, netip.MustParsePrefix("127.0.0.0/8"),
-			netip.MustParsePrefix("224.0.0.0/3"), netip.MustParsePrefix("0.0.0.0/8")} {
-			if p.Contains(addr) {
-				add("world.service.clusterIP", "take one of 10.96.0.0/12", "%s lies in %s, which is in use", addr, p)
-			}
-		}
-	}
-	wrongStep := func(step Step, wrong string) {
-		if wrong != "" {
-			p := step.place
-			p.Text = wrong
-			out = append(out, p)
-		}
-	}
-	s.Steps.walk(func(step Step) { wrongStep(step, step.action.check(s)) })
-	s.Steps.opened(s.World.Connections, func(step Step, n int) {
-		if one, ok := step.action.(names); ok && one.connection() > n {
-			wrongStep(step, fmt.Sprintf("there is no connection %d then, only %d", one.connection(), n))
-		}
-	})
-	for i, ev := range s.Expect.Events {
-		if len(ev.Sequence)+len(ev.Never) == 0 {
-			add(fmt.Sprintf("expect.events[%d]", i), "", "want sequence or never: this expects nothing")
-		}
-	}
-	for _, on := range s.Expect.places() {
-		if !slices.Contains(s.nodeNames(), on) {
-			add("expect", didYouMean(on, s.nodeNames()), "%q is no node of this world, want one of %s", on, strings.Join(s.nodeNames(), ", "))
-		}
-	}
-	if s.World.Service.NodePort != 0 && s.World.ClientAt != outside {
-		add("world.service.nodePort", "set world.client_at: outside", "nobody would use it: the client is in the cluster")
-	}
-	if (s.Expect.Outcome == "") == (s.Expect.Share == nil) {
-		add("expect", "", "want either outcome or share")
-	}
-	if len(s.Steps) == 0 {
-		add("steps", "", "the list is empty")
-	}
-	return out
 }
 
 // places are the names sysctls can be set for.

@@ -1,0 +1,95 @@
+package scenario
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// problems are what single fields cannot show: how they fit together.
+func (s Scenario) problems() Problems {
+	p := &checks{at: s.place}
+	s.checkWorld(p)
+	s.checkSteps(p)
+	s.checkExpect(p)
+	return p.all
+}
+
+// checks collects problems of one scenario.
+type checks struct {
+	at  Problem
+	all Problems
+}
+
+func (p *checks) add(field, hint, format string, args ...any) {
+	one := p.at
+	one.Field, one.Text, one.Hint = join(one.Field, field), fmt.Sprintf(format, args...), hint
+	p.all = append(p.all, one)
+}
+
+func (s Scenario) checkWorld(p *checks) {
+	if n := s.World.Backends; n < 1 || n > 250 {
+		p.add("world.backends", "", "%d backends, want 1 to 250", n)
+	}
+	if n := s.World.Connections; n < 1 || n > maxConnections {
+		p.add("world.connections", "", "%d connections, want 1 to %d", n, maxConnections)
+	}
+	for _, place := range slices.Sorted(maps.Keys(s.World.Sysctls)) {
+		if places := s.places(); !slices.Contains(places, place) {
+			p.add("world.sysctls."+place, didYouMean(place, places), "no such pod or node")
+		}
+		for _, key := range slices.Sorted(maps.Keys(s.World.Sysctls[place])) {
+			if wrong := wrongSysctl(key); wrong != "" {
+				p.add("world.sysctls."+place+"."+key, "", "%s", wrong)
+			}
+		}
+	}
+	if addr, err := netip.ParseAddr(s.World.Service.ClusterIP); err == nil {
+		for _, prefix := range []netip.Prefix{nodeNetwork, clusterCIDR, netip.MustParsePrefix("127.0.0.0/8"),
+			netip.MustParsePrefix("224.0.0.0/3"), netip.MustParsePrefix("0.0.0.0/8")} {
+			if prefix.Contains(addr) {
+				p.add("world.service.clusterIP", "take one of 10.96.0.0/12", "%s lies in %s, which is in use", addr, prefix)
+			}
+		}
+	}
+	if s.World.Service.NodePort != 0 && s.World.ClientAt != outside {
+		p.add("world.service.nodePort", "set world.client_at: outside", "nobody would use it: the client is in the cluster")
+	}
+}
+
+func (s Scenario) checkSteps(p *checks) {
+	wrongStep := func(step Step, wrong string) {
+		if wrong != "" {
+			at := step.place
+			at.Text = wrong
+			p.all = append(p.all, at)
+		}
+	}
+	s.Steps.walk(func(step Step) { wrongStep(step, step.action.check(s)) })
+	s.Steps.opened(s.World.Connections, func(step Step, n int) {
+		if one, ok := step.action.(names); ok && one.connection() > n {
+			wrongStep(step, fmt.Sprintf("there is no connection %d then, only %d", one.connection(), n))
+		}
+	})
+	if len(s.Steps) == 0 {
+		p.add("steps", "", "the list is empty")
+	}
+}
+
+func (s Scenario) checkExpect(p *checks) {
+	for i, ev := range s.Expect.Events {
+		if len(ev.Sequence)+len(ev.Never) == 0 {
+			p.add(fmt.Sprintf("expect.events[%d]", i), "", "want sequence or never: this expects nothing")
+		}
+	}
+	for _, on := range s.Expect.places() {
+		if !slices.Contains(s.nodeNames(), on) {
+			p.add("expect", didYouMean(on, s.nodeNames()), "%q is no node of this world, want one of %s", on, strings.Join(s.nodeNames(), ", "))
+		}
+	}
+	if (s.Expect.Outcome == "") == (s.Expect.Share == nil) {
+		p.add("expect", "", "want either outcome or share")
+	}
+}
