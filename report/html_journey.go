@@ -1,0 +1,118 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/ctsim/ctsim/scenario"
+)
+
+// sighting is a packet at one hop.
+type sighting struct {
+	scenario.Observation
+	// n is the observation's place in the timeline.
+	n int
+}
+
+// journey is one packet, hop after hop, in the order of time.
+type journey []sighting
+
+// journeys puts the packets of a story together, by the place of their first sighting in it. A packet that a pod sends
+// is a new one whatever its number: pods do not forward.
+func journeys(story []scenario.Observation, world []scenario.Place) map[int]journey {
+	sends := map[string]bool{}
+	for _, p := range world {
+		sends[p.Name] = p.Kind != "node" || p.Role != ""
+	}
+	out, first := map[int]journey{}, map[int]int{}
+	for i, o := range story {
+		if o.Source != "packet" || o.Packet == nil {
+			continue
+		}
+		n := o.Packet.Journey
+		at, under := first[n]
+		if !under || n == 0 || (sends[o.At] && o.Packet.Direction == "out") {
+			first[n], at = i, i
+		}
+		out[at] = append(out[at], sighting{o, i})
+	}
+	return out
+}
+
+// way is where it was seen: "client → master → node1 → server-1".
+func (j journey) way() string {
+	var names []string
+	for _, s := range j {
+		if n := len(names); n == 0 || names[n-1] != s.At {
+			names = append(names, s.At)
+		}
+	}
+	return strings.Join(names, " → ")
+}
+
+// ends is the first and the last of these places.
+func (j journey) ends() string {
+	if a, b := j[0].At, j[len(j)-1].At; a != b {
+		return a + " → " + b
+	}
+	return j[0].At
+}
+
+// comments are what is said about it at any hop, each once.
+func (j journey) comments() []string {
+	var out []string
+	seen := map[string]bool{"": true, "retransmission": true, "keepalive probe": true} // these have a badge
+	for _, s := range j {
+		if c := s.Packet.Comment; !seen[c] {
+			seen[c] = true
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+func (j journey) repeat() string {
+	for _, s := range j {
+		if s.Packet.Repeat != "" {
+			return s.Packet.Repeat
+		}
+	}
+	return ""
+}
+
+// headers is what does not change on the way: "[P.] seq 11:21 ack 1 len 10".
+func (j journey) headers() string {
+	p := j[0].Packet
+	if p.Flags == "" {
+		if _, what, found := strings.Cut(j[0].Text, " icmp "); found {
+			return "icmp " + what
+		}
+		return fmt.Sprintf("%s len %d", strings.ToLower(p.Protocol), p.Length)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "[%s] seq %d", p.Flags, p.Seq)
+	if p.Length > 0 {
+		fmt.Fprintf(&b, ":%d", p.Seq+int64(p.Length))
+	}
+	if strings.Contains(p.Flags, ".") {
+		fmt.Fprintf(&b, " ack %d", p.Ack)
+	}
+	fmt.Fprintf(&b, " len %d", p.Length)
+	return b.String()
+}
+
+// addresses is source and destination where it began, and where they had changed when it was last seen.
+func (j journey) addresses() string {
+	a, b := j[0].Packet, j[len(j)-1].Packet
+	s := a.Src + " → " + a.Dst
+	if a.Src != b.Src || a.Dst != b.Dst {
+		s += "  ⇒  " + b.Src + " → " + b.Dst
+	}
+	return s
+}
+
+// signature is equal for packets that differ in their time and place in the stream alone.
+func (j journey) signature() string {
+	p := j[0].Packet
+	return fmt.Sprint("packet ", j.way(), p.Flags, p.Length, j.repeat(), j.addresses(), j.comments())
+}

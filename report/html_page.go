@@ -1,0 +1,129 @@
+package report
+
+import (
+	"fmt"
+	"html/template"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ctsim/ctsim/scenario"
+)
+
+// maxConnections is how many connections are listed one by one.
+const maxConnections = 1000
+
+// page is all that the template shows, in its order.
+type page struct {
+	*scenario.Result
+	CSS    template.CSS
+	JS     template.JS
+	Policy string
+	// Mark is the verdict as a sign, for those who do not see colours.
+	Mark      string
+	Facts     []field
+	Causes    []cause
+	Picture   *picture
+	ExampleOf *scenario.Connection
+	Sequence  *sequence
+	Entry     *comparison
+	Lives     []scenario.Entry
+	Path      rulesMet
+	// Moved and Still are the rules that packets met after the break, and those they met before it alone.
+	Moved, Still []ruleCounter
+	Kernels      []kernelEvent
+	Looks        []socketLook
+	LooksLeft    int
+	Groups       []group
+	Listed       []scenario.Connection
+	ListedLeft   int
+	Losses       []string
+	LostSum      int
+}
+
+// cause is a link of the chain, with its time apart.
+type cause struct{ Time, Text string }
+
+func newPage(r *scenario.Result) *page {
+	p := &page{Result: r, CSS: template.CSS(pageStyle), JS: template.JS(pageScript), Policy: contentPolicy(), Mark: mark(r.Verdict)}
+	p.Facts = facts(r)
+	p.Causes = causes(r.Cause)
+	var example scenario.Connection
+	if i := slices.IndexFunc(r.Connections, func(c scenario.Connection) bool { return c.ID == r.Example }); i >= 0 {
+		example = r.Connections[i]
+		p.ExampleOf = &example
+	}
+	story := storyOf(r)
+	p.Picture = newPicture(r, example)
+	p.Sequence = newSequence(r, story)
+	p.Entry, p.Lives = compare(r.Entries), r.Entries
+	p.Path = rulesAround(story, r.Entries)
+	p.Moved, p.Still = ruleCounters(r.Rules)
+	p.Kernels = kernelEvents(story)
+	p.Looks, p.LooksLeft = socketLooks(story)
+	if len(r.Connections) > 1 {
+		p.Groups = groups(r.Connections)
+		p.Listed = r.Connections[:min(len(r.Connections), maxConnections)]
+		p.ListedLeft = len(r.Connections) - len(p.Listed)
+	}
+	for _, source := range slices.Sorted(maps.Keys(r.Lost)) {
+		if n := r.Lost[source]; n > 0 {
+			p.Losses = append(p.Losses, fmt.Sprintf("%d of %s", n, source))
+			p.LostSum += n
+		}
+	}
+	return p
+}
+
+// storyOf is what was seen of the example, and what belongs to no connection or to all.
+func storyOf(r *scenario.Result) []scenario.Observation {
+	var out []scenario.Observation
+	for _, o := range r.Timeline {
+		if o.Connection == 0 || o.Connection == r.Example {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+func facts(r *scenario.Result) []field {
+	user := "root"
+	if r.Rootless {
+		user = "in a user namespace, without root"
+	}
+	took := seconds(r.DurationS)
+	if r.Interrupted {
+		took = "interrupted after " + took
+	}
+	return []field{{"kernel", r.Kernel}, {"run as", user}, {"started", r.Started.UTC().Format(time.DateTime + " UTC")}, {"took", took},
+		{"observations", fmt.Sprint(len(r.Timeline))}}
+}
+
+// timed finds the time that a link of the chain begins with.
+var timed = regexp.MustCompile(`^\+[0-9.]+ s +`)
+
+func causes(all []string) []cause {
+	var out []cause
+	for _, text := range all {
+		at := timed.FindString(text)
+		out = append(out, cause{strings.TrimSpace(at), strings.TrimPrefix(text, at)})
+	}
+	return out
+}
+
+// hasClass tells whether a list of classes holds one.
+func hasClass(classes, one string) bool { return slices.Contains(strings.Fields(classes), one) }
+
+// Took is a duration in seconds as people read it.
+func (p *page) Took(s float64) string { return seconds(s) }
+
+// Stamp is a time since the start of the run.
+func (p *page) Stamp(t float64) string { return stamp(t) }
+
+// Tick is a verdict as a sign.
+func (p *page) Tick(v scenario.Verdict) string { return mark(v) }
+
+// Way is the pods that a connection was translated to.
+func (p *page) Way(pods []string) string { return path(pods) }

@@ -1,0 +1,189 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/ctsim/ctsim/scenario"
+)
+
+// rulePath is the way of one packet through the rules of a node.
+type rulePath struct {
+	Time, At, Kind, Packet, Chains string
+	Hops                           []ruleHop
+	// Nat is true if the nat table was asked.
+	Nat bool
+}
+
+// ruleHop is a rule or a policy that a packet met.
+type ruleHop struct {
+	Table, Chain, Rule, Verdict string
+	Nat, Drop                   bool
+}
+
+// parseHop takes a line apart: "nat KUBE-SERVICES rule: -d 10.108.33.37/32 … -j KUBE-SVC-X → KUBE-SVC-X", or
+// "filter FORWARD policy → ACCEPT".
+func parseHop(line string) ruleHop {
+	table, rest, _ := strings.Cut(line, " ")
+	chain, rest, _ := strings.Cut(rest, " ")
+	h := ruleHop{Table: table, Chain: chain, Nat: table == "nat"}
+	if i := strings.LastIndex(rest, "→ "); i >= 0 {
+		h.Rule, h.Verdict = strings.TrimSpace(rest[:i]), strings.TrimSpace(rest[i+len("→ "):])
+	} else {
+		h.Rule = rest
+	}
+	h.Rule = strings.TrimPrefix(h.Rule, "rule: ")
+	h.Drop = h.Verdict == "DROP"
+	return h
+}
+
+func newPath(o scenario.Observation) *rulePath {
+	p := &rulePath{Time: stamp(o.T), At: o.At, Kind: o.Kind}
+	var found bool
+	if p.Packet, p.Chains, found = strings.Cut(o.Text, ": "); !found {
+		p.Chains = o.Text
+	}
+	for _, line := range o.Detail {
+		p.Hops = append(p.Hops, parseHop(line))
+	}
+	p.Nat = slices.ContainsFunc(p.Hops, func(h ruleHop) bool { return h.Nat })
+	return p
+}
+
+// rulesBefore and after the break: the last packet that still had its entry, and the first that had none any more.
+type rulesMet struct{ Before, After *rulePath }
+
+// rulesAround picks the two paths around the moment when the entry was lost, on the node that translates.
+func rulesAround(story []scenario.Observation, entries []scenario.Entry) rulesMet {
+	var met rulesMet
+	node, ended := lostEntry(entries)
+	if node == "" {
+		return met
+	}
+	var before []scenario.Observation
+	for _, o := range story {
+		if o.Source != "rule" || o.At != node || len(o.Detail) == 0 {
+			continue
+		}
+		switch {
+		case o.T < ended:
+			before = append(before, o)
+		case met.After == nil && o.Kind != "ESTABLISHED":
+			met.After = newPath(o)
+		}
+	}
+	if met.After == nil {
+		return met // nothing to compare a packet before it with
+	}
+	for _, o := range before {
+		// The last of the same direction.
+		if p := newPath(o); met.Before == nil || from(p) == from(met.After) {
+			met.Before = p
+		}
+	}
+	return met
+}
+
+// from is the source of the packet of a path.
+func from(p *rulePath) string { return strings.Fields(p.Packet + " ?")[0] }
+
+// lostEntry is the node that translates, and when it lost the entry that matters: the one before the entry that led
+// elsewhere, or else the last that was destroyed.
+func lostEntry(entries []scenario.Entry) (node string, ended float64) {
+	changed := renewals(entries)
+	for i := len(entries) - 1; i >= 0; i-- {
+		if f, ok := changed[i]; !ok || f.Tone != "bad" {
+			continue
+		}
+		for k := i - 1; k >= 0; k-- {
+			if e := entries[k]; e.Node == entries[i].Node && e.Backend != "" && e.Ended != nil {
+				return e.Node, *e.Ended
+			}
+		}
+	}
+	for _, e := range entries {
+		if e.Backend != "" && e.Ended != nil && e.By != byReset {
+			node, ended = e.Node, *e.Ended
+		}
+	}
+	return node, ended
+}
+
+// byReset is what an entry's By says if a RST ended it, which no break did.
+const byReset = "ended by a RST"
+
+// ruleCounter is a rule with its counters.
+type ruleCounter struct {
+	scenario.RuleCount
+	Delta uint64
+	// Moved is true if packets met the rule after the first break.
+	Moved bool
+}
+
+// ruleCounters are the rules that packets met after the first break, those of the nat table first, and the others.
+func ruleCounters(all []scenario.RuleCount) (moved, others []ruleCounter) {
+	for _, c := range all {
+		if c.Packets > c.Before {
+			moved = append(moved, ruleCounter{RuleCount: c, Delta: c.Packets - c.Before, Moved: true})
+		} else {
+			others = append(others, ruleCounter{RuleCount: c})
+		}
+	}
+	slices.SortStableFunc(moved, func(a, b ruleCounter) int { return natFirst(a) - natFirst(b) })
+	return moved, others
+}
+
+func natFirst(c ruleCounter) int {
+	if c.Table == "nat" {
+		return 0
+	}
+	return 1
+}
+
+// group is connections that ended alike.
+type group struct {
+	Outcome, Errno, Noticed, Peer, Rerouted string
+	Tone                                    string
+	Count                                   int
+	Percent                                 string
+	// Example is the number of the first of them.
+	Example int
+}
+
+// groups counts connections by what became of them, the largest group first.
+func groups(all []scenario.Connection) []group {
+	index := map[group]int{}
+	var out []group
+	for _, c := range all {
+		g := group{Outcome: string(c.Outcome), Errno: c.Errno, Noticed: c.NoticedBy, Peer: string(c.Peer), Rerouted: rerouted(c)}
+		i, known := index[g]
+		if !known {
+			i = len(out)
+			index[g] = i
+			first := g
+			first.Example, first.Tone = c.ID, "bad"
+			if c.Outcome == scenario.Survived {
+				first.Tone = "good"
+			}
+			out = append(out, first)
+		}
+		out[i].Count++
+	}
+	for i := range out {
+		out[i].Percent = fmt.Sprintf("%.1f %%", 100*float64(out[i].Count)/float64(len(all)))
+	}
+	slices.SortStableFunc(out, func(a, b group) int { return b.Count - a.Count })
+	return out
+}
+
+func rerouted(c scenario.Connection) string {
+	n := len(c.Backends)
+	switch {
+	case n < 2:
+		return "no new entry"
+	case c.Backends[0] != c.Backends[n-1]:
+		return "to another backend"
+	}
+	return "to the same backend"
+}
