@@ -27,7 +27,7 @@ type row struct {
 	Detail         []detailLine
 	Raw            []string
 	// Fold stands for a row that is many.
-	Fold *fold
+	Fold *hidden
 
 	t         float64
 	signature string

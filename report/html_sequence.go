@@ -74,8 +74,8 @@ func number(rows []row, prefix string) []row {
 	return rows
 }
 
-// fold is a stretch of rows in place of which one stands.
-type fold struct {
+// hidden is a stretch of rows in place of which one stands.
+type hidden struct {
 	Title, Text string
 	Rows        []row
 	// Left counts the rows that are not written.
@@ -131,7 +131,7 @@ func folded(first, rest []row, times int) row {
 
 // foldOf puts rows behind one.
 func foldOf(rows []row, title, text string) row {
-	f := &fold{Title: title, Text: text, Rows: slices.Clone(rows)}
+	f := &hidden{Title: title, Text: text, Rows: slices.Clone(rows)}
 	if len(rows) > maxFolded {
 		f.Rows, f.Left = f.Rows[:maxFolded], len(rows)-maxFolded
 	}
