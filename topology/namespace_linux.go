@@ -20,12 +20,14 @@ func init() { runtime.LockOSThread() }
 // ErrClosed is returned when a closed Namespace is entered.
 var ErrClosed = errors.New("namespace is closed")
 
-// Namespace is a network namespace without a name: it lives as long as its file descriptor, or a socket or child
-// process made inside it, is open. The zero value is a closed namespace.
+// Namespace is a network namespace. One that ctsim made has no name: it lives as long as its file descriptor, or a
+// socket or child process made inside it, is open. The zero value is a closed namespace.
 type Namespace struct {
 	name   string
 	handle netns.NsHandle
 	inode  uint64
+	// current: Do has nowhere to go.
+	current bool
 }
 
 // NewNamespace makes an empty network namespace (unshare(CLONE_NEWNET)). Name is what output calls it, a pod or a
@@ -55,7 +57,7 @@ func NewNamespace(name string) (*Namespace, error) {
 	return n, nil
 }
 
-// Name is the pod or node that this namespace plays.
+// Name is what output calls the namespace: the pod or node that it plays.
 func (n *Namespace) Name() string { return n.name }
 
 // Inode is the namespace's inode number, the one in `net:[4026532246]` and in the kernel's "table full in netns".
@@ -82,12 +84,15 @@ func (n *Namespace) Close() error {
 // belong to it, and /proc/thread-self/net and /proc/sys/net show it. Goroutines that f starts are outside again.
 // It needs CAP_SYS_ADMIN over the namespace. Equivalent: `nsenter --net=…`.
 //
-// This and NewNamespace are the only ways into a namespace.
+// This and NewNamespace are the only ways into a namespace. Whoever is there already needs no privileges.
 func (n *Namespace) Do(f func() error) error {
 	if !n.handle.IsOpen() {
 		return fmt.Errorf("%s: %w", n.name, ErrClosed)
 	}
 	return onThread(func() error {
+		if n.current {
+			return f()
+		}
 		if err := netns.Set(n.handle); err != nil {
 			return fmt.Errorf("enter the network namespace of %s: %w", n.name, err)
 		}
