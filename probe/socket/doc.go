@@ -3,4 +3,5 @@
 //
 // Decode turns the kernel's messages into values and is pure, so recorded messages replay without privileges. Only the
 // *_linux.go files talk to the kernel: [List] for a look, [Open] for many, [Destroy] to end a connection by force.
+// [ListProc] reads /proc/net/tcp instead, where sock_diag is not to be had.
 package socket
