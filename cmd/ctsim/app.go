@@ -25,6 +25,7 @@ var commands = []func(*invocation) *cli.Command{
 	validateCommand,
 	schemaCommand,
 	doctorCommand,
+	auditCommand,
 	cleanCommand,
 	versionCommand,
 	completionCommand,

@@ -1,0 +1,258 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ctsim/ctsim/probe/audit"
+	"github.com/ctsim/ctsim/probe/socket"
+	"github.com/ctsim/ctsim/report"
+	"github.com/ctsim/ctsim/scenario"
+	"github.com/ctsim/ctsim/topology"
+)
+
+// shortestInterval keeps --watch from being a load on the machine it watches.
+const shortestInterval = 100 * time.Millisecond
+
+func auditCommand(inv *invocation) *cli.Command {
+	return &cli.Command{
+		Name:  "audit",
+		Usage: "find the connections of this machine or its pods that conntrack would cut",
+		Description: "Lists established TCP connections with their process, keepalive timer (as netstat --timers), time idle and\n" +
+			"conntrack entry, and flags those whose first keepalive probe would come after the entry has expired, or never.\n" +
+			"It only reads: nothing is written, no module loaded. Without root it shows what it may see, and says what not.\n\n" +
+			"   sudo ctsim audit                        this host\n" +
+			"   sudo ctsim audit --all-netns            this host and all its pods\n" +
+			"   sudo ctsim audit --pid 4711             one process, in whatever namespace it is\n" +
+			"   sudo ctsim audit --netns blue --port 5432\n" +
+			"   sudo ctsim audit --watch --only risk\n" +
+			"   ctsim audit --fail-on risk --output json\n\n" +
+			"With --fail-on risk it ends with 1 if a connection is at risk, and with 4 if none is, but of some it cannot be\n" +
+			"told or a namespace could not be read. Otherwise it ends with 0 once there is a report. 2 is a process or\n" +
+			"namespace that does not exist, 3 one that may not be looked at.",
+		Flags: []cli.Flag{
+			&cli.IntFlag{Name: "pid", Usage: "list the connections of process `PID` only, in its namespace"},
+			&cli.StringFlag{Name: "netns", Usage: "look at the namespace `NAME` of `ip netns`, or at a path like /proc/4711/ns/net"},
+			&cli.BoolFlag{Name: "all-netns", Usage: "look at all namespaces, each once: of processes, mounted, or held open"},
+			&cli.StringFlag{Name: "node", Usage: "take namespace `NAME` (or a path) for the node whose table tracks the pods", DefaultText: "where ctsim is started"},
+			&cli.IntFlag{Name: "port", Usage: "list only connections with port `N` on either side, before or after translation"},
+			&cli.StringFlag{Name: "state", Value: "established", Usage: "list connections in `STATE`: established, close-wait, or both with a comma"},
+			&cli.StringFlag{Name: "only", Usage: "list only connections with this `VERDICT`: risk, unknown, ok"},
+			&cli.StringFlag{Name: "fail-on", Usage: "end with 1 on this `VERDICT`: risk"},
+			&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "look again and again until Ctrl-C, or until --fail-on is met"},
+			&cli.DurationFlag{Name: "interval", Value: 2 * time.Second, Usage: "with --watch, look every `DURATION`"},
+			outputFlag("text", "json"),
+			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print one line for each namespace"},
+			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "say of every connection why it is judged so"},
+			&cli.StringFlag{Name: "color", Value: "auto", Usage: "use colours `WHEN`: auto, always, never"},
+		},
+		Action: inv.audit,
+	}
+}
+
+// auditFlags is a checked command line of `ctsim audit`.
+type auditFlags struct {
+	target   audit.Target
+	filter   audit.Filter
+	failOn   string
+	watch    bool
+	interval time.Duration
+	json     bool
+	text     report.TextOptions
+}
+
+func (inv *invocation) audit(c *cli.Context) error {
+	flags, err := inv.auditFlags(c)
+	if err != nil {
+		return err
+	}
+	a, err := audit.Open(flags.target, flags.filter)
+	if err != nil {
+		return inv.auditRefused(err)
+	}
+	defer func() { _ = a.Close() }()
+	if flags.watch {
+		return inv.watchAudit(c.Context, a, flags)
+	}
+	r, err := a.Look()
+	if err != nil {
+		return inv.auditRefused(err)
+	}
+	if err := inv.writeAudit(r, flags); err != nil {
+		return err
+	}
+	if r.Summary.Unread == len(r.Namespaces) {
+		return &exit{exitUnsupported, strings.Join(r.Namespaces[0].Problems, "; "), inv.withRoot()}
+	}
+	return flags.verdict(r)
+}
+
+// verdict is what --fail-on makes of a report.
+func (f auditFlags) verdict(r *audit.Report) error {
+	switch {
+	case f.failOn == "":
+		return nil
+	case r.Summary.Risk > 0:
+		return &exit{code: exitFail}
+	case r.Summary.Unknown > 0 || r.Summary.Unread > 0:
+		return &exit{code: exitInconclusive}
+	}
+	return nil
+}
+
+func (inv *invocation) writeAudit(r *audit.Report, f auditFlags) error {
+	if f.json {
+		return report.AuditJSON(inv.stdout, r, f.watch)
+	}
+	return report.Audit(inv.stdout, r, f.text)
+}
+
+// watchAudit looks until it is interrupted, which is the way to end it, or until --fail-on is met. On a terminal each
+// report takes the place of the one before.
+func (inv *invocation) watchAudit(ctx context.Context, a *audit.Auditor, f auditFlags) error {
+	tick := time.NewTicker(f.interval)
+	defer tick.Stop()
+	_, live := terminalWidth(inv.stdout)
+	for first := true; ; first = false {
+		r, err := a.Look()
+		if err != nil {
+			return inv.auditRefused(err)
+		}
+		switch {
+		case f.json:
+		case live:
+			fmt.Fprintf(inv.stdout, "\x1b[H\x1b[2Jevery %s, Ctrl-C ends: %s\n\n", f.interval, r.Time.Format(time.TimeOnly))
+		case first:
+			fmt.Fprintf(inv.stdout, "%s\n\n", r.Time.Format(time.RFC3339))
+		default:
+			fmt.Fprintf(inv.stdout, "\n%s\n\n", r.Time.Format(time.RFC3339))
+		}
+		if err := inv.writeAudit(r, f); err != nil {
+			return err
+		}
+		if f.failOn != "" && r.Summary.Risk > 0 {
+			return &exit{code: exitFail}
+		}
+		select {
+		case <-ctx.Done():
+			if i, ok := interrupted(ctx); ok {
+				return &exit{code: i.exitCode()}
+			}
+			return context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
+}
+
+// auditFlags checks everything before the kernel is asked for anything.
+func (inv *invocation) auditFlags(c *cli.Context) (f auditFlags, err error) {
+	if c.NArg() > 0 {
+		return f, inv.usage("audit", "audit takes no operand, got %q", c.Args().First())
+	}
+	f.target = audit.Target{PID: c.Int("pid"), Namespace: c.String("netns"), All: c.Bool("all-netns"), Node: c.String("node")}
+	f.watch, f.interval = c.Bool("watch"), c.Duration("interval")
+	if err := inv.auditTarget(c); err != nil {
+		return f, err
+	}
+	switch port := c.Int("port"); {
+	case c.IsSet("port") && (port < 1 || port > 65535):
+		return f, inv.usage("audit", "--port %d: expected 1 to 65535", port)
+	default:
+		f.filter.Port = uint16(port)
+	}
+	if f.interval < shortestInterval {
+		return f, inv.usage("audit", "--interval %s: expected %s or more", f.interval, shortestInterval)
+	}
+	if c.IsSet("interval") && !f.watch {
+		return f, inv.usage("audit", "--interval goes with --watch")
+	}
+	if f.filter.States, err = inv.auditStates(c); err != nil {
+		return f, err
+	}
+	format, err := inv.choice(c, "output", "text", "json")
+	if err != nil {
+		return f, err
+	}
+	only, err := inv.choice(c, "only", string(audit.Risk), string(audit.Unknown), string(audit.OK))
+	if err != nil {
+		return f, err
+	}
+	if f.failOn, err = inv.choice(c, "fail-on", string(audit.Risk)); err != nil {
+		return f, err
+	}
+	color, err := inv.choice(c, "color", "auto", "always", "never")
+	if err != nil {
+		return f, err
+	}
+	f.filter.Only, f.json = audit.Verdict(only), format == "json"
+	f.text = report.TextOptions{Color: inv.coloured(color), Verbose: c.Bool("verbose"), Quiet: c.Bool("quiet")}
+	if columns, ok := terminalWidth(inv.stdout); ok {
+		f.text.Width = max(40, min(columns, report.DefaultWidth))
+	}
+	return f, nil
+}
+
+// auditTarget checks that one target is named at most.
+func (inv *invocation) auditTarget(c *cli.Context) error {
+	var named []string
+	for _, flag := range []string{"pid", "netns", "all-netns"} {
+		if c.IsSet(flag) {
+			named = append(named, "--"+flag)
+		}
+	}
+	if len(named) > 1 {
+		return inv.usage("audit", "%s: only one of them", strings.Join(named, " and "))
+	}
+	if c.IsSet("pid") && c.Int("pid") < 1 {
+		return inv.usage("audit", "--pid %d: expected 1 or more", c.Int("pid"))
+	}
+	for _, flag := range []string{"netns", "node"} {
+		if c.IsSet(flag) && c.String(flag) == "" {
+			return inv.usage("audit", "--%s '': expected a name of `ip netns list` or a path", flag)
+		}
+	}
+	return nil
+}
+
+// auditStates are the socket states of --state.
+func (inv *invocation) auditStates(c *cli.Context) ([]socket.State, error) {
+	known := map[string]socket.State{"established": socket.Established, "close-wait": socket.CloseWait}
+	var states []socket.State
+	for word := range strings.SplitSeq(c.String("state"), ",") {
+		s, ok := known[strings.ReplaceAll(strings.ToLower(word), "_", "-")]
+		if !ok {
+			hint := inv.program() + " audit --help"
+			if near := scenario.Nearest(word, []string{"established", "close-wait"}); near != "" {
+				hint = inv.retyped(c.String("state"), strings.ReplaceAll(c.String("state"), word, near))
+			}
+			return nil, usageHint(hint, "--state %s: expected established, close-wait, or both with a comma", quote(word))
+		}
+		states = append(states, s)
+	}
+	return states, nil
+}
+
+// auditRefused gives an error its code: what does not exist was named wrongly, what is forbidden needs root.
+func (inv *invocation) auditRefused(err error) error {
+	var target *audit.TargetError
+	switch {
+	case !errors.As(err, &target):
+		return err
+	case errors.Is(err, fs.ErrNotExist):
+		if strings.HasPrefix(target.What, "process") {
+			return usageHint("ps -e", "%s does not exist, or has ended", target.What)
+		}
+		return usageHint("ip netns list", "%s: no such network namespace", target.What)
+	case errors.Is(err, topology.ErrNotNetwork):
+		return usageHint(inv.program()+" audit --help", "%s: not a network namespace; expected a name of `ip netns list` or a path like /proc/4711/ns/net", target.What)
+	case errors.Is(err, fs.ErrPermission):
+		return &exit{exitUnsupported, fmt.Sprintf("%s: its network namespace may not be looked at: that is another user's process, and needs CAP_SYS_PTRACE", target.What), inv.withRoot()}
+	}
+	return err
+}

@@ -1,0 +1,141 @@
+package audit
+
+import (
+	"time"
+
+	"github.com/ctsim/ctsim/probe/conntrack"
+	"github.com/ctsim/ctsim/probe/socket"
+)
+
+// facts are all that is known of one connection at the moment now.
+type facts struct {
+	socket   socket.Socket
+	settings *Settings
+	// own and peer are the first probes of this socket and, if it was seen too, of the one at the other end.
+	own, peer firstProbe
+	now       time.Time
+	// table is the namespace's own, node that of the node that the namespace is on; nil if that is the same.
+	table, node *Table
+	entries     []found
+}
+
+// judgement is what judge finds.
+type judgement struct {
+	verdict Verdict
+	reason  Reason
+	// left is the time until the entry is gone, estimated if it could not be read; entry is the one that goes first.
+	left      time.Duration
+	estimated bool
+	entry     *found
+	// timeout is what the entry's time is set to by the next packet, 0 if not known.
+	timeout time.Duration
+	strict  bool
+}
+
+// judge says what becomes of the connection if it stays silent.
+func (f facts) judge() judgement {
+	if len(f.entries) > 0 {
+		return f.judgeEntries()
+	}
+	var tables []*Table
+	if f.table != nil && f.table.State != TableNone {
+		tables = append(tables, f.table)
+	}
+	if f.node != nil && f.node.State != TableNone && !inside(f.socket) {
+		tables = append(tables, f.node)
+	}
+	return f.judgeWithout(tables)
+}
+
+// judgeEntries goes by the entry that expires first.
+func (f facts) judgeEntries() judgement {
+	j := judgement{left: -1}
+	for i := range f.entries {
+		e := &f.entries[i]
+		if e.HasTimeout && (j.left < 0 || e.left(f.now) < j.left) {
+			j.left, j.entry, j.timeout, j.strict = e.left(f.now), e, e.table.Established, e.table.Strict
+		}
+	}
+	if j.entry == nil {
+		return judgement{verdict: Unknown, reason: EntryOffloaded, entry: &f.entries[0]}
+	}
+	return f.compare(j)
+}
+
+// compare sets the first probe against the time left.
+func (f facts) compare(j judgement) judgement {
+	first, reason := f.own, ProbeInTime
+	if f.peer.known && !f.peer.never && (!first.known || first.never || f.peer.latest < first.latest) {
+		first, reason = f.peer, PeerProbes
+	}
+	switch {
+	case f.refreshedByPeer(j):
+		j.verdict, j.reason = OK, PeerProbes
+	case !first.known:
+		j.verdict, j.reason = Unknown, KeepaliveHidden
+	case first.never:
+		j.verdict, j.reason = Risk, NoKeepalive
+	case first.earliest >= j.left:
+		j.verdict, j.reason = Risk, ProbeTooLate
+	case first.latest >= j.left:
+		j.verdict, j.reason = Unknown, ProbeUncertain
+	default:
+		j.verdict, j.reason = OK, reason
+	}
+	return j
+}
+
+// slack is by how much the times of a socket and of an entry may differ although they are of the same packet: conntrack
+// counts whole seconds, and a listing takes its time.
+const slack = 5 * time.Second
+
+// refreshedByPeer tells whether the entry was refreshed by packets that this side's socket does not count: the probes of
+// the other end, which the kernel answers without a note. They come often enough, or there would be no entry left.
+func (f facts) refreshedByPeer(j judgement) bool {
+	since, known := silent(f.socket)
+	if !known || j.entry == nil || j.entry.TCP != conntrack.TCPEstablished || j.timeout == 0 || j.left > j.timeout {
+		return false
+	}
+	quiet := f.socket.Timer.Kind == socket.Off || f.socket.Timer.Kind == socket.Keepalive && f.socket.Timer.Probes == 0
+	return quiet && j.timeout-j.left+slack < since
+}
+
+// judgeWithout is for a connection that has no entry in any table that was read.
+func (f facts) judgeWithout(tables []*Table) judgement {
+	since, sinceKnown := silent(f.socket)
+	doubt := judgement{verdict: OK, reason: NotTracked}
+	for _, t := range tables {
+		j := judgement{timeout: t.Established, strict: t.Strict}
+		outlived := sinceKnown && t.Established > 0 && since >= t.Established
+		expected := t == f.table && t.State == TableRead || t.knows(f.socket)
+		switch {
+		case t.State == TableUnreadable && t.Established == 0:
+			j.verdict, j.reason = Unknown, TimeoutUnknown
+		case t.State == TableUnreadable:
+			j.left, j.estimated = max(0, t.Established-since), true
+			j = f.compare(j)
+		case expected && outlived:
+			j.verdict, j.reason = Risk, EntryGone
+		case expected:
+			j.verdict, j.reason = Unknown, EntryMissing
+		case t.State == TableEmpty && !outlived:
+			continue // only a flush could have emptied it
+		default:
+			j.verdict, j.reason = Unknown, EntryNotSeen
+		}
+		if worse(j.verdict, doubt.verdict) || doubt.reason == NotTracked {
+			doubt = j
+		}
+	}
+	return doubt
+}
+
+// worse tells whether a comes before b in Verdicts.
+func worse(a, b Verdict) bool {
+	for _, v := range Verdicts {
+		if v == a || v == b {
+			return v == a && a != b
+		}
+	}
+	return false
+}

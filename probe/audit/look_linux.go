@@ -1,0 +1,160 @@
+package audit
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ctsim/ctsim/probe/conntrack"
+	"github.com/ctsim/ctsim/probe/socket"
+	"github.com/ctsim/ctsim/topology"
+)
+
+const (
+	countKey       = "net.netfilter.nf_conntrack_count"
+	establishedKey = "net.netfilter.nf_conntrack_tcp_timeout_established"
+	looseKey       = "net.netfilter.nf_conntrack_tcp_loose"
+	keepaliveKey   = "net.ipv4.tcp_keepalive_time"
+)
+
+// reading is a Look being made, with what went wrong on the way.
+type reading struct {
+	Look
+	problems []string
+}
+
+func (r *reading) problem(format string, args ...any) {
+	r.problems = append(r.problems, fmt.Sprintf(format, args...))
+}
+
+// read reads sockets first and entries after them: whatever socket is seen had its entry made before.
+func read(ns *topology.Namespace) (*reading, error) {
+	r := &reading{}
+	if err := r.readSockets(ns); err != nil {
+		return nil, err
+	}
+	system, err := number(ns, keepaliveKey)
+	if err != nil {
+		r.problem("%s", err)
+	}
+	r.System = time.Duration(system) * time.Second
+	r.Table = r.readTable(ns)
+	return r, r.confirm(ns)
+}
+
+func (r *reading) readSockets(ns *topology.Namespace) (err error) {
+	list := socket.List
+	if !diag.loaded() {
+		list = socket.ListProc
+		r.problem("times idle are not known: sockets were read from /proc/net/tcp, because tcp_diag is not loaded and ctsim loads nothing " +
+			"(sudo modprobe tcp_diag, or use ss once)")
+	}
+	r.Now = time.Now()
+	r.Sockets, err = list(ns)
+	return err
+}
+
+// readTable reads a namespace's conntrack table as far as the caller may. Its problems are noted, none is an error.
+func (r *reading) readTable(ns *topology.Namespace) *Table {
+	count, err := number(ns, countKey)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &Table{Name: ns.Name(), State: TableNone}
+	}
+	t := &Table{Name: ns.Name(), State: TableEmpty}
+	switch {
+	case err != nil:
+		r.problem("%s", err)
+		t.State = TableUnreadable
+	case count > 0:
+		t = r.readEntries(ns, count)
+	}
+	established, err := number(ns, establishedKey)
+	if err != nil {
+		r.problem("%s", err)
+	}
+	t.Established = time.Duration(established) * time.Second
+	if loose, err := number(ns, looseKey); err == nil && loose == 0 {
+		t.Strict = true
+	}
+	return t
+}
+
+func (r *reading) readEntries(ns *topology.Namespace, count int) *Table {
+	unreadable := &Table{Name: ns.Name(), State: TableUnreadable, Entries: count}
+	if !ctnetlink.loaded() {
+		r.problem("conntrack table of %s not read: nf_conntrack_netlink is not loaded, and ctsim loads nothing (sudo modprobe nf_conntrack_netlink)",
+			ns.Name())
+		return unreadable
+	}
+	entries, err := conntrack.List(ns)
+	switch {
+	case errors.Is(err, unix.EPERM):
+		r.problem("conntrack table of %s not read: that needs CAP_NET_ADMIN over it (run with sudo)", ns.Name())
+		return unreadable
+	case err != nil:
+		r.problem("%s", err)
+		return unreadable
+	}
+	return NewTable(ns.Name(), entries)
+}
+
+// confirm looks a second time if connections lack an entry: a table that changes while it is read may skip one, and a
+// connection may have ended between the two readings. Only what lacks its entry in both is left so.
+func (r *reading) confirm(ns *topology.Namespace) error {
+	if r.Table.State != TableRead {
+		return nil
+	}
+	missing := map[uint64]bool{}
+	for _, s := range r.Sockets {
+		if s.State == socket.Established && len(r.Table.find(s)) == 0 {
+			missing[s.Cookie] = true
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	first := *r
+	if err := r.readSockets(ns); err != nil {
+		return err
+	}
+	r.problems = first.problems
+	again := r.readEntries(ns, first.Table.Entries)
+	if again.State != TableRead {
+		r.Sockets, r.Now = first.Sockets, first.Now
+		return nil
+	}
+	again.Established, again.Strict = first.Table.Established, first.Table.Strict
+	r.Table = again
+	r.Sockets = keep(r.Sockets, func(s socket.Socket) bool {
+		// One that lacks its entry only now was made, or lost it, in between: the next look will tell.
+		return s.State != socket.Established || missing[s.Cookie] || len(again.find(s)) > 0
+	})
+	return nil
+}
+
+func keep(all []socket.Socket, good func(socket.Socket) bool) []socket.Socket {
+	kept := all[:0]
+	for _, s := range all {
+		if good(s) {
+			kept = append(kept, s)
+		}
+	}
+	return kept
+}
+
+// number reads a sysctl of a namespace. Equivalent: `sysctl -n KEY`.
+func number(ns *topology.Namespace, key string) (int, error) {
+	text, err := ns.Sysctl(key)
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return 0, fmt.Errorf("sysctl %s in %s: %q, want a number", key, ns.Name(), text)
+	}
+	return n, nil
+}

@@ -1,0 +1,97 @@
+package audit
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/ctsim/ctsim/probe/conntrack"
+	"github.com/ctsim/ctsim/probe/socket"
+)
+
+// TableState tells what is known of a namespace's conntrack table.
+type TableState string
+
+// The states of a table.
+const (
+	// TableRead: its entries are known.
+	TableRead TableState = "read"
+	// TableEmpty: it has no entries. Nothing is tracked there, or all entries are lost.
+	TableEmpty TableState = "empty"
+	// TableUnreadable: it has entries, or may have, which could not be read.
+	TableUnreadable TableState = "unreadable"
+	// TableNone: the kernel has no connection tracking.
+	TableNone TableState = "none"
+)
+
+// Table is a namespace's conntrack table at one moment. Make it with NewTable.
+type Table struct {
+	// Name is the namespace's.
+	Name  string
+	State TableState
+	// Entries is how many there are, of all protocols; nf_conntrack_count where the table could not be read.
+	Entries int
+	// Established is nf_conntrack_tcp_timeout_established; 0 if not known.
+	Established time.Duration
+	// Strict is nf_conntrack_tcp_loose=0: no entry is made for a connection in mid-stream.
+	Strict bool
+
+	flows map[conntrack.Tuple][]*conntrack.Entry
+	hosts map[netip.Addr]bool
+}
+
+// NewTable makes the table with these entries findable; those of other protocols than TCP are only counted.
+func NewTable(name string, entries []conntrack.Entry) *Table {
+	t := &Table{Name: name, State: TableRead, Entries: len(entries)}
+	if len(entries) == 0 {
+		t.State = TableEmpty
+		return t
+	}
+	t.flows = make(map[conntrack.Tuple][]*conntrack.Entry, 2*len(entries))
+	t.hosts = map[netip.Addr]bool{}
+	for i := range entries {
+		e := &entries[i]
+		if e.Original.Protocol != conntrack.ProtocolTCP {
+			continue
+		}
+		t.flows[e.Original] = append(t.flows[e.Original], e)
+		if e.Reply != e.Original {
+			t.flows[e.Reply] = append(t.flows[e.Reply], e)
+		}
+		t.hosts[e.Original.Src.Addr()], t.hosts[e.Reply.Src.Addr()] = true, true
+	}
+	return t
+}
+
+// find gives the entries that a socket's packets belong to. What the socket sends carries the original tuple on the
+// client's side and the reply tuple on the server's, whatever translation does to it elsewhere.
+func (t *Table) find(s socket.Socket) []*conntrack.Entry { return t.flows[flowOf(s)] }
+
+// knows tells whether the table has TCP entries of the socket's own address, so that one for this socket was to be
+// expected.
+func (t *Table) knows(s socket.Socket) bool { return t.hosts[flowOf(s).Src.Addr()] }
+
+func flowOf(s socket.Socket) conntrack.Tuple {
+	return conntrack.NewTuple(conntrack.ProtocolTCP, s.Local, s.Remote)
+}
+
+// found is an entry, and where.
+type found struct {
+	*conntrack.Entry
+	table *Table
+	// reply tells that the socket is on the server's side.
+	reply bool
+}
+
+// left is the time that an entry has left at a moment.
+func (f found) left(now time.Time) time.Duration {
+	if f.Seen.IsZero() {
+		return f.Timeout
+	}
+	return max(0, f.Timeout+f.Seen.Sub(now))
+}
+
+// inside tells whether a connection never leaves its namespace, so that no other table can have it.
+func inside(s socket.Socket) bool {
+	flow := flowOf(s)
+	return flow.Src.Addr().IsLoopback() || flow.Dst.Addr().IsLoopback() || flow.Src.Addr() == flow.Dst.Addr()
+}
