@@ -57,7 +57,7 @@ func (t *text) namespace(n audit.Namespace) {
 		return
 	}
 	if n.Summary.Unread == 0 {
-		t.wrapped("  ", "  ", "conntrack: "+tracking(n.Conntrack)+fmt.Sprintf("; net.ipv4.tcp_keepalive_time %.0f s", n.KeepaliveTimeS))
+		t.wrapped("  ", "  ", "conntrack: "+tracking(n.Conntrack)+fmt.Sprintf("; tcp_keepalive_time %.0f s", n.KeepaliveTimeS))
 	}
 	for _, problem := range n.Problems {
 		t.wrapped("  "+t.paint(yellow, "!")+" ", "    ", problem)

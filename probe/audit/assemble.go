@@ -91,7 +91,7 @@ func (l Look) facts(s socket.Socket) facts {
 	f.own = probeOf(s, f.settings, l.System)
 	flow := flowOf(s)
 	for _, t := range []*Table{l.Table, l.Node} {
-		if t == nil || t != l.Table && inside(s) {
+		if t == nil || t != l.Table && staysInside(s) {
 			continue
 		}
 		for _, e := range t.find(s) {

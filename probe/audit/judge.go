@@ -30,6 +30,9 @@ type judgement struct {
 	// timeout is what the entry's time is set to by the next packet, 0 if not known.
 	timeout time.Duration
 	strict  bool
+	// first is the probe that was set against the time left; byPeer: it is the other end's.
+	first  firstProbe
+	byPeer bool
 }
 
 // judge says what becomes of the connection if it stays silent.
@@ -37,14 +40,16 @@ func (f facts) judge() judgement {
 	if len(f.entries) > 0 {
 		return f.judgeEntries()
 	}
-	var tables []*Table
-	if f.table != nil && f.table.State != TableNone {
-		tables = append(tables, f.table)
+	doubt := judgement{verdict: OK, reason: NotTracked}
+	for _, t := range []*Table{f.table, f.node} {
+		if t == nil || t != f.table && staysInside(f.socket) {
+			continue
+		}
+		if j, tracked := f.judgeMissing(t); tracked && (doubt.reason == NotTracked || worse(j.verdict, doubt.verdict)) {
+			doubt = j
+		}
 	}
-	if f.node != nil && f.node.State != TableNone && !inside(f.socket) {
-		tables = append(tables, f.node)
-	}
-	return f.judgeWithout(tables)
+	return doubt
 }
 
 // judgeEntries goes by the entry that expires first.
@@ -66,8 +71,9 @@ func (f facts) judgeEntries() judgement {
 func (f facts) compare(j judgement) judgement {
 	first, reason := f.own, ProbeInTime
 	if f.peer.known && !f.peer.never && (!first.known || first.never || f.peer.latest < first.latest) {
-		first, reason = f.peer, PeerProbes
+		first, reason, j.byPeer = f.peer, PeerProbes, true
 	}
+	j.first = first
 	switch {
 	case f.refreshedByPeer(j):
 		j.verdict, j.reason = OK, PeerProbes
@@ -100,34 +106,28 @@ func (f facts) refreshedByPeer(j judgement) bool {
 	return quiet && j.timeout-j.left+slack < since
 }
 
-// judgeWithout is for a connection that has no entry in any table that was read.
-func (f facts) judgeWithout(tables []*Table) judgement {
-	since, sinceKnown := silent(f.socket)
-	doubt := judgement{verdict: OK, reason: NotTracked}
-	for _, t := range tables {
-		j := judgement{timeout: t.Established, strict: t.Strict}
-		outlived := sinceKnown && t.Established > 0 && since >= t.Established
-		expected := t == f.table && t.State == TableRead || t.knows(f.socket)
-		switch {
-		case t.State == TableUnreadable && t.Established == 0:
-			j.verdict, j.reason = Unknown, TimeoutUnknown
-		case t.State == TableUnreadable:
-			j.left, j.estimated = max(0, t.Established-since), true
-			j = f.compare(j)
-		case expected && outlived:
-			j.verdict, j.reason = Risk, EntryGone
-		case expected:
-			j.verdict, j.reason = Unknown, EntryMissing
-		case t.State == TableEmpty && !outlived:
-			continue // only a flush could have emptied it
-		default:
-			j.verdict, j.reason = Unknown, EntryNotSeen
-		}
-		if worse(j.verdict, doubt.verdict) || doubt.reason == NotTracked {
-			doubt = j
-		}
+// judgeMissing is for a connection that has no entry in a table, or none that could be read; tracked is false if the table
+// is not one that could have it.
+func (f facts) judgeMissing(t *Table) (j judgement, tracked bool) {
+	j = judgement{timeout: t.Established, strict: t.Strict}
+	yes, known := t.tracks(f.socket)
+	since, _ := silent(f.socket)
+	switch {
+	case known && !yes:
+		return j, false
+	case t.State == TableUnreadable && t.Established == 0:
+		j.verdict, j.reason = Unknown, TimeoutUnknown
+	case t.State == TableUnreadable:
+		j.left, j.estimated = max(0, t.Established-since), true
+		j = f.compare(j)
+	case known && t == f.table:
+		j.verdict, j.reason = Risk, EntryGone
+	case t != f.table && t.knows(f.socket):
+		j.verdict, j.reason = Unknown, EntryMissing
+	default:
+		j.verdict, j.reason = Unknown, EntryNotSeen
 	}
-	return doubt
+	return j, true
 }
 
 // worse tells whether a comes before b in Verdicts.

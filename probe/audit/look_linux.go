@@ -32,7 +32,7 @@ func (r *reading) problem(format string, args ...any) {
 }
 
 // read reads sockets first and entries after them: whatever socket is seen had its entry made before.
-func read(ns *topology.Namespace) (*reading, error) {
+func read(ns *topology.Namespace, kernel *insider) (*reading, error) {
 	r := &reading{}
 	if err := r.readSockets(ns); err != nil {
 		return nil, err
@@ -43,7 +43,25 @@ func read(ns *topology.Namespace) (*reading, error) {
 	}
 	r.System = time.Duration(system) * time.Second
 	r.Table = r.readTable(ns)
-	return r, r.confirm(ns)
+	if err := r.confirm(ns); err != nil {
+		return nil, err
+	}
+	r.readInside(ns, kernel)
+	return r, nil
+}
+
+// readInside adds what only BPF can tell.
+func (r *reading) readInside(ns *topology.Namespace, kernel *insider) {
+	if kernel == nil {
+		return
+	}
+	in, err := kernel.read(ns, r.System)
+	if err != nil {
+		r.problem("%s", err)
+		return
+	}
+	r.Settings = in.settings
+	r.Table.HooksKnown, r.Table.TracksIPv4, r.Table.TracksIPv6 = in.known, in.tracksIPv4, in.tracksIPv6
 }
 
 func (r *reading) readSockets(ns *topology.Namespace) (err error) {

@@ -42,6 +42,9 @@ type Auditor struct {
 	filter Filter
 	// one is the namespace to look at, nil for all.
 	one, current, node *topology.Namespace
+	// kernel is nil where BPF is not to be had, and blind says why.
+	kernel *insider
+	blind  error
 }
 
 // Open finds the target and, unless it is all namespaces, holds on to it: a namespace lives on even if its last process
@@ -62,6 +65,8 @@ func Open(target Target, filter Filter) (a *Auditor, err error) {
 			return a, err
 		}
 	}
+	// Without it a report says less, and says so.
+	a.kernel, a.blind = openInsider()
 	switch {
 	case target.PID > 0:
 		what := fmt.Sprintf("process %d", target.PID)
@@ -93,6 +98,9 @@ func named(flag, name string) (*topology.Namespace, error) {
 // Close lets go of the namespaces.
 func (a *Auditor) Close() error {
 	var errs []error
+	if a.kernel != nil {
+		errs = append(errs, a.kernel.close())
+	}
 	for _, ns := range []*topology.Namespace{a.one, a.current, a.node} {
 		if ns != nil {
 			errs = append(errs, ns.Close())

@@ -34,9 +34,14 @@ type Table struct {
 	Established time.Duration
 	// Strict is nf_conntrack_tcp_loose=0: no entry is made for a connection in mid-stream.
 	Strict bool
+	// HooksKnown tells that it is known whether the namespace's packets go through conntrack, which TracksIPv4 and
+	// TracksIPv6 then say. A table may be empty although they do.
+	HooksKnown, TracksIPv4, TracksIPv6 bool
 
 	flows map[conntrack.Tuple][]*conntrack.Entry
 	hosts map[netip.Addr]bool
+	// some tells whether there is a TCP entry of IPv4, of IPv6.
+	some4, some6 bool
 }
 
 // NewTable makes the table with these entries findable; those of other protocols than TCP are only counted.
@@ -57,6 +62,8 @@ func NewTable(name string, entries []conntrack.Entry) *Table {
 		if e.Reply != e.Original {
 			t.flows[e.Reply] = append(t.flows[e.Reply], e)
 		}
+		v4 := e.Original.Src.Addr().Is4()
+		t.some4, t.some6 = t.some4 || v4, t.some6 || !v4
 		t.hosts[e.Original.Src.Addr()], t.hosts[e.Reply.Src.Addr()] = true, true
 	}
 	return t
@@ -69,6 +76,21 @@ func (t *Table) find(s socket.Socket) []*conntrack.Entry { return t.flows[flowOf
 // knows tells whether the table has TCP entries of the socket's own address, so that one for this socket was to be
 // expected.
 func (t *Table) knows(s socket.Socket) bool { return t.hosts[flowOf(s).Src.Addr()] }
+
+// tracks tells whether packets of the socket's family go through conntrack in the table's namespace; known is false if
+// neither the hooks nor other entries tell.
+func (t *Table) tracks(s socket.Socket) (yes, known bool) {
+	v4 := flowOf(s).Src.Addr().Is4()
+	switch {
+	case t.State == TableNone:
+		return false, true
+	case t.HooksKnown:
+		return v4 && t.TracksIPv4 || !v4 && t.TracksIPv6, true
+	case v4 && t.some4 || !v4 && t.some6:
+		return true, true
+	}
+	return false, false
+}
 
 func flowOf(s socket.Socket) conntrack.Tuple {
 	return conntrack.NewTuple(conntrack.ProtocolTCP, s.Local, s.Remote)
@@ -90,8 +112,8 @@ func (f found) left(now time.Time) time.Duration {
 	return max(0, f.Timeout+f.Seen.Sub(now))
 }
 
-// inside tells whether a connection never leaves its namespace, so that no other table can have it.
-func inside(s socket.Socket) bool {
+// staysInside tells whether a connection never leaves its namespace, so that no other table can have it.
+func staysInside(s socket.Socket) bool {
 	flow := flowOf(s)
 	return flow.Src.Addr().IsLoopback() || flow.Dst.Addr().IsLoopback() || flow.Src.Addr() == flow.Dst.Addr()
 }

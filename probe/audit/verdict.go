@@ -25,7 +25,8 @@ const (
 	NoKeepalive Reason = "no-keepalive"
 	// ProbeTooLate: the first probe comes after the entry has expired.
 	ProbeTooLate Reason = "probe-too-late"
-	// EntryGone: the connection was silent for longer than the timeout, and its entry is not there.
+	// EntryGone: the namespace tracks such connections, and has no entry for this one: expired or flushed. It may also be
+	// exempt (NOTRACK) or older than the tracking.
 	EntryGone Reason = "entry-gone"
 )
 
@@ -35,7 +36,7 @@ const (
 	ProbeInTime Reason = "probe-in-time"
 	// PeerProbes: as ProbeInTime, but it is the other end's probe.
 	PeerProbes Reason = "peer-probes"
-	// NotTracked: no table that this connection could be in tracks anything.
+	// NotTracked: no namespace that the connection is known to pass through tracks it.
 	NotTracked Reason = "not-tracked"
 )
 
@@ -45,8 +46,8 @@ const (
 	KeepaliveHidden Reason = "keepalive-hidden"
 	// ProbeUncertain: the first probe may come in time or too late; the socket's own idle time could not be read.
 	ProbeUncertain Reason = "probe-uncertain"
-	// EntryMissing: a table tracks such connections but has no entry for this one, which was not silent for long enough
-	// to explain it: flushed, exempt (NOTRACK), or older than the tracking.
+	// EntryMissing: the node has entries of the same address, but none for this connection. It may have gone, or pass the
+	// node by.
 	EntryMissing Reason = "entry-missing"
 	// EntryNotSeen: the connection may or may not pass through conntrack; no table that could be read has it.
 	EntryNotSeen Reason = "entry-not-seen"

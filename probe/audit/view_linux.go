@@ -51,7 +51,7 @@ func (v *view) readNode() (err error) {
 	if v.node != nil {
 		v.from = v.node
 	}
-	v.host, err = read(v.from)
+	v.host, err = read(v.from, v.kernel)
 	if err != nil && v.node == nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func (v *view) add(ns *topology.Namespace, at place) {
 	r := v.host
 	if ns.Inode() != v.from.Inode() {
 		var err error
-		if r, err = read(ns); err != nil {
+		if r, err = read(ns, v.kernel); err != nil {
 			v.unreadable(at, err)
 			return
 		}
@@ -200,10 +200,11 @@ func (v *view) whyOnlySome() []string {
 // missing says what the caller may not see.
 func (v *view) missing() []string {
 	missing := []string{}
-	ownerless := 0
+	ownerless, connections := 0, 0
 	shown := false
 	for _, n := range v.seen {
 		shown = shown || n.Inode == v.from.Inode()
+		connections += len(n.Connections)
 		for _, c := range n.Connections {
 			if c.Process == nil {
 				ownerless++
@@ -214,7 +215,10 @@ func (v *view) missing() []string {
 		missing = append(missing, v.host.problems...)
 	}
 	if ownerless > 0 && v.closed > 0 {
-		missing = append(missing, fmt.Sprintf("whose %d of the connections are: %d processes of other users may not be looked into (run with sudo)", ownerless, v.closed))
+		missing = append(missing, fmt.Sprintf("the processes of %d connections: %d processes may not be looked into (run with sudo)", ownerless, v.closed))
+	}
+	if connections > 0 && v.blind != nil {
+		missing = append(missing, fmt.Sprintf("the sockets' own keepalive times, and whether packets go through conntrack at all; that needs %s", v.blind))
 	}
 	if ownerless > 0 && v.hidden {
 		missing = append(missing, "processes of other users: /proc is mounted with hidepid (run with sudo)")

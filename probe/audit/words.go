@@ -12,18 +12,17 @@ func (f facts) why(j judgement) string {
 	case NoKeepalive:
 		return "keepalive is off, so no probe ever comes; " + f.end(j)
 	case ProbeTooLate:
-		return fmt.Sprintf("the first probe comes in %s, too late; %s", seconds(f.own.earliest), f.end(j))
+		return fmt.Sprintf("the first probe%s comes in %s, too late; %s", whose(j), seconds(j.first.earliest), f.end(j))
 	case EntryGone:
-		since, _ := silent(f.socket)
-		return fmt.Sprintf("silent for %s, longer than the timeout of %s, and there is no entry any more; %s",
-			seconds(since), seconds(j.timeout), f.consequence(j))
+		return fmt.Sprintf("tracked here, but without an entry: %s, exempt (NOTRACK), or older than the tracking; %s",
+			f.lost(j), f.consequence(j))
 	case ProbeInTime:
 		return fmt.Sprintf("a probe comes in %s at the latest and refreshes the entry, which has %s left%s",
-			seconds(f.own.latest), seconds(j.left), estimate(j))
+			seconds(j.first.latest), seconds(j.left), estimate(j))
 	case PeerProbes:
-		if f.peer.known && !f.peer.never {
+		if j.byPeer {
 			return fmt.Sprintf("the other end probes in %s at the latest and refreshes the entry, which has %s left%s",
-				seconds(f.peer.latest), seconds(j.left), estimate(j))
+				seconds(j.first.latest), seconds(j.left), estimate(j))
 		}
 		since, _ := silent(f.socket)
 		return fmt.Sprintf("silent for %s, yet the entry was refreshed %s ago: the other end probes", seconds(since), seconds(j.timeout-j.left))
@@ -38,18 +37,37 @@ func (f facts) whyUncertain(j judgement) string {
 	case KeepaliveHidden:
 		return fmt.Sprintf("data is under way, and until it is acknowledged the kernel shows the %s timer, not whether keepalive is on", f.socket.Timer.Kind)
 	case ProbeUncertain:
-		return fmt.Sprintf("the keepalive timer runs out in %s, but if the socket was active since it was set, the first probe may come as late as in %s; the entry has %s left%s",
-			seconds(f.own.earliest), seconds(f.own.latest), seconds(j.left), estimate(j))
+		return fmt.Sprintf("the keepalive timer%s runs out in %s, but if the socket was active since it was set, the first probe may come as late as in %s; the entry has %s left%s",
+			whose(j), seconds(j.first.earliest), seconds(j.first.latest), seconds(j.left), estimate(j))
 	case EntryMissing:
-		return "other connections are tracked here, this one has no entry: flushed, exempt (NOTRACK), or older than the tracking"
+		return fmt.Sprintf("%s has entries of this address, but none for this connection: it passes the node by, or its entry is gone", f.node.Name)
 	case EntryNotSeen:
-		return "no entry in any table that could be read: it does not pass through conntrack, or its entry is gone"
+		return "no entry in any table that could be read: it does not pass through conntrack, or its entry is gone (root can tell which)"
 	case EntryOffloaded:
 		return "its entry is in a flow table (offload), which ages it by rules of its own"
 	case TimeoutUnknown:
 		return "neither the conntrack table nor its timeout could be read"
 	}
 	return string(j.reason)
+}
+
+func whose(j judgement) string {
+	if j.byPeer {
+		return " of the other end"
+	}
+	return ""
+}
+
+// lost is how an entry that is not there may have gone.
+func (f facts) lost(j judgement) string {
+	since, known := silent(f.socket)
+	switch {
+	case !known || j.timeout == 0:
+		return "expired or flushed"
+	case since >= j.timeout:
+		return fmt.Sprintf("expired (silent for %s, timeout %s)", seconds(since), seconds(j.timeout))
+	}
+	return fmt.Sprintf("flushed (silent for %s only, timeout %s)", seconds(since), seconds(j.timeout))
 }
 
 // end is when the entry goes, and what that means.
@@ -74,7 +92,7 @@ func (f facts) consequence(j judgement) string {
 	case j.strict:
 		return "what is sent after that is INVALID (nf_conntrack_tcp_loose=0) and the connection hangs"
 	case j.entry == nil:
-		return "if it is translated, what is sent after that goes astray and draws a RST"
+		return "if it is translated, the next packet goes astray and draws a RST"
 	case f.translated(*j.entry).none():
 		return "it is not translated, so what is sent after that is tracked afresh, unless a firewall drops what is not a SYN"
 	case j.entry.reply:

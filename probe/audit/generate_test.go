@@ -1,0 +1,118 @@
+package audit
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// writeStamp is set by go generate only.
+var writeStamp = flag.Bool("stamp", false, "write bpf/generated.txt: the generated files are from these sources")
+
+const stampFile = "bpf/generated.txt"
+
+// The generated files are from these sources and were not changed by hand. No clang is needed to see that.
+func TestGeneratedStamp(t *testing.T) {
+	var now strings.Builder
+	for _, file := range append(glob(t, "bpf/*.[ch]"), generated(t)...) {
+		fmt.Fprintf(&now, "%x  %s\n", sha256.Sum256(content(t, file)), file)
+	}
+	if *writeStamp {
+		version, err := clangVersion()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(stampFile, []byte(version+"\n"+now.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, sums, _ := strings.Cut(string(content(t, stampFile)), "\n")
+	if sums != now.String() {
+		t.Errorf("%s does not fit the files: go generate ./probe/audit\nit says\n%sthe files are\n%s", stampFile, sums, now.String())
+	}
+}
+
+// Compiling the sources again gives the committed files. Another clang than theirs may generate other code: then they
+// must still compile, and give the same Go.
+func TestGeneratedCompile(t *testing.T) {
+	version, err := clangVersion()
+	if err != nil {
+		if os.Getenv("CTSIM_REQUIRE_CLANG") == "1" {
+			t.Fatalf("CTSIM_REQUIRE_CLANG=1: %v", err)
+		}
+		t.Skipf("needs clang, llvm and libbpf's headers (apt-get install clang llvm libbpf-dev): %v", err)
+	}
+	dir := t.TempDir()
+	generate := exec.Command("go", append([]string{"run"}, directive(t, dir)...)...)
+	generate.Env = append(os.Environ(), "GOPACKAGE=audit")
+	if out, err := generate.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", generate, err, out)
+	}
+	stamped, _, _ := strings.Cut(string(content(t, stampFile)), "\n")
+	for _, file := range generated(t) {
+		if filepath.Ext(file) == ".o" && version != stamped {
+			t.Logf("%s is of %s and not compared with one of %s", file, stamped, version)
+			continue
+		}
+		if !bytes.Equal(content(t, file), content(t, filepath.Join(dir, file))) {
+			t.Errorf("%s is not what the sources give: go generate ./probe/audit", file)
+		}
+	}
+}
+
+// directive gives the arguments of generate.go's bpf2go, writing into dir.
+func directive(t *testing.T, dir string) []string {
+	t.Helper()
+	for line := range strings.Lines(string(content(t, "generate.go"))) {
+		command, ok := strings.CutPrefix(line, "//go:generate go run ")
+		if ok && strings.Contains(command, "bpf2go") {
+			return slices.Insert(strings.Fields(command), 1, "-output-dir", dir)
+		}
+	}
+	t.Fatal("generate.go has no bpf2go line")
+	return nil
+}
+
+// clangVersion also fails where the rest of the compiler's company is missing.
+func clangVersion() (string, error) {
+	if _, err := exec.LookPath("llvm-strip"); err != nil {
+		return "", err
+	}
+	const header = "/usr/include/bpf/bpf_helpers.h"
+	if _, err := os.Stat(header); err != nil {
+		return "", err
+	}
+	out, err := exec.Command("clang", "--version").Output()
+	version, _, _ := strings.Cut(string(out), "\n")
+	return version, err
+}
+
+func generated(t *testing.T) []string {
+	t.Helper()
+	return glob(t, "inside_linux_bpfe[bl].*")
+}
+
+func glob(t *testing.T, pattern string) []string {
+	t.Helper()
+	files, err := filepath.Glob(pattern)
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no files %s: %v", pattern, err)
+	}
+	return files
+}
+
+func content(t *testing.T, file string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
