@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// inside is what bpf/inside.c printed about one namespace: what the kernel tells nobody otherwise.
-type inside struct {
+// kernelSays is what bpf/inside.c printed about one namespace: what the kernel tells nobody otherwise.
+type kernelSays struct {
 	settings map[uint64]Settings
 	// known tells whether hooks were printed, which they are with the first socket.
 	known                  bool
@@ -18,8 +18,8 @@ type inside struct {
 
 // parseInside reads its lines. System is the namespace's tcp_keepalive_time: the kernel's own number for it is in
 // jiffies, and the ratio of both tells how long one is.
-func parseInside(text []byte, system time.Duration) (inside, error) {
-	in := inside{settings: map[uint64]Settings{}}
+func parseInside(text []byte, system time.Duration) (kernelSays, error) {
+	in := kernelSays{settings: map[uint64]Settings{}}
 	complete := true
 	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
 		kind, rest, _ := strings.Cut(lines.Text(), " ")

@@ -47,7 +47,7 @@ func openInsider() (*insider, error) {
 func (i *insider) close() error { return errors.Join(i.link.Close(), i.insideObjects.Close()) }
 
 // read goes over the sockets of a namespace.
-func (i *insider) read(ns *topology.Namespace, system time.Duration) (in inside, err error) {
+func (i *insider) read(ns *topology.Namespace, system time.Duration) (in kernelSays, err error) {
 	var text io.ReadCloser
 	// Which namespace it goes over is decided when it is opened.
 	if err := ns.Do(func() (err error) { text, err = i.link.Open(); return err }); err != nil {

@@ -111,7 +111,8 @@ func (f facts) refreshedByPeer(j judgement) bool {
 func (f facts) judgeMissing(t *Table) (j judgement, tracked bool) {
 	j = judgement{timeout: t.Established, strict: t.Strict}
 	yes, known := t.tracks(f.socket)
-	since, _ := silent(f.socket)
+	since, sinceKnown := silent(f.socket)
+	outlived := sinceKnown && t.Established > 0 && since >= t.Established
 	switch {
 	case known && !yes:
 		return j, false
@@ -120,9 +121,9 @@ func (f facts) judgeMissing(t *Table) (j judgement, tracked bool) {
 	case t.State == TableUnreadable:
 		j.left, j.estimated = max(0, t.Established-since), true
 		j = f.compare(j)
-	case known && t == f.table:
+	case known && (t == f.table || outlived):
 		j.verdict, j.reason = Risk, EntryGone
-	case t != f.table && t.knows(f.socket):
+	case known:
 		j.verdict, j.reason = Unknown, EntryMissing
 	default:
 		j.verdict, j.reason = Unknown, EntryNotSeen

@@ -87,12 +87,12 @@ func TestParseInside(t *testing.T) {
 	const text = "hooks\nhook 4 ipv4_conntrack_defrag\nhook 4 ipv4_conntrack_in [nf_conntrack]\nhook 6 nft_do_chain_ipv6\n" +
 		"socket 4097 1 0 1800000\nsocket 4098 1 15000 1800000\nsocket 4099 0 0 1800000\n"
 	got, err := parseInside([]byte(text), 7200*time.Second)
-	want := inside{known: true, tracksIPv4: true, settings: map[uint64]Settings{
+	want := kernelSays{known: true, tracksIPv4: true, settings: map[uint64]Settings{
 		4097: {On: true, Idle: 7200 * time.Second},
 		4098: {On: true, Idle: 60 * time.Second, Own: true},
 		4099: {Idle: 7200 * time.Second},
 	}}
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(inside{})); diff != "" || err != nil {
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(kernelSays{})); diff != "" || err != nil {
 		t.Errorf("%v\n%s", err, diff)
 	}
 	if got, err := parseInside([]byte("hooks\nhook 4 ...\n"), 0); err != nil || got.known {

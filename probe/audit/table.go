@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"net/netip"
 	"time"
 
 	"github.com/ctsim/ctsim/probe/conntrack"
@@ -39,7 +38,6 @@ type Table struct {
 	HooksKnown, TracksIPv4, TracksIPv6 bool
 
 	flows map[conntrack.Tuple][]*conntrack.Entry
-	hosts map[netip.Addr]bool
 	// some tells whether there is a TCP entry of IPv4, of IPv6.
 	some4, some6 bool
 }
@@ -52,7 +50,6 @@ func NewTable(name string, entries []conntrack.Entry) *Table {
 		return t
 	}
 	t.flows = make(map[conntrack.Tuple][]*conntrack.Entry, 2*len(entries))
-	t.hosts = map[netip.Addr]bool{}
 	for i := range entries {
 		e := &entries[i]
 		if e.Original.Protocol != conntrack.ProtocolTCP {
@@ -64,7 +61,6 @@ func NewTable(name string, entries []conntrack.Entry) *Table {
 		}
 		v4 := e.Original.Src.Addr().Is4()
 		t.some4, t.some6 = t.some4 || v4, t.some6 || !v4
-		t.hosts[e.Original.Src.Addr()], t.hosts[e.Reply.Src.Addr()] = true, true
 	}
 	return t
 }
@@ -72,10 +68,6 @@ func NewTable(name string, entries []conntrack.Entry) *Table {
 // find gives the entries that a socket's packets belong to. What the socket sends carries the original tuple on the
 // client's side and the reply tuple on the server's, whatever translation does to it elsewhere.
 func (t *Table) find(s socket.Socket) []*conntrack.Entry { return t.flows[flowOf(s)] }
-
-// knows tells whether the table has TCP entries of the socket's own address, so that one for this socket was to be
-// expected.
-func (t *Table) knows(s socket.Socket) bool { return t.hosts[flowOf(s).Src.Addr()] }
 
 // tracks tells whether packets of the socket's family go through conntrack in the table's namespace; known is false if
 // neither the hooks nor other entries tell.

@@ -46,8 +46,8 @@ const (
 	KeepaliveHidden Reason = "keepalive-hidden"
 	// ProbeUncertain: the first probe may come in time or too late; the socket's own idle time could not be read.
 	ProbeUncertain Reason = "probe-uncertain"
-	// EntryMissing: the node has entries of the same address, but none for this connection. It may have gone, or pass the
-	// node by.
+	// EntryMissing: the node tracks connections, but has no entry for this one, which was not silent for long enough to
+	// explain it. It may have been flushed, or the connection passes the node by.
 	EntryMissing Reason = "entry-missing"
 	// EntryNotSeen: the connection may or may not pass through conntrack; no table that could be read has it.
 	EntryNotSeen Reason = "entry-not-seen"

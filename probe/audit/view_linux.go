@@ -74,6 +74,8 @@ func (v *view) placeOf(ns *topology.Namespace) place {
 		at.path = "/proc/self/ns/net"
 	}
 	switch {
+	case ns == v.node:
+		at.label = v.target.Node
 	case ns.Inode() == v.first:
 		at.label = "host"
 	case at.named:

@@ -40,7 +40,7 @@ func (f facts) whyUncertain(j judgement) string {
 		return fmt.Sprintf("the keepalive timer%s runs out in %s, but if the socket was active since it was set, the first probe may come as late as in %s; the entry has %s left%s",
 			whose(j), seconds(j.first.earliest), seconds(j.first.latest), seconds(j.left), estimate(j))
 	case EntryMissing:
-		return fmt.Sprintf("%s has entries of this address, but none for this connection: it passes the node by, or its entry is gone", f.node.Name)
+		return fmt.Sprintf("%s tracks connections, but has no entry for this one: it does not pass through there, or its entry was flushed", f.node.Name)
 	case EntryNotSeen:
 		return "no entry in any table that could be read: it does not pass through conntrack, or its entry is gone (root can tell which)"
 	case EntryOffloaded:
