@@ -134,7 +134,7 @@ func (f facts) connection(l Look) Connection {
 		},
 		Keepalive: f.keepalive(),
 		Entries:   []Entry{},
-		Verdict:   j.verdict, Reason: j.reason, Estimated: j.estimated, Why: f.why(j), Cure: f.cure(j),
+		Verdict:   Reasons[j.reason], Reason: j.reason, Estimated: j.estimated, Why: f.why(j), Cure: f.cure(j),
 	}
 	if owner, ok := l.Owners[s.Inode]; ok && s.Inode != 0 {
 		c.Process = &owner

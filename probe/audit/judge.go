@@ -21,8 +21,7 @@ type facts struct {
 
 // judgement is what judge finds.
 type judgement struct {
-	verdict Verdict
-	reason  Reason
+	reason Reason
 	// left is the time until the entry is gone, estimated if it could not be read; entry is the one that goes first.
 	left      time.Duration
 	estimated bool
@@ -40,12 +39,12 @@ func (f facts) judge() judgement {
 	if len(f.entries) > 0 {
 		return f.judgeEntries()
 	}
-	doubt := judgement{verdict: OK, reason: NotTracked}
+	doubt := judgement{reason: NotTracked}
 	for _, t := range []*Table{f.table, f.node} {
 		if t == nil || t != f.table && staysInside(f.socket) {
 			continue
 		}
-		if j, tracked := f.judgeMissing(t); tracked && (doubt.reason == NotTracked || worse(j.verdict, doubt.verdict)) {
+		if j, tracked := f.judgeMissing(t); tracked && (doubt.reason == NotTracked || worse(Reasons[j.reason], Reasons[doubt.reason])) {
 			doubt = j
 		}
 	}
@@ -62,7 +61,7 @@ func (f facts) judgeEntries() judgement {
 		}
 	}
 	if j.entry == nil {
-		return judgement{verdict: Unknown, reason: EntryOffloaded, entry: &f.entries[0]}
+		return judgement{reason: EntryOffloaded, entry: &f.entries[0]}
 	}
 	return f.compare(j)
 }
@@ -76,17 +75,17 @@ func (f facts) compare(j judgement) judgement {
 	j.first = first
 	switch {
 	case f.refreshedByPeer(j):
-		j.verdict, j.reason = OK, PeerProbes
+		j.reason = PeerProbes
 	case !first.known:
-		j.verdict, j.reason = Unknown, KeepaliveHidden
+		j.reason = KeepaliveHidden
 	case first.never:
-		j.verdict, j.reason = Risk, NoKeepalive
+		j.reason = NoKeepalive
 	case first.earliest >= j.left:
-		j.verdict, j.reason = Risk, ProbeTooLate
+		j.reason = ProbeTooLate
 	case first.latest >= j.left:
-		j.verdict, j.reason = Unknown, ProbeUncertain
+		j.reason = ProbeUncertain
 	default:
-		j.verdict, j.reason = OK, reason
+		j.reason = reason
 	}
 	return j
 }
@@ -117,16 +116,16 @@ func (f facts) judgeMissing(t *Table) (j judgement, tracked bool) {
 	case known && !yes:
 		return j, false
 	case t.State == TableUnreadable && t.Established == 0:
-		j.verdict, j.reason = Unknown, TimeoutUnknown
+		j.reason = TimeoutUnknown
 	case t.State == TableUnreadable:
 		j.left, j.estimated = max(0, t.Established-since), true
 		j = f.compare(j)
 	case known && (t == f.table || outlived):
-		j.verdict, j.reason = Risk, EntryGone
+		j.reason = EntryGone
 	case known:
-		j.verdict, j.reason = Unknown, EntryMissing
+		j.reason = EntryMissing
 	default:
-		j.verdict, j.reason = Unknown, EntryNotSeen
+		j.reason = EntryNotSeen
 	}
 	return j, true
 }

@@ -153,7 +153,7 @@ func TestJudge(t *testing.T) {
 			if got.LeftS != nil {
 				left = time.Duration(*got.LeftS * float64(second))
 			}
-			if got.Reason != c.want || left != c.left || got.Verdict != verdictOf[c.want] || !strings.Contains(got.Why, c.say) {
+			if got.Reason != c.want || left != c.left || got.Verdict != Reasons[c.want] || !strings.Contains(got.Why, c.say) {
 				t.Errorf("%s (%s), left %s, %q\nwant %s, left %s, %q", got.Reason, got.Verdict, left, got.Why, c.want, c.left, c.say)
 			}
 			if (got.Verdict == Risk) != (got.Cure != "") && got.Reason != ProbeUncertain {
@@ -167,16 +167,9 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-var verdictOf = map[Reason]Verdict{
-	NoKeepalive: Risk, ProbeTooLate: Risk, EntryGone: Risk,
-	ProbeInTime: OK, PeerProbes: OK, NotTracked: OK,
-	KeepaliveHidden: Unknown, ProbeUncertain: Unknown, EntryMissing: Unknown, EntryNotSeen: Unknown,
-	EntryOffloaded: Unknown, TimeoutUnknown: Unknown,
-}
-
 var unseen = func() map[Reason]bool {
 	all := map[Reason]bool{}
-	for r := range verdictOf {
+	for r := range Reasons {
 		all[r] = true
 	}
 	return all

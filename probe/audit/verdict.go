@@ -56,3 +56,11 @@ const (
 	// TimeoutUnknown: the table could not be read, and its timeout neither.
 	TimeoutUnknown Reason = "timeout-unknown"
 )
+
+// Reasons are all of them, with the verdict that each means.
+var Reasons = map[Reason]Verdict{
+	NoKeepalive: Risk, ProbeTooLate: Risk, EntryGone: Risk,
+	ProbeInTime: OK, PeerProbes: OK, NotTracked: OK,
+	KeepaliveHidden: Unknown, ProbeUncertain: Unknown, EntryMissing: Unknown, EntryNotSeen: Unknown,
+	EntryOffloaded: Unknown, TimeoutUnknown: Unknown,
+}
