@@ -20,6 +20,13 @@ import (
 var built string
 
 func TestMain(m *testing.M) {
+	if os.Getenv(asClient) != "" {
+		if err := beClient(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	flag.Parse()
 	dir, err := os.MkdirTemp("", "ctsim-docs-")
 	if err != nil {
@@ -207,6 +214,9 @@ func (x exchange) check(t *testing.T, dir, ctsim string) []string {
 	if args[0] != "ctsim" {
 		t.Errorf("README.md: a transcript of %q, which is not ctsim", args[0])
 		return x.output
+	}
+	if args[1] == "audit" {
+		return x.checkAudit(t, ctsim, args[1:])
 	}
 	isRun, isDoctor := args[1] == "run", args[1] == "doctor"
 	text, code := said(t, dir, ctsim, args[1:]...)

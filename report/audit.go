@@ -179,7 +179,7 @@ func entries(n audit.Namespace, c audit.Connection) []string {
 	for _, e := range c.Entries {
 		words := []string{"offloaded"}
 		if e.LeftS != nil {
-			words[0] = fmt.Sprintf("%.0f s left", *e.LeftS)
+			words[0] = fmt.Sprintf("%d s left", int(*e.LeftS)) // whole seconds, as conntrack counts
 		}
 		if e.Table != n.Name {
 			words = append(words, "on "+Plain(e.Table))
@@ -197,7 +197,7 @@ func entries(n audit.Namespace, c audit.Connection) []string {
 	case len(all) > 0:
 		return all
 	case c.Estimated && c.LeftS != nil:
-		return []string{fmt.Sprintf("not readable, about %.0f s left", *c.LeftS)}
+		return []string{fmt.Sprintf("not readable, about %d s left", int(*c.LeftS))}
 	}
 	return []string{"none"}
 }
