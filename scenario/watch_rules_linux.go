@@ -63,10 +63,17 @@ func (r *run) trace(node string, rs iptables.RuleSet) error {
 	return r.learn(node, rs)
 }
 
+// tracer is that of a node, nil if it has none. The nodes get theirs at the same time.
+func (r *run) tracer(node string) *rulepath.Watcher {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.tracers[node]
+}
+
 // learn tells the tracer of a node what its rules are now. The text that was to be put in is what iptables-save would
 // print, unless somebody else has written rules too.
 func (r *run) learn(node string, rs iptables.RuleSet) error {
-	w := r.tracers[node]
+	w := r.tracer(node)
 	if w == nil {
 		return nil
 	}
@@ -79,7 +86,7 @@ func (r *run) learn(node string, rs iptables.RuleSet) error {
 
 // relearn reads the rules of a node, which may have been changed by anybody.
 func (r *run) relearn(node string) error {
-	w := r.tracers[node]
+	w := r.tracer(node)
 	if w == nil {
 		return nil
 	}
