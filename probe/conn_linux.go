@@ -111,6 +111,9 @@ func Dial(ctx context.Context, ns *topology.Namespace, protocol Protocol, id int
 		conn, err = d.DialContext(ctx, string(protocol), to.String())
 		return err
 	})
+	if err == nil {
+		from = addrPort(conn.LocalAddr()) // 0.0.0.0 is known only now
+	}
 	report(Report{Side: Client, At: ns.Name(), Call: Connect, Connection: id, Local: from, Remote: to,
 		Began: began, Time: time.Now(), Err: err})
 	if err != nil {
@@ -148,13 +151,14 @@ func (c *Conn) Send(b []byte) error {
 	return err
 }
 
-// Receive is one recv(2) that waits for data until the deadline; it gives io.EOF at the end of the stream. A client
-// that does not receive learns of a reset from its next send, as the article's does.
-func (c *Conn) Receive(deadline time.Time) ([]byte, error) {
+// Receive is one recv(2) of up to size bytes that waits for data until the deadline, for ever if it is zero; it gives
+// io.EOF at the end of the stream. A client that does not receive learns of a reset from its next send, as the
+// article's does.
+func (c *Conn) Receive(size int, deadline time.Time) ([]byte, error) {
 	if err := c.socket.SetReadDeadline(deadline); err != nil {
 		return nil, err
 	}
-	buf := make([]byte, MessageSize)
+	buf := make([]byte, size)
 	n, err := c.socket.Read(buf)
 	r := Report{Call: Recv, Bytes: n, Data: buf[:n], Err: err}
 	if errors.Is(err, io.EOF) {
@@ -209,6 +213,21 @@ type SocketState struct {
 
 // Closed is true once the connection is over for this socket: reset, timed out or closed on both sides.
 func (s SocketState) Closed() bool { return s.State == "CLOSE" }
+
+// PendingError is the error that the next call on the socket would give, nil if there is none, and takes it away
+// (SO_ERROR).
+func (c *Conn) PendingError() error {
+	raw, err := c.socket.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return err
+	}
+	var errno int
+	cerr := raw.Control(func(fd uintptr) { errno, err = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR) })
+	if err := errors.Join(cerr, err); err != nil || errno == 0 {
+		return err
+	}
+	return syscall.Errno(errno)
+}
 
 // State reads TCP_INFO. A UDP socket has no state; its zero value says so.
 func (c *Conn) State() (SocketState, error) {

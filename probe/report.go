@@ -2,6 +2,7 @@ package probe
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"syscall"
 	"time"
@@ -72,4 +73,42 @@ func Errno(err error) string {
 func isTimeout(err error) bool {
 	var t interface{ Timeout() bool }
 	return errors.As(err, &t) && t.Timeout()
+}
+
+// String is the call and what it gave, in words: `send: ECONNRESET (connection reset by peer)`.
+func (r Report) String() string {
+	var text string
+	switch {
+	case r.Call == Connect:
+		text = "connect " + r.Remote.String()
+		if r.Err == nil {
+			text = fmt.Sprintf("connect %s from %s", r.Remote, r.Local)
+		}
+	case r.Call == Accept:
+		text = "accept from " + r.Remote.String()
+	case r.Call == Recv && r.Err == nil && r.Bytes == 0:
+		return "recv: end of stream"
+	case r.Call == Recv && r.Err == nil:
+		return fmt.Sprintf("recv: %d bytes %q", r.Bytes, r.Data)
+	case r.Call == Send && r.Err == nil:
+		return fmt.Sprintf("send: %d bytes, success", r.Bytes)
+	default:
+		text = string(r.Call)
+	}
+	if r.Err != nil {
+		return text + ": " + ErrnoText(r.Err)
+	}
+	return text
+}
+
+// ErrnoText is an error with its name and in words, "ECONNRESET (connection reset by peer)"; an error that is no errno is
+// its text alone.
+func ErrnoText(err error) string {
+	name := Errno(err)
+	for errno := syscall.Errno(1); errno < 134; errno++ {
+		if Errno(errno) == name {
+			return fmt.Sprintf("%s (%s)", name, errno)
+		}
+	}
+	return name
 }

@@ -239,9 +239,9 @@ func (t *teller) sends() {
 			continue
 		}
 		if r.Call == probe.Send && last != nil && last.Side == r.Side {
-			t.say(r.Time, "the %s's send before had returned success; this one gets %s", r.Side, errnoText(r.Err))
+			t.say(r.Time, "the %s's send before had returned success; this one gets %s", r.Side, probe.ErrnoText(r.Err))
 		} else {
-			t.say(r.Time, "the %s's %s gets %s", r.Side, r.Call, errnoText(r.Err))
+			t.say(r.Time, "the %s's %s gets %s", r.Side, r.Call, probe.ErrnoText(r.Err))
 		}
 		return
 	}

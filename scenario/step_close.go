@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/ctsim/ctsim/probe"
 	"github.com/ctsim/ctsim/probe/conntrack"
 )
 
@@ -39,7 +40,7 @@ func (s *receiveStep) check(Scenario) string { return "" }
 func (s *receiveStep) run(_ context.Context, r *run, active []*flow) error {
 	for _, f := range active {
 		if f.conn != nil {
-			_, _ = f.conn.Receive(time.Now().Add(r.scenario.here(s.AtMost, time.Millisecond))) // reported
+			_, _ = f.conn.Receive(probe.MessageSize, time.Now().Add(r.scenario.here(s.AtMost, time.Millisecond))) // reported
 		}
 	}
 	return r.drain()

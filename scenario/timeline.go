@@ -5,7 +5,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/ctsim/ctsim/probe"
@@ -121,43 +120,7 @@ func (e *evidence) applicationObservation(r probe.Report, connection int) Observ
 		at = r.Began // what the call caused comes after it
 	}
 	return Observation{T: e.since(at), Source: string(r.Side), At: r.At, Kind: string(r.Call),
-		Text: applicationText(r), Connection: connection}
-}
-
-func applicationText(r probe.Report) string {
-	var text string
-	switch {
-	case r.Call == probe.Connect:
-		text = "connect " + r.Remote.String()
-		if r.Err == nil {
-			text = fmt.Sprintf("connect %s from %s", r.Remote, r.Local)
-		}
-	case r.Call == probe.Accept:
-		text = "accept from " + r.Remote.String()
-	case r.Call == probe.Recv && r.Err == nil && r.Bytes == 0:
-		return "recv: end of stream"
-	case r.Call == probe.Recv && r.Err == nil:
-		return fmt.Sprintf("recv: %d bytes %q", r.Bytes, r.Data)
-	case r.Call == probe.Send && r.Err == nil:
-		return fmt.Sprintf("send: %d bytes, success", r.Bytes)
-	default:
-		text = string(r.Call)
-	}
-	if r.Err != nil {
-		return text + ": " + errnoText(r.Err)
-	}
-	return text
-}
-
-// errnoText is "ECONNRESET (connection reset by peer)".
-func errnoText(err error) string {
-	name := probe.Errno(err)
-	for errno := syscall.Errno(1); errno < 134; errno++ {
-		if probe.Errno(errno) == name {
-			return fmt.Sprintf("%s (%s)", name, errno)
-		}
-	}
-	return name
+		Text: r.String(), Connection: connection}
 }
 
 func (e *evidence) socketObservation(l look) Observation {

@@ -24,6 +24,8 @@ var commands = []func(*invocation) *cli.Command{
 	showCommand,
 	validateCommand,
 	schemaCommand,
+	clientCommand,
+	serverCommand,
 	doctorCommand,
 	auditCommand,
 	cleanCommand,
@@ -34,7 +36,7 @@ var commands = []func(*invocation) *cli.Command{
 }
 
 // run is the whole command line as a function: it reads and writes nothing but what it is given, starts no goroutine
-// that outlives it, and returns the exit code.
+// that outlives it but one that waits for a line of stdin, and returns the exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	inv := &invocation{args: args, stdin: stdin, stdout: stdout, stderr: stderr}
 	if len(inv.args) == 0 {
@@ -83,7 +85,13 @@ func (inv *invocation) app() *cli.App {
 func (inv *invocation) onUsageError(c *cli.Context, err error, _ bool) error {
 	var value, flag string
 	if n, _ := fmt.Sscanf(err.Error(), "invalid value %q for flag -%s", &value, &flag); n == 2 {
-		return inv.usage(c.Command.Name, "--%s %s: expected a number", strings.TrimSuffix(flag, ":"), quote(value))
+		flag, want := strings.TrimSuffix(flag, ":"), "a number"
+		if f, _ := flagNamed(c.Command, flag); f != nil {
+			if _, isDuration := f.(*cli.DurationFlag); isDuration {
+				want = "a duration like 500ms, 3s or 2h"
+			}
+		}
+		return inv.usage(c.Command.Name, "--%s %s: expected %s", flag, quote(value), want)
 	}
 	return inv.usage(c.Command.Name, "%s", err)
 }

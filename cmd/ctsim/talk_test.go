@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"io"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// written collects what a command writes and lets a test wait for a line of it.
+type written struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (w *written) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.Write(b)
+}
+
+func (w *written) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.String()
+}
+
+// until waits for a line and gives its submatches.
+func (w *written) until(t *testing.T, pattern string) []string {
+	t.Helper()
+	re := regexp.MustCompile(`(?m)` + pattern)
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if m := re.FindStringSubmatch(w.String()); m != nil {
+			return m
+		}
+	}
+	t.Fatalf("no line like %s in:\n%s", pattern, w)
+	return nil
+}
+
+// typed is a program whose stdin a test types into.
+type typed struct {
+	io.WriteCloser
+	out    *written
+	cancel context.CancelCauseFunc
+	code   chan int
+}
+
+func start(args ...string) *typed {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	read, write := io.Pipe()
+	p := &typed{WriteCloser: write, out: &written{}, cancel: cancel, code: make(chan int, 1)}
+	go func() {
+		p.code <- run(ctx, append([]string{"ctsim"}, args...), read, p.out, p.out)
+		_ = read.Close() // whoever types on is told
+	}()
+	return p
+}
+
+func (p *typed) say(lines ...string) {
+	for _, l := range lines {
+		_, _ = io.WriteString(p, l+"\n")
+	}
+}
+
+func (p *typed) ends(t *testing.T, code int) {
+	t.Helper()
+	select {
+	case got := <-p.code:
+		if got != code {
+			t.Errorf("exit code %d, want %d:\n%s", got, code, p.out)
+		}
+	case <-time.After(patience):
+		t.Errorf("it does not end:\n%s", p.out)
+	}
+}
+
+// startServer starts one on a free port of the loopback and gives its address.
+func startServer(t *testing.T, flags ...string) (*typed, string) {
+	s := start(append([]string{"server", "127.0.0.1:0"}, flags...)...)
+	t.Cleanup(func() {
+		s.cancel(interruption{syscall.SIGINT})
+		s.ends(t, 130)
+	})
+	return s, s.out.until(t, `^listening on (\S+)`)[1]
+}
+
+func TestClientAndServer(t *testing.T) {
+	server, at := startServer(t)
+	client := start("client", at, "--await")
+	client.say("one")
+	server.out.until(t, `^accept from \S+\n\S+ recv: 4 bytes "one\\n"$`)
+	client.say("//two", "/state", "/say three", "/nonsense")
+	client.out.until(t, `^connect \S+ from 127\.0\.0\.1:\d+$`)
+	client.out.until(t, `^send: 4 bytes, success\nfate: acknowledged by the peer's kernel$`)
+	client.out.until(t, `^state: ESTABLISHED, 0 unacked, 0 retransmits\nthree\nctsim: unknown command /nonsense$`)
+	server.out.until(t, `^\S+ recv: 5 bytes "/two\\n"$`)
+	_ = client.Close()
+	client.ends(t, exitPass)
+	server.out.until(t, `^\S+ recv: end of stream\n\S+ close$`)
+}
+
+// TestClientLoses: a connection that is lost is exit 1, whether a call has told or not.
+func TestClientLoses(t *testing.T) {
+	server, at := startServer(t, "--speak", "--keep-open")
+	for name, end := range map[string]func(*typed){
+		"send": func(c *typed) { c.say("one", "/wait", "two") },
+		"end": func(c *typed) {
+			c.say("one", "/wait")
+			_ = c.Close()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client := start("client", at)
+			client.say("hello")
+			server.out.until(t, `recv: 6 bytes "hello\\n"`)
+			server.say("/close", "/say closed "+name)
+			server.out.until(t, "closed "+name)
+			end(client)
+			client.ends(t, exitFail)
+			client.out.until(t, `(send|lost): (ECONNRESET|EPIPE) \(`)
+		})
+	}
+}
+
+func TestServerSpeaks(t *testing.T) {
+	server, at := startServer(t, "--speak")
+	client := start("client", at, "--receive", "--connections", "2", "--timestamps")
+	client.say("x")
+	server.out.until(t, `recv: 4 bytes "2 x\\n"`)
+	server.say("welcome", "/shutdown", "/stop")
+	client.out.until(t, `^\d\d:\d\d:\d\d\.\d{6} 2 recv: 8 bytes "welcome\\n"$`)
+	client.out.until(t, `^\S+ 1 recv: end of stream$`)
+	server.out.until(t, `^close: listening socket$`)
+	refused := start("client", at)
+	refused.ends(t, exitFail)
+	refused.out.until(t, `^connect \S+: ECONNREFUSED \(connection refused\)$`)
+	client.cancel(interruption{syscall.SIGTERM})
+	client.ends(t, 143)
+}
+
+func TestDatagrams(t *testing.T) {
+	_, at := startServer(t, "--udp")
+	client := start("client", at, "--udp", "--await")
+	client.say("ping")
+	client.out.until(t, `^recv: 5 bytes "ping\\n"$`)
+	_ = client.Close()
+	client.ends(t, exitPass)
+}
+
+// TestAddressesThatCannotBeHad: what the machine refuses is exit 3, with a command that tells more.
+func TestAddressesThatCannotBeHad(t *testing.T) {
+	_, at := startServer(t)
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"server", at}, `EADDRINUSE \(address already in use\)\nhint: ss -tanp`},
+		{[]string{"server", "192.0.2.1:1"}, `EADDRNOTAVAIL .*\nhint: ip -br address`},
+		{[]string{"client", at, "--bind", "192.0.2.1"}, `EADDRNOTAVAIL .*\nhint: ip -br address`},
+	} {
+		p := start(c.args...)
+		p.ends(t, exitUnsupported)
+		p.out.until(t, c.want)
+	}
+}
