@@ -56,6 +56,9 @@ func (d *Datagrams) answer() {
 	}
 }
 
+// Address is what the socket is bound to, with the port that the kernel chose if none was asked for.
+func (d *Datagrams) Address() netip.AddrPort { return addrPort(d.socket.LocalAddr()) }
+
 // Stop ends the server; a UDP server has no connections to keep.
 func (d *Datagrams) Stop() error { return d.Close() }
 

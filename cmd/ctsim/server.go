@@ -24,7 +24,7 @@ func serverCommand(inv *invocation) *cli.Command {
 			"   ctsim server 127.0.0.1:8080 --timestamps\n" +
 			"   ctsim server --speak     each line that is typed goes to every client\n\n" +
 			"With --speak, a\nline that begins with / is not sent: " +
-			"/shutdown, /state, /wait [TIME], /close and /say TEXT are as in\n`ctsim help client`, /stop closes the listening socket.\n\n" +
+			"/shutdown, /state, /wait [TIME], /close and /say TEXT are as in\n`ctsim client --help`, /stop closes the listening socket.\n\n" +
 			"Exit codes: 2 wrong usage, 3 the address cannot be had; 130 and 143 on SIGINT and SIGTERM.",
 		Flags: append(socketFlags(),
 			&cli.BoolFlag{Name: "keep-open", Usage: "do not close a connection when its client has ended its stream"},
@@ -68,7 +68,7 @@ func (t *talk) serveDatagrams(ctx context.Context, ns *topology.Namespace, at ne
 	if err != nil {
 		return t.inv.cannotListen(err, at)
 	}
-	t.say(time.Now(), fmt.Sprintf("listening on %s, udp", at))
+	t.say(time.Now(), fmt.Sprintf("listening on %s (udp)", d.Address()))
 	<-ctx.Done()
 	_ = d.Close()
 	return quietly(ctx)

@@ -42,18 +42,18 @@ func (w *written) until(t *testing.T, pattern string) []string {
 	return nil
 }
 
-// typed is a program whose stdin a test types into.
-type typed struct {
+// typist is a program whose stdin a test types into.
+type typist struct {
 	io.WriteCloser
 	out    *written
 	cancel context.CancelCauseFunc
 	code   chan int
 }
 
-func start(args ...string) *typed {
+func start(args ...string) *typist {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	read, write := io.Pipe()
-	p := &typed{WriteCloser: write, out: &written{}, cancel: cancel, code: make(chan int, 1)}
+	p := &typist{WriteCloser: write, out: &written{}, cancel: cancel, code: make(chan int, 1)}
 	go func() {
 		p.code <- run(ctx, append([]string{"ctsim"}, args...), read, p.out, p.out)
 		_ = read.Close() // whoever types on is told
@@ -61,13 +61,13 @@ func start(args ...string) *typed {
 	return p
 }
 
-func (p *typed) say(lines ...string) {
+func (p *typist) say(lines ...string) {
 	for _, l := range lines {
 		_, _ = io.WriteString(p, l+"\n")
 	}
 }
 
-func (p *typed) ends(t *testing.T, code int) {
+func (p *typist) ends(t *testing.T, code int) {
 	t.Helper()
 	select {
 	case got := <-p.code:
@@ -80,7 +80,7 @@ func (p *typed) ends(t *testing.T, code int) {
 }
 
 // startServer starts one on a free port of the loopback and gives its address.
-func startServer(t *testing.T, flags ...string) (*typed, string) {
+func startServer(t *testing.T, flags ...string) (*typist, string) {
 	s := start(append([]string{"server", "127.0.0.1:0"}, flags...)...)
 	t.Cleanup(func() {
 		s.cancel(interruption{syscall.SIGINT})
@@ -107,9 +107,9 @@ func TestClientAndServer(t *testing.T) {
 // TestClientLoses: a connection that is lost is exit 1, whether a call has told or not.
 func TestClientLoses(t *testing.T) {
 	server, at := startServer(t, "--speak", "--keep-open")
-	for name, end := range map[string]func(*typed){
-		"send": func(c *typed) { c.say("one", "/wait", "two") },
-		"end": func(c *typed) {
+	for name, end := range map[string]func(*typist){
+		"send": func(c *typist) { c.say("one", "/wait", "two") },
+		"end": func(c *typist) {
 			c.say("one", "/wait")
 			_ = c.Close()
 		},
