@@ -21,6 +21,7 @@ var files = []struct {
 	has   func(*scenario.Result) bool
 	write func(io.Writer, *scenario.Result) error
 }{
+	{"report.html", always, HTML},
 	{"report.txt", always, func(w io.Writer, r *scenario.Result) error { return Text(w, r, TextOptions{Verbose: true}) }},
 	{resultFile, always, JSON},
 	{"packets.pcapng", HasPackets, Pcap},

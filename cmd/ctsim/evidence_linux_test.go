@@ -110,7 +110,7 @@ func TestKernelReportFolder(t *testing.T) {
 		const name = "flush-single-backend"
 		for range 2 {
 			_, dir := b.reported(t, name)
-			want := []string{"packets.pcapng", "report.txt", "result.json", "rules-master-after.txt", "rules-master-before.txt",
+			want := []string{"packets.pcapng", "report.html", "report.txt", "result.json", "rules-master-after.txt", "rules-master-before.txt",
 				"rules-node1-after.txt", "rules-node1-before.txt"}
 			for _, file := range want {
 				if data, err := os.ReadFile(filepath.Join(dir, file)); err != nil || len(data) == 0 {
