@@ -84,7 +84,7 @@ func (t *text) counts(s audit.Summary) string {
 		}
 	}
 	if s.Unread > 0 {
-		parts = append(parts, t.paint(yellow, fmt.Sprintf("%d namespaces not read", s.Unread)))
+		parts = append(parts, t.paint(yellow, fmt.Sprintf("%d not read", s.Unread)))
 	}
 	return strings.Join(parts, ", ")
 }

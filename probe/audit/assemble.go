@@ -40,7 +40,7 @@ type Filter struct {
 // Assemble judges the connections of namespaces that were read at one time, each list with those at risk first, then by
 // address. Looks that share a Node find the two ends of a connection between them.
 func Assemble(looks []Look, filter Filter) [][]Connection {
-	every, shared := make([][]facts, len(looks)), peers{}
+	every, shared := make([][]*facts, len(looks)), peers{}
 	for i, l := range looks {
 		for _, s := range l.Sockets {
 			if s.State == socket.Established || s.State == socket.CloseWait {
@@ -58,7 +58,7 @@ func Assemble(looks []Look, filter Filter) [][]Connection {
 				lists[i] = append(lists[i], f.connection(l))
 			}
 		}
-		slices.SortStableFunc(lists[i], inOrder)
+		slices.SortFunc(lists[i], inOrder)
 	}
 	return lists
 }
@@ -70,7 +70,7 @@ func inOrder(a, b Connection) int {
 	)
 }
 
-func (filter Filter) takes(f facts) bool {
+func (filter Filter) takes(f *facts) bool {
 	if len(filter.States) == 0 && f.socket.State != socket.Established ||
 		len(filter.States) > 0 && !slices.Contains(filter.States, f.socket.State) {
 		return false
@@ -83,8 +83,8 @@ func (filter Filter) takes(f facts) bool {
 	})
 }
 
-func (l Look) facts(s socket.Socket) facts {
-	f := facts{socket: s, now: l.Now, table: l.Table, node: l.Node}
+func (l Look) facts(s socket.Socket) *facts {
+	f := &facts{socket: s, now: l.Now, table: l.Table, node: l.Node}
 	if settings, ok := l.Settings[s.Cookie]; ok && s.Cookie != 0 {
 		f.settings = &settings
 	}
@@ -102,9 +102,9 @@ func (l Look) facts(s socket.Socket) facts {
 }
 
 // peers are the sockets that share an entry.
-type peers map[*conntrack.Entry][]facts
+type peers map[*conntrack.Entry][]*facts
 
-func (p peers) add(all []facts) {
+func (p peers) add(all []*facts) {
 	for _, f := range all {
 		for _, e := range f.entries {
 			p[e.Entry] = append(p[e.Entry], f)
@@ -113,10 +113,10 @@ func (p peers) add(all []facts) {
 }
 
 // of is the first probe of the socket at the other end of f, if that was seen too.
-func (p peers) of(f facts) (first firstProbe) {
+func (p peers) of(f *facts) (first firstProbe) {
 	for _, e := range f.entries {
 		for _, other := range p[e.Entry] {
-			if other.socket.Local != f.socket.Local || other.socket.Remote != f.socket.Remote {
+			if other != f && (other.socket.Local != f.socket.Local || other.socket.Remote != f.socket.Remote) {
 				first = other.own
 			}
 		}
@@ -124,7 +124,7 @@ func (p peers) of(f facts) (first firstProbe) {
 	return first
 }
 
-func (f facts) connection(l Look) Connection {
+func (f *facts) connection(l Look) Connection {
 	s, j := f.socket, f.judge()
 	c := Connection{
 		Local: s.Local, Remote: s.Remote, State: s.State.String(), UID: s.UID,
@@ -151,7 +151,7 @@ func (f facts) connection(l Look) Connection {
 	return c
 }
 
-func (f facts) keepalive() Keepalive {
+func (f *facts) keepalive() Keepalive {
 	var k Keepalive
 	switch {
 	case f.settings != nil:
@@ -166,7 +166,7 @@ func (f facts) keepalive() Keepalive {
 }
 
 // translated is an entry as this side sees it.
-func (f facts) translated(e found) Entry {
+func (f *facts) translated(e found) Entry {
 	out := Entry{
 		Table: e.table.Name, Original: Tuple{e.Original.Src, e.Original.Dst}, Reply: Tuple{e.Reply.Src, e.Reply.Dst},
 		State: e.TCP.String(), Assured: e.Status.Has(conntrack.StatusAssured),

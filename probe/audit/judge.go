@@ -35,7 +35,7 @@ type judgement struct {
 }
 
 // judge says what becomes of the connection if it stays silent.
-func (f facts) judge() judgement {
+func (f *facts) judge() judgement {
 	if len(f.entries) > 0 {
 		return f.judgeEntries()
 	}
@@ -52,7 +52,7 @@ func (f facts) judge() judgement {
 }
 
 // judgeEntries goes by the entry that expires first.
-func (f facts) judgeEntries() judgement {
+func (f *facts) judgeEntries() judgement {
 	j := judgement{left: -1}
 	for i := range f.entries {
 		e := &f.entries[i]
@@ -67,7 +67,7 @@ func (f facts) judgeEntries() judgement {
 }
 
 // compare sets the first probe against the time left.
-func (f facts) compare(j judgement) judgement {
+func (f *facts) compare(j judgement) judgement {
 	first, reason := f.own, ProbeInTime
 	if f.peer.known && !f.peer.never && (!first.known || first.never || f.peer.latest < first.latest) {
 		first, reason, j.byPeer = f.peer, PeerProbes, true
@@ -96,7 +96,7 @@ const slack = 5 * time.Second
 
 // refreshedByPeer tells whether the entry was refreshed by packets that this side's socket does not count: the probes of
 // the other end, which the kernel answers without a note. They come often enough, or there would be no entry left.
-func (f facts) refreshedByPeer(j judgement) bool {
+func (f *facts) refreshedByPeer(j judgement) bool {
 	since, known := silent(f.socket)
 	if !known || j.entry == nil || j.entry.TCP != conntrack.TCPEstablished || j.timeout == 0 || j.left > j.timeout {
 		return false
@@ -107,7 +107,7 @@ func (f facts) refreshedByPeer(j judgement) bool {
 
 // judgeMissing is for a connection that has no entry in a table, or none that could be read; tracked is false if the table
 // is not one that could have it.
-func (f facts) judgeMissing(t *Table) (j judgement, tracked bool) {
+func (f *facts) judgeMissing(t *Table) (j judgement, tracked bool) {
 	j = judgement{timeout: t.Established, strict: t.Strict}
 	yes, known := t.tracks(f.socket)
 	since, sinceKnown := silent(f.socket)

@@ -7,7 +7,7 @@ import (
 )
 
 // why puts the judgement into words.
-func (f facts) why(j judgement) string {
+func (f *facts) why(j judgement) string {
 	switch j.reason {
 	case NoKeepalive:
 		return "keepalive is off, so no probe ever comes; " + f.end(j)
@@ -30,7 +30,7 @@ func (f facts) why(j judgement) string {
 	return f.whyUncertain(j)
 }
 
-func (f facts) whyUncertain(j judgement) string {
+func (f *facts) whyUncertain(j judgement) string {
 	switch j.reason {
 	case NotTracked:
 		return "nothing is tracked here"
@@ -59,7 +59,7 @@ func whose(j judgement) string {
 }
 
 // lost is how an entry that is not there may have gone.
-func (f facts) lost(j judgement) string {
+func (f *facts) lost(j judgement) string {
 	since, known := silent(f.socket)
 	switch {
 	case !known || j.timeout == 0:
@@ -71,7 +71,7 @@ func (f facts) lost(j judgement) string {
 }
 
 // end is when the entry goes, and what that means.
-func (f facts) end(j judgement) string {
+func (f *facts) end(j judgement) string {
 	where := ""
 	if j.entry != nil && j.entry.table != f.table {
 		where = " on " + j.entry.table.Name
@@ -87,7 +87,7 @@ func estimate(j judgement) string {
 }
 
 // consequence is what the next packet after the entry's end meets.
-func (f facts) consequence(j judgement) string {
+func (f *facts) consequence(j judgement) string {
 	switch {
 	case j.strict:
 		return "what is sent after that is INVALID (nf_conntrack_tcp_loose=0) and the connection hangs"
@@ -104,7 +104,7 @@ func (f facts) consequence(j judgement) string {
 }
 
 // cure is what to set so that the verdict becomes OK; empty if there is nothing to mend.
-func (f facts) cure(j judgement) string {
+func (f *facts) cure(j judgement) string {
 	limit := j.timeout
 	if limit == 0 {
 		limit = j.left
