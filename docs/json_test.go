@@ -42,17 +42,19 @@ func tabled(document, heading string) (names []string) {
 func TestJSONFields(t *testing.T) {
 	document := read(t, "json.md")
 	for heading, of := range map[string]reflect.Type{
-		"## The document": reflect.TypeFor[scenario.Result](),
-		"## service":      reflect.TypeFor[scenario.Service](),
-		"## connections":  reflect.TypeFor[scenario.Connection](),
-		"## expectations": reflect.TypeFor[scenario.Check](),
-		"## world":        reflect.TypeFor[scenario.Place](),
-		"## entries":      reflect.TypeFor[scenario.Entry](),
-		"## rules":        reflect.TypeFor[scenario.RuleCount](),
-		"## timeline":     reflect.TypeFor[scenario.Observation](),
-		"## packet":       reflect.TypeFor[scenario.PacketFacts](),
-		"## socket":       reflect.TypeFor[scenario.SocketFacts](),
-		"## phases":       reflect.TypeFor[scenario.Phase](),
+		"## The document":                    reflect.TypeFor[scenario.Result](),
+		"## service":                         reflect.TypeFor[scenario.Service](),
+		"## connections":                     reflect.TypeFor[scenario.Connection](),
+		"## client_socket and server_socket": reflect.TypeFor[scenario.SocketSettings](),
+		"## programs":                        reflect.TypeFor[scenario.ProgramRun](),
+		"## expectations":                    reflect.TypeFor[scenario.Check](),
+		"## world":                           reflect.TypeFor[scenario.Place](),
+		"## entries":                         reflect.TypeFor[scenario.Entry](),
+		"## rules":                           reflect.TypeFor[scenario.RuleCount](),
+		"## timeline":                        reflect.TypeFor[scenario.Observation](),
+		"## packet":                          reflect.TypeFor[scenario.PacketFacts](),
+		"## socket":                          reflect.TypeFor[scenario.SocketFacts](),
+		"## phases":                          reflect.TypeFor[scenario.Phase](),
 	} {
 		if diff := cmp.Diff(fields(of), tabled(document, heading)); diff != "" {
 			t.Errorf("json.md, %s (-code +document):\n%s", heading, diff)

@@ -16,7 +16,7 @@ func (s Scenario) assemble(e *evidence) *Result {
 		Started: e.started, DurationS: e.since(e.ended),
 		Service: s.serviceResult(),
 		World:   s.drawn(e), Rules: e.ruleCounts(s.nodeNames()), Saved: e.saved,
-		Lost: e.lost, Missing: e.missing, Interrupted: e.interrupted,
+		Lost: e.lost, Missing: e.missing, Interrupted: e.interrupted, Programs: e.programRuns(),
 		Summary: map[string]int{"connections": len(stories)},
 	}
 	for _, o := range slices.Concat(outcomes, []Outcome{HalfOpen}) {
@@ -42,7 +42,7 @@ func (s Scenario) assemble(e *evidence) *Result {
 }
 
 // outcomes are those a connection as a whole can have, in the order of summaries.
-var outcomes = []Outcome{Survived, Reset, Hang, Refused, Timeout, WrongBackend}
+var outcomes = []Outcome{Survived, Reset, Hang, Refused, Timeout, WrongBackend, Reconnected}
 
 // judge compares the stories with what is expected; where that fails and an alternative holds, with the alternative.
 func (s Scenario) judge(r *Result, e *evidence, stories []*story) {
@@ -97,18 +97,27 @@ func conclude(e *evidence, checks []Check) (Verdict, string) {
 
 // typical is the connection that stands for the others: the first with the expected outcome, else the first.
 func typical(stories []*story, outcome Outcome) *story {
+	first := stories[0]
+	for _, s := range slices.Backward(stories) {
+		if !s.aside {
+			first = s
+		}
+	}
 	for _, s := range stories {
-		if s.Outcome == outcome {
+		if s.Outcome == outcome && !s.aside {
 			return s
 		}
 	}
-	return stories[0]
+	return first
 }
 
 // summary is the passed run in one sentence.
 func (e *evidence) summary(s *story, stories []*story) string {
 	text := string(s.Outcome)
 	switch {
+	case s.Outcome == Reconnected:
+		text = fmt.Sprintf("the connection was lost (%s after %s), and the client's program opened a new one by itself",
+			s.lostPhrase(), times(s.Breaks, "break", "breaks"))
 	case s.Outcome == Reset && s.rerouted():
 		text = fmt.Sprintf("the flow was re-routed from %s to %s at break %d, which answered RST; the %s got %s",
 			s.Backends[0], s.Backends[len(s.Backends)-1], s.Breaks, s.NoticedBy, s.Errno)

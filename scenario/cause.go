@@ -25,6 +25,7 @@ func (e *evidence) cause(s *story) []string {
 	t.resets()
 	t.sends()
 	t.losses()
+	t.foreign()
 	if s.Peer == HalfOpen {
 		t.say(e.ended, "the old backend does not know: the socket on %s is still ESTABLISHED (half-open)", t.openServer())
 	}

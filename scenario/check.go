@@ -13,6 +13,7 @@ func (s Scenario) problems() Problems {
 	p := &checks{at: s.place}
 	s.checkWorld(p)
 	s.checkSteps(p)
+	s.checkPrograms(p)
 	s.checkExpect(p)
 	return p.all
 }
@@ -67,9 +68,12 @@ func (s Scenario) checkSteps(p *checks) {
 			p.all = append(p.all, at)
 		}
 	}
-	s.Steps.walk(func(step Step) { wrongStep(step, step.action.check(s)) })
+	s.Steps.walk(func(step Step) {
+		wrongStep(step, step.action.check(s))
+		wrongStep(step, s.notForPrograms(step))
+	})
 	s.Steps.opened(s.World.Connections, func(step Step, n int) {
-		if one, ok := step.action.(names); ok && one.connection() > n {
+		if one, ok := step.action.(names); ok && one.connection() > n && !s.foreignClient() {
 			wrongStep(step, fmt.Sprintf("there is no connection %d then, only %d", one.connection(), n))
 		}
 	})

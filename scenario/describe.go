@@ -92,6 +92,13 @@ func (s Scenario) settings() []string {
 }
 
 func (s Scenario) program(p Program) string {
+	if p.Exec != "" {
+		text := "`" + strings.Join(strings.Fields(p.Exec), " ") + "`"
+		if p.User != "" {
+			text += " as user " + p.User
+		}
+		return text
+	}
 	text := "keepalive off"
 	if k := p.Keepalive; k != nil {
 		text = "keepalive on"

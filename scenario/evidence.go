@@ -48,6 +48,15 @@ type evidence struct {
 	hops []packet.Hop
 	// unwatched are the sources that the run was told not to watch, or could not.
 	unwatched map[Source]bool
+	// foreignClient is true if the client is a program that ctsim has not written. output is what such programs wrote,
+	// settings what they had set on their sockets, programs how they ended. kept tells why an entry was not aged, keptAt
+	// when.
+	foreignClient bool
+	output        []outputLine
+	settings      []settings
+	programs      []ran
+	kept          string
+	keptAt        time.Time
 	// unmet names the fact that a repeat or wait ended without; empty if there was none.
 	unmet       string
 	lost        map[string]int

@@ -3,7 +3,7 @@ package scenario
 // Expect is what a scenario says must be seen. Every field that is set is one expectation; each connection must meet
 // it unless the field says otherwise.
 type Expect struct {
-	Outcome    Outcome       `yaml:"outcome" enum:"survived,reset,hang,refused,timeout,wrong-backend" doc:"What becomes of every connection."`
+	Outcome    Outcome       `yaml:"outcome" enum:"survived,reset,hang,refused,timeout,wrong-backend,reconnected" doc:"What becomes of every connection."`
 	Share      *ShareCheck   `yaml:"share" doc:"Instead of outcome: how many of the connections."`
 	Errno      string        `yaml:"errno" pattern:"^E[A-Z0-9]+$" doc:"The first error an application meets."`
 	NoticedBy  string        `yaml:"noticed_by" enum:"client,server" doc:"The side that meets it."`
@@ -24,7 +24,7 @@ type Expect struct {
 // ShareCheck compares a share of many connections with a probability. The interval holds all but one in a million
 // runs, so that chance alone does not fail it.
 type ShareCheck struct {
-	Of          Outcome `yaml:"of,required" enum:"survived,reset,hang,refused,timeout,wrong-backend" doc:"The outcome that is counted."`
+	Of          Outcome `yaml:"of,required" enum:"survived,reset,hang,refused,timeout,wrong-backend,reconnected" doc:"The outcome that is counted."`
 	Probability string  `yaml:"probability,required" pattern:"^(0|1|0?\\.[0-9]+|1/N|\\(N-1\\)/N)$" doc:"A number from 0 to 1 written as text, or a formula of N, the number of backends: 1/N or (N-1)/N."`
 }
 
@@ -45,7 +45,7 @@ type SocketCheck struct {
 // ConnectionCheck is how one connection ends.
 type ConnectionCheck struct {
 	ID        int     `yaml:"id,required" min:"1" max:"4000" doc:"The connection's number, from 1 in the order of connect."`
-	Outcome   Outcome `yaml:"outcome,required" enum:"survived,reset,hang,refused,timeout,wrong-backend" doc:"What becomes of it."`
+	Outcome   Outcome `yaml:"outcome,required" enum:"survived,reset,hang,refused,timeout,wrong-backend,reconnected" doc:"What becomes of it."`
 	Errno     string  `yaml:"errno" pattern:"^E[A-Z0-9]+$" doc:"The first error an application meets."`
 	NoticedBy string  `yaml:"noticed_by" enum:"client,server" doc:"The side that meets it."`
 }

@@ -92,6 +92,11 @@ func (s *story) whyReset(sent packet.Packet) string {
 			return sent.At + " has ended its side of the connection"
 		}
 	}
+	for _, p := range s.packets { // programs that do not report what they do
+		if p.At == sent.At && p.Direction == packet.Out && p.Flags.Has(packet.SYN) && p.Src == sent.Src && p.Dst == sent.Dst {
+			return sent.At + " has ended its side of the connection"
+		}
+	}
 	return sent.At + " has no such connection"
 }
 

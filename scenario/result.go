@@ -30,7 +30,9 @@ const (
 	Refused      Outcome = "refused"
 	Timeout      Outcome = "timeout"
 	WrongBackend Outcome = "wrong-backend"
-	HalfOpen     Outcome = "half-open"
+	// Reconnected is a connection that was lost and that the client's program has replaced by a new one by itself.
+	Reconnected Outcome = "reconnected"
+	HalfOpen    Outcome = "half-open"
 )
 
 // Result is one run of a scenario, complete: text, JSON and every other report are made from it alone.
@@ -70,8 +72,10 @@ type Result struct {
 	// Missing names what this machine or user could not observe, one line each.
 	Missing []string `json:"missing,omitempty"`
 	// Interrupted is true if the run was ended before its last step.
-	Interrupted bool    `json:"interrupted,omitempty"`
-	Phases      []Phase `json:"phases"`
+	Interrupted bool `json:"interrupted,omitempty"`
+	// Programs are those that ctsim has not written, the client first.
+	Programs []ProgramRun `json:"programs,omitempty"`
+	Phases   []Phase      `json:"phases"`
 	// Capture is what a capture file is made of.
 	Capture Capture `json:"-"`
 	// Saved are the rules of each node as iptables-save -c printed them.
@@ -155,6 +159,13 @@ type Connection struct {
 	Breaks int `json:"breaks"`
 	// Peer is HalfOpen if the other side still holds its socket established; empty otherwise.
 	Peer Outcome `json:"peer,omitempty"`
+	// NoticedAt is when the kernel told NoticedBy, in seconds since the start of the run; only of a program's connections.
+	NoticedAt *float64 `json:"noticed_at,omitempty"`
+	// Replaces is the ID of the lost connection in whose place the client's program has opened this one.
+	Replaces int `json:"replaces,omitempty"`
+	// ClientSocket and ServerSocket are what programs that ctsim has not written have set on their ends.
+	ClientSocket *SocketSettings `json:"client_socket,omitempty"`
+	ServerSocket *SocketSettings `json:"server_socket,omitempty"`
 }
 
 // Check is one thing the scenario expects, and whether it was seen.

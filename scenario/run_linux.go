@@ -26,6 +26,10 @@ type flow struct {
 	conn *probe.Conn
 	// tried is true once connect was called.
 	tried bool
+	// local is the client's address of a connection that a program of the user's own has opened, and done is true once
+	// nothing more can become of it.
+	local netip.AddrPort
+	done  bool
 	// sent counts messages, from either side; speaker is the end that sent the last one.
 	sent    int
 	speaker *probe.Conn
@@ -53,7 +57,12 @@ type run struct {
 	// savedBefore is iptables-save -c of each node before the first break.
 	savedBefore map[string]string
 	servers     []server
-	flows       []*flow
+	// client is the client's program if it is not ctsim's own, begun the SYN of the last connection from each of its
+	// addresses, quiet how long a connection that counts as idle is without traffic.
+	client *foreignProgram
+	begun  map[netip.AddrPort]uint32
+	quiet  time.Duration
+	flows  []*flow
 	// endpoints are the service's at the moment.
 	endpoints []netip.AddrPort
 	phases    []Phase
@@ -88,17 +97,22 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 // newRun is a run in which nothing has happened yet; the options are in the scenario already.
 func newRun(s Scenario, o Options) *run {
 	r := &run{scenario: s, options: o, rules: map[string]*iptables.Node{}, received: map[int]int{},
+		begun: map[netip.AddrPort]uint32{},
 		picks: map[netip.AddrPort][]netip.Addr{}, index: index{},
 		tracers: map[string]*rulepath.Watcher{}, readers: map[string]*socket.Reader{}}
 	// Round takes the monotonic reading off: the kernel's times have none, and all must be counted on one clock.
 	r.ev = evidence{started: time.Now().Round(0), service: r.service(),
 		pods: map[netip.Addr]string{}, ours: map[uint32]bool{}, deleted: map[uint32]bool{}, unwatched: map[Source]bool{}, rules: map[string][]iptables.Counter{}, lost: map[string]int{}}
 	r.ev.clientAt, r.ev.client = s.client()
+	r.ev.foreignClient = s.foreignClient()
 	for i := range s.World.Backends {
 		r.ev.pods[s.serverAddress(i)] = serverName(i)
 	}
 	r.endpoints = s.service().Endpoints
 	for i := range s.World.Connections {
+		if s.foreignClient() {
+			break // it opens them itself
+		}
 		r.flows = append(r.flows, &flow{id: i + 1})
 	}
 	return r
@@ -210,7 +224,10 @@ func (r *run) onNodes(do func(node string, rs iptables.RuleSet) error) error {
 	return nil
 }
 
-func (r *run) serve(context.Context) error {
+func (r *run) serve(ctx context.Context) error {
+	if r.scenario.foreignServer() {
+		return errors.Join(r.serveForeign(ctx), r.joinKernel())
+	}
 	for i := range r.scenario.World.Backends {
 		if err := r.serveOn(serverName(i)); err != nil {
 			return err
@@ -271,6 +288,7 @@ func (r *run) finish(context.Context) error {
 	if err := r.drain(); err != nil {
 		return err
 	}
+	r.lookForeign(true)
 	r.ev.connections = len(r.flows)
 	if err := errors.Join(r.notePaths(), r.count()); err != nil {
 		return err
@@ -302,6 +320,7 @@ func (r *run) close() error {
 			f.conn.Abandon()
 		}
 	}
+	r.stopPrograms()
 	for _, l := range r.servers {
 		errs = append(errs, l.Close())
 	}

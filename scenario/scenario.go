@@ -57,8 +57,12 @@ type KubeProxy struct {
 
 // Program is how the client's or the servers' sockets are set. The zero value is the article's: keepalive off.
 type Program struct {
-	Keepalive   *Keepalive    `yaml:"keepalive" doc:"SO_KEEPALIVE on, with these timers; an empty mapping leaves them to the pod's sysctls."`
-	UserTimeout time.Duration `yaml:"user_timeout" min:"1ms" max:"1h" doc:"TCP_USER_TIMEOUT."`
+	Exec        string            `yaml:"exec" doc:"A program to run instead of ctsim's own, given to sh -c. $SERVICE (host:port), $SERVICE_HOST, $SERVICE_PORT, $PORT, $POD_NAME and $POD_IP tell it of the world, /etc/hosts has all names; a server listens on $PORT."`
+	User        string            `yaml:"user" doc:"The user it runs as, by name or number; without it, ctsim's own: root."`
+	Env         map[string]string `yaml:"env" doc:"Variables for its environment."`
+	Ready       time.Duration     `yaml:"ready" min:"100ms" max:"1h" doc:"How long a server may take to listen; one minute if it is not set."`
+	Keepalive   *Keepalive        `yaml:"keepalive" doc:"SO_KEEPALIVE on, with these timers; an empty mapping leaves them to the pod's sysctls."`
+	UserTimeout time.Duration     `yaml:"user_timeout" min:"1ms" max:"1h" doc:"TCP_USER_TIMEOUT."`
 }
 
 // Keepalive is the three timers of SO_KEEPALIVE; zero leaves one to the sysctl.

@@ -43,6 +43,9 @@ var stepKinds = map[string]func() action{
 	"take-address":     func() action { return &takeAddressStep{} },
 	"inject":           func() action { return &injectStep{Flag: "ACK"} },
 	"exec":             func() action { return &execStep{} },
+	"start-client":     func() action { return &startClientStep{Quiet: quiet, AtMost: programTimeout} },
+	"input":            func() action { return &inputStep{} },
+	"use":              func() action { return &useStep{AtMost: programTimeout} },
 	"repeat":           func() action { return &repeatStep{AtMost: 64} },
 }
 
@@ -121,7 +124,7 @@ func (steps Steps) walk(f func(Step)) {
 
 // breaks is false for what opens connections and speaks on them: everything else may change what becomes of them.
 func (s Step) breaks() bool {
-	return !slices.Contains([]string{"connect", "send", "receive", "shutdown", "repeat"}, s.Name)
+	return !slices.Contains([]string{"connect", "send", "receive", "shutdown", "repeat", "start-client", "input", "use"}, s.Name)
 }
 
 // Describe is the step in words, on one line.

@@ -39,6 +39,9 @@ func (a *ageStep) check(s Scenario) string {
 
 func (a *ageStep) run(_ context.Context, r *run, _ []*flow) error {
 	by := r.scenario.here(a.By, time.Second)
+	if kept, err := r.keptAlive(by); kept || err != nil {
+		return err
+	}
 	for _, node := range r.scenario.nodeNames() {
 		ns := r.lab.Namespace(node)
 		entries, err := conntrack.List(ns)

@@ -181,8 +181,8 @@ func (r *run) longestEntry(active []*flow) (time.Duration, error) {
 	}
 	mine := map[string]bool{}
 	for _, f := range active {
-		if f.conn != nil {
-			mine[f.conn.Local().String()] = true
+		if f.address().IsValid() {
+			mine[f.address().String()] = true
 		}
 	}
 	left := time.Duration(-1)

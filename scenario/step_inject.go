@@ -59,10 +59,10 @@ func (r *run) lastFrom(server *probe.Conn) (packet.Packet, bool) {
 func (r *run) serving() (netip.Addr, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.flows) == 0 || r.flows[0].conn == nil {
+	if len(r.flows) == 0 {
 		return netip.Addr{}, false
 	}
-	picks := r.picks[r.flows[0].conn.Local()]
+	picks := r.picks[r.flows[0].address()]
 	if len(picks) == 0 {
 		return netip.Addr{}, false
 	}

@@ -114,7 +114,7 @@ func (s *sendStep) run(ctx context.Context, r *run, active []*flow) error {
 		speaking = append(speaking, f)
 	}
 	for _, f := range speaking {
-		if err := r.settle(ctx, f, s.From == "client"); err != nil {
+		if err := r.settle(ctx, f, s.From == "client" && !r.scenario.foreignServer()); err != nil {
 			return err
 		}
 	}

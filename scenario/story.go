@@ -21,6 +21,13 @@ type story struct {
 	lastBreak time.Time
 	// failedSend is the number of the client's send after lastBreak that failed first; 0 if none did.
 	failedSend int
+	// noticed is when the kernel told one of the programs; only of programs that ctsim has not written. Of their
+	// connections, those that were closed before the first break, and those that replace a lost one, stand aside: no
+	// expectation is about them. replacedBy is the one in the place of this.
+	noticed     time.Time
+	established bool
+	aside       bool
+	replacedBy  int
 }
 
 // stories sorts the evidence by connection and judges each; a connection that was never opened has a story too.
@@ -59,6 +66,10 @@ func (e *evidence) stories(connections int, ix index, packets []packet.Packet) [
 		s.follow(e)
 		s.conclude(podNames(e))
 	}
+	if e.foreignClient {
+		e.judgeForeign(out)
+	}
+	e.withSettings(out)
 	return out
 }
 

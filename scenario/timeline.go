@@ -35,6 +35,9 @@ func (e *evidence) timeline(ix index, packets []packet.Packet, comments map[int]
 	for _, l := range e.looks {
 		out = append(out, e.socketObservation(l))
 	}
+	for _, o := range e.output {
+		out = append(out, e.outputObservation(o))
+	}
 	for _, p := range e.paths {
 		at, within := e.when(p)
 		out = append(out, e.pathObservation(p, ix.path(p, at), at, within))

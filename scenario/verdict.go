@@ -43,7 +43,7 @@ func (x Expect) checks(e *evidence, stories []*story, backends int) []Check {
 func (x Expect) others(stories []*story) []*story {
 	var out []*story
 	for _, s := range stories {
-		if !slices.ContainsFunc(x.Connections, func(c ConnectionCheck) bool { return c.ID == s.ID }) {
+		if !s.aside && !slices.ContainsFunc(x.Connections, func(c ConnectionCheck) bool { return c.ID == s.ID }) {
 			out = append(out, s)
 		}
 	}

@@ -41,16 +41,14 @@ func (r *run) haveSeen(x PacketCheck, from int, active []*flow) bool {
 	for i, p := range r.ev.packets {
 		p = flows.Follow(p)
 		id := r.index.packet(p)
-		if i < from || id == 0 || late[id] {
+		if i < from || id == 0 || id > len(r.flows) || late[id] {
 			continue
 		}
 		story := &story{}
-		if f := r.flows[id-1]; f.conn != nil {
-			for _, a := range r.picks[f.conn.Local()] {
-				story.Backends = append(story.Backends, r.ev.podName(a))
-			}
+		for _, a := range r.picks[r.flows[id-1].address()] {
+			story.Backends = append(story.Backends, r.ev.podName(a))
 		}
 		late[id] = x.matches(&r.ev, story, p)
 	}
-	return !slices.ContainsFunc(active, func(f *flow) bool { return f.conn != nil && !late[f.id] })
+	return !slices.ContainsFunc(active, func(f *flow) bool { return f.address().IsValid() && !late[f.id] })
 }

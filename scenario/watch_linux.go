@@ -98,6 +98,7 @@ func (r *run) packet(p packet.Packet) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.ev.packets = append(r.ev.packets, p)
+	r.discover(p)
 	r.live(r.ev.packetObservation(p, r.index.packet(p)))
 }
 
@@ -167,13 +168,15 @@ func (r *run) notRerouted(flows []*flow) []*flow {
 	defer r.mu.Unlock()
 	var out []*flow
 	for _, f := range flows {
-		if f.conn == nil {
+		if !f.address().IsValid() || f.done {
 			continue
 		}
-		if state, err := f.conn.State(); err != nil || state.Closed() {
-			continue
+		if f.conn != nil {
+			if state, err := f.conn.State(); err != nil || state.Closed() {
+				continue
+			}
 		}
-		picks := r.picks[f.conn.Local()]
+		picks := r.picks[f.address()]
 		if len(picks) == 0 || picks[len(picks)-1] == picks[0] {
 			out = append(out, f)
 		}

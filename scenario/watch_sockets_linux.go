@@ -54,6 +54,7 @@ func (r *run) look() {
 	if !r.options.watches(FromSockets) || !r.scenario.followable() || r.scenario.protocol() == probe.UDP {
 		return
 	}
+	r.lookForeign(false)
 	for _, f := range r.flows {
 		for _, c := range r.ends(f) {
 			s, ok := r.socket(c)

@@ -96,7 +96,7 @@ func (s Scenario) target() netip.AddrPort {
 // topology is the plan of the scenario's world.
 func (s Scenario) topology() topology.Plan {
 	node := append(slices.Clone(s.conntrackSysctls()), s.sysctls("nodes")...)
-	pod := append(s.keepaliveSysctls(), s.sysctls("pods")...)
+	pod := slices.Concat(s.keepaliveSysctls(), s.programSysctls(), s.sysctls("pods"))
 	plan := topology.Plan{Network: nodeNetwork}
 	for i, name := range s.nodeNames() {
 		n := topology.Node{Name: name, Address: nthAddress(masterAddress, i), Sysctls: slices.Concat(node, s.sysctls(name))}

@@ -1,0 +1,363 @@
+package scenario
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/ctsim/ctsim/probe"
+	"github.com/ctsim/ctsim/probe/packet"
+	"github.com/ctsim/ctsim/probe/program"
+	"github.com/ctsim/ctsim/probe/socket"
+)
+
+// foreignProgram is a program that ctsim has not written, in the place of the client or of a server.
+type foreignProgram struct {
+	*program.Program
+	side probe.Side
+}
+
+// Conn is always nil: the program's sockets are its own.
+func (p *foreignProgram) Conn(int) *probe.Conn { return nil }
+
+// Close ends the program. Ending it twice is harmless.
+func (p *foreignProgram) Close() error {
+	p.Program.Stop()
+	return nil
+}
+
+// Stop is never asked for: the language refuses it.
+func (p *foreignProgram) Stop() error { return p.Close() }
+
+// programs are the foreign ones of the run, the client first.
+func (r *run) programs() []*foreignProgram {
+	var out []*foreignProgram
+	if r.client != nil {
+		out = append(out, r.client)
+	}
+	for _, l := range r.servers {
+		if p, ok := l.(*foreignProgram); ok {
+			out = append(out, p)
+		}
+	}
+	slices.SortFunc(out, func(a, b *foreignProgram) int { // each server is here as soon as it runs
+		return cmp.Or(cmp.Compare(a.side, b.side), r.scenario.serverNumber(a.Name())-r.scenario.serverNumber(b.Name()))
+	})
+	return out
+}
+
+// startProgram starts the program of one side in a pod or on a node.
+func (r *run) startProgram(side probe.Side, place string, address netip.Addr, p Program) (*foreignProgram, error) {
+	started, err := program.Start(r.lab.Namespace(place), program.Spec{Name: place, Command: p.Exec, User: p.User,
+		Env: r.scenario.environment(place, address, p), Hosts: r.scenario.hosts(),
+		Output: func(l program.Line) { r.printed(side, place, l) }})
+	if err != nil {
+		return nil, &Unsupported{What: fmt.Sprintf("the %s's program did not start", side), Err: err}
+	}
+	return &foreignProgram{started, side}, nil
+}
+
+// printed notes a line of a program's output.
+func (r *run) printed(side probe.Side, place string, l program.Line) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.over {
+		return
+	}
+	o := outputLine{side, place, l}
+	r.ev.output = append(r.ev.output, o)
+	r.live(r.ev.outputObservation(o))
+}
+
+// serveForeign starts the server's program in every pod, side by side, and waits until all listen.
+func (r *run) serveForeign(ctx context.Context) error {
+	errs := make([]error, r.scenario.World.Backends)
+	var wait sync.WaitGroup
+	for i := range errs {
+		wait.Go(func() { errs[i] = r.serveForeignOn(ctx, serverName(i), r.scenario.serverAddress(i)) })
+	}
+	wait.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err // the programs are all the same: saying it once is enough
+		}
+	}
+	return nil
+}
+
+func (r *run) serveForeignOn(ctx context.Context, pod string, address netip.Addr) error {
+	spec, port := r.scenario.World.Server, r.scenario.service().Port
+	p, err := r.startProgram(probe.Server, pod, address, spec)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	r.servers = append(r.servers, p)
+	r.mu.Unlock()
+	r.tell(fmt.Sprintf("wait until the servers listen on port %d", port), 0)
+	return hinted(p.Await(ctx, r.lab.Namespace(pod), spec.ready(), fmt.Sprintf("it listened on port %d", port), program.Listens(port)),
+		fmt.Sprintf("the server has to listen on port $PORT (%d) of all addresses and to stay in the foreground", port))
+}
+
+// hinted turns a program's end into an error with a hint.
+func hinted(err error, hint string) error {
+	var ended *program.Ended
+	if errors.As(err, &ended) {
+		return &Unsupported{What: "a program did not do what it is here for", Hint: hint, Err: err}
+	}
+	return err
+}
+
+func (r *run) startClient() (err error) {
+	r.client, err = r.startProgram(probe.Client, r.ev.clientAt, r.ev.client, r.scenario.World.Client)
+	return err
+}
+
+func (r *run) typeToClient(line string) error {
+	err := r.client.Type(line)
+	if err != nil && r.client.Exit() != nil {
+		return nil // it has ended, which is a fact about the client and not a failure of the run
+	}
+	return err
+}
+
+// discover notes a connection that the client's program begins. Each SYN is seen once where the client is; one that is
+// sent again has the same number.
+func (r *run) discover(p packet.Packet) {
+	if !r.scenario.foreignClient() || p.At != r.ev.clientAt || p.Direction != packet.Out || p.Protocol != packet.TCP ||
+		p.Dst != r.service() || !p.Flags.Has(packet.SYN) || p.Flags.Has(packet.ACK) {
+		return
+	}
+	if seq, begun := r.begun[p.Src]; begun && seq == p.Seq {
+		return
+	}
+	r.begun[p.Src] = p.Seq
+	f := flowFacts{len(r.ev.flows) + 1, p.Src, p.Time}
+	r.ev.flows = append(r.ev.flows, f)
+	r.index.add(f.local, f)
+}
+
+// adopt takes the connections over that the client's program has opened.
+func (r *run) adopt() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.scenario.foreignClient() {
+		return
+	}
+	for _, f := range r.ev.flows[len(r.flows):] {
+		r.flows = append(r.flows, &flow{id: f.id, local: f.local, tried: true})
+	}
+}
+
+// address is the client's of a connection; not valid if it was never opened.
+func (f *flow) address() netip.AddrPort {
+	if f.conn != nil {
+		return f.conn.Local()
+	}
+	return f.local
+}
+
+// sockets are the TCP sockets in a pod or on a node; none if it is gone.
+func (r *run) sockets(place string) ([]socket.Socket, error) {
+	ns := r.lab.Namespace(place)
+	if ns == nil {
+		return nil, nil
+	}
+	if r.readers[place] == nil {
+		reader, err := socket.Open(ns)
+		if err != nil {
+			return nil, err
+		}
+		r.readers[place] = reader
+	}
+	return r.readers[place].List()
+}
+
+// clientSockets are the sockets of the client's program that lead to the service, by their own address.
+func (r *run) clientSockets() (map[netip.AddrPort]socket.Socket, error) {
+	all, err := r.sockets(r.ev.clientAt)
+	out := map[netip.AddrPort]socket.Socket{}
+	for _, s := range all {
+		if unmapped(s.Remote) == r.service() {
+			out[unmapped(s.Local)] = s
+		}
+	}
+	return out, err
+}
+
+func unmapped(a netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+}
+
+// untilIdle waits until the client's program has connections to the service and nothing has come or gone on them for
+// some time. Connections that it has closed again do not count.
+func (r *run) untilIdle(ctx context.Context, silence, within time.Duration) error {
+	ns := r.lab.Namespace(r.ev.clientAt)
+	r.tell("wait until the client's connection is established and idle", within)
+	err := r.client.Await(ctx, ns, within, fmt.Sprintf("it had a connection to %s that was idle for %s", r.service(), silence),
+		func(all []socket.Socket) bool {
+			n := 0
+			for _, s := range all {
+				switch {
+				case unmapped(s.Remote) != r.service() || s.State == socket.TimeWait:
+				case !idle(s, silence):
+					return false
+				default:
+					n++
+				}
+			}
+			return n > 0
+		})
+	err = hinted(err, "the client has to keep a connection to $SERVICE open; a question for a password fails, it has no terminal")
+	if err == nil {
+		err = r.drain()
+	}
+	r.adopt()
+	return err
+}
+
+// idle tells whether nothing is under way on a connection, and for how long nothing was.
+func idle(s socket.Socket, silence time.Duration) bool {
+	return s.State == socket.Established && s.SendQueue == 0 && s.RecvQueue == 0 && s.Info != nil && s.Info.Unacked == 0 &&
+		s.Info.LastDataSent >= silence && s.Info.LastDataReceived >= silence && s.Info.LastAckReceived >= silence
+}
+
+// noteSettings asks what the programs have set on both ends of every open connection.
+func (r *run) noteSettings() error {
+	for _, f := range r.flows {
+		for _, end := range r.foreignEnds(f) {
+			p := r.programAt(end.at)
+			if p == nil || end.Inode == 0 {
+				continue
+			}
+			set, err := p.Settings(end.Inode)
+			if err != nil {
+				r.missing("", fmt.Sprintf("the settings of the %s's socket: %v", end.side, err))
+				continue
+			}
+			r.mu.Lock()
+			r.ev.settings = append(r.ev.settings, settings{f.id, end.side, end.at, set})
+			r.mu.Unlock()
+		}
+	}
+	return r.drain()
+}
+
+func (r *run) programAt(place string) *foreignProgram {
+	i := slices.IndexFunc(r.programs(), func(p *foreignProgram) bool { return p.Name() == place })
+	if i < 0 {
+		return nil
+	}
+	return r.programs()[i]
+}
+
+// foreignEnds are the sockets of a connection, found by their addresses. A server has as many as the connection had
+// backends.
+func (r *run) foreignEnds(f *flow) []look {
+	var out []look
+	now := time.Now()
+	if own, err := r.clientSockets(); err == nil && r.scenario.foreignClient() && r.newest(f) {
+		if s, ok := own[f.address()]; ok {
+			out = append(out, look{now, r.ev.clientAt, f.id, probe.Client, s})
+		}
+	}
+	r.mu.Lock()
+	at := r.ev.index() // with the addresses that nodes have put in the client's place
+	r.mu.Unlock()
+	for _, name := range r.lab.Names() {
+		if r.scenario.serverNumber(name) < 0 {
+			continue
+		}
+		all, err := r.sockets(name)
+		if err != nil {
+			continue
+		}
+		for _, s := range all {
+			if s.State != socket.Listening && at.at(unmapped(s.Remote), now).id == f.id {
+				out = append(out, look{now, name, f.id, probe.Server, s})
+			}
+		}
+	}
+	return out
+}
+
+// newest is false for a connection whose port a later one has taken.
+func (r *run) newest(f *flow) bool {
+	return !slices.ContainsFunc(r.flows, func(o *flow) bool { return o.id > f.id && o.address() == f.address() })
+}
+
+// lookForeign notes the state of both ends of every connection, final says that it is the last time.
+func (r *run) lookForeign(last bool) {
+	if !r.scenario.foreignClient() && !r.scenario.foreignServer() {
+		return
+	}
+	r.adopt()
+	for _, f := range r.flows {
+		for _, l := range r.foreignEnds(f) {
+			r.mu.Lock()
+			if last {
+				state := probe.SocketState{State: l.State.String(), Retransmits: l.Timer.Retransmits}
+				if l.Info != nil {
+					state.Unacked = l.Info.Unacked
+				}
+				r.ev.finals = append(r.ev.finals, final{f.id, l.side, l.at, state, l.Timer.Kind.String()})
+			} else {
+				r.ev.looks = append(r.ev.looks, l)
+				r.live(r.ev.socketObservation(l))
+			}
+			r.mu.Unlock()
+		}
+	}
+}
+
+// stopPrograms ends them side by side and notes how each ended.
+func (r *run) stopPrograms() {
+	all := r.programs()
+	exits := make([]program.Exit, len(all))
+	var wait sync.WaitGroup
+	for i, p := range all {
+		wait.Go(func() { exits[i] = p.Program.Stop() })
+	}
+	wait.Wait()
+	for i, p := range all {
+		r.ev.programs = append(r.ev.programs, ran{p.side, p.Name(), p.Command(), exits[i]})
+	}
+}
+
+// keptAlive tells whether a keepalive probe of a program would go out before the entries are as old as they are to be
+// made: then they are left alone, because the probe would renew them. A program's probe that would come after the entry
+// has expired, but within the time that is to pass, cannot be replayed.
+func (r *run) keptAlive(by time.Duration) (bool, error) {
+	if !r.scenario.foreignClient() && !r.scenario.foreignServer() {
+		return false, nil
+	}
+	for _, f := range r.flows {
+		left, err := r.longestEntry([]*flow{f})
+		if err != nil {
+			return false, err
+		}
+		for _, end := range r.foreignEnds(f) {
+			due := end.Timer.Expires
+			switch {
+			case end.Timer.Kind != socket.Keepalive || due >= by || left < 0:
+			case due >= left:
+				return false, fmt.Errorf("ageing by %s would lie: the keepalive of the %s's program sends a probe in %s, after the entry has expired",
+					by, end.side, due.Round(time.Second))
+			default:
+				text := fmt.Sprintf("the entry does not expire: the next keepalive probe of the %s's program comes in %s and renews it, with %s left to it",
+					end.side, due.Round(time.Second), left.Round(time.Second))
+				r.note(end.at, "kept", text)
+				r.mu.Lock()
+				r.ev.kept, r.ev.keptAt = text, time.Now()
+				r.mu.Unlock()
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}

@@ -1,0 +1,86 @@
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+const (
+	// quiet is how long nothing has come or gone on a connection that counts as idle, programTimeout how long a program
+	// may take for what is expected of it.
+	quiet          = 500 * time.Millisecond
+	programTimeout = 30 * time.Second
+)
+
+// startClientStep starts the client's program and waits until its connections are there and idle.
+type startClientStep struct {
+	Quiet  time.Duration `yaml:"quiet" min:"50ms" max:"1h" default:"500ms" doc:"A connection is idle once nothing has come or gone for this long."`
+	Input  string        `yaml:"input" doc:"A line to type to it once it is connected."`
+	AtMost time.Duration `yaml:"at_most" min:"100ms" max:"1h" default:"30s" doc:"Give up waiting for an idle connection."`
+}
+
+func (s *startClientStep) describe() string {
+	text := "start the client's program, until its connection is established and idle"
+	if s.Input != "" {
+		text += fmt.Sprintf(", and type %q", s.Input)
+	}
+	return text
+}
+func (s *startClientStep) command() string       { return "" }
+func (s *startClientStep) check(Scenario) string { return "" }
+
+func (s *startClientStep) run(ctx context.Context, r *run, _ []*flow) error {
+	r.quiet = s.Quiet
+	if err := r.startClient(); err != nil {
+		return err
+	}
+	if s.Input != "" {
+		if err := r.untilIdle(ctx, s.Quiet, s.AtMost); err != nil {
+			return err
+		}
+		if err := r.typeToClient(s.Input); err != nil {
+			return err
+		}
+	}
+	if err := r.untilIdle(ctx, s.Quiet, s.AtMost); err != nil {
+		return err
+	}
+	return r.noteSettings()
+}
+
+// inputStep types a line to the client's program and does not wait for what comes of it.
+type inputStep struct {
+	Line string `yaml:"line,required" short:"yes" doc:"The line, without its line break."`
+}
+
+func (s *inputStep) describe() string      { return fmt.Sprintf("type %q to the client's program", s.Line) }
+func (s *inputStep) command() string       { return "" }
+func (s *inputStep) check(Scenario) string { return "" }
+
+func (s *inputStep) run(_ context.Context, r *run, _ []*flow) error {
+	if err := r.typeToClient(s.Line); err != nil {
+		return err
+	}
+	return r.drain()
+}
+
+// useStep lets the client's program use its connections and waits until it is known what became of them.
+type useStep struct {
+	Input  string        `yaml:"input" short:"yes" doc:"A line to type to it, once more after its connection was lost; without it the program acts when it likes."`
+	AtMost time.Duration `yaml:"at_most" min:"100ms" max:"1h" default:"30s" doc:"Give up waiting: for the connection to be used, for an answer, for a new connection."`
+}
+
+func (s *useStep) describe() string {
+	if s.Input != "" {
+		return fmt.Sprintf("type %q to the client's program, and see what becomes of its connection", s.Input)
+	}
+	return "wait until the client's program uses its connection, and see what becomes of it"
+}
+func (s *useStep) command() string       { return "" }
+func (s *useStep) check(Scenario) string { return "" }
+
+func (s *useStep) run(ctx context.Context, r *run, active []*flow) error {
+	u := &use{run: r, step: s, began: time.Now(), give: time.Now().Add(s.AtMost), active: active}
+	return u.do(ctx)
+}
