@@ -16,8 +16,8 @@ type lanes struct {
 	Lanes []lane
 	of    map[string]int
 	place map[string]scenario.Place
-	// service is the virtual address, ip:port.
-	service string
+	// service are the addresses that stand for it, ip:port: its own, and a node port that the example went to.
+	service map[string]bool
 }
 
 type lane struct {
@@ -30,7 +30,12 @@ type lane struct {
 // taken nowhere.
 func newLanes(r *scenario.Result, story []scenario.Observation) *lanes {
 	l := &lanes{of: map[string]int{}, place: map[string]scenario.Place{},
-		service: fmt.Sprintf("%s:%d", r.Service.Address, r.Service.Port)}
+		service: map[string]bool{fmt.Sprintf("%s:%d", r.Service.Address, r.Service.Port): true}}
+	for _, e := range r.Entries {
+		if parsed, ok := parseEntry(e.First); ok && e.Backend != "" {
+			l.service[parsed.Original.To()] = true
+		}
+	}
 	used := map[string]bool{}
 	for _, o := range story {
 		if o.Source != "step" && o.At != "" {
@@ -111,7 +116,7 @@ func (l *lanes) draw(j journey) drawing {
 			continue
 		}
 		s := segment{From: l.x(j[i-1].At), To: l.x(j[i].At), Head: true, Middle: l.between(from, to, 0.5),
-			Service: w.Src == l.service || w.Dst == l.service}
+			Service: l.service[w.Src] || l.service[w.Dst]}
 		if n := len(d.Segments); n > 0 {
 			d.Segments[n-1].Head = false
 		}
@@ -126,6 +131,9 @@ func (l *lanes) draw(j journey) drawing {
 		}
 		lastSrc, lastDst = w.Src, w.Dst
 		d.Segments = append(d.Segments, s)
+	}
+	if n := len(d.Segments); n > 1 && !forward && !l.service[lastSrc] && l.place[j[len(j)-1].At].Role == "client" {
+		d.Segments[n-1].Above = lastSrc // not what the client waits for
 	}
 	l.end(&d, j)
 	return d
@@ -149,7 +157,7 @@ func wire(a, b sighting) *scenario.PacketFacts {
 // replies tells whether a packet comes from the side of the service: from a server pod, or from its address.
 func (l *lanes) replies(j journey) bool {
 	first, last := j[0], j[len(j)-1]
-	return first.Packet.Src == l.service || last.Packet.Src == l.service || l.place[first.At].Role == "server"
+	return l.service[first.Packet.Src] || l.service[last.Packet.Src] || l.place[first.At].Role == "server"
 }
 
 // end marks a packet that was not seen to arrive, a little on its way from where it was seen last.
@@ -168,7 +176,7 @@ func (l *lanes) end(d *drawing, j journey) {
 		return
 	}
 	s := segment{From: percent(from, len(l.Lanes)), To: l.between(from, to, part), Middle: l.between(from, to, part/2),
-		Service: last.Src == l.service || last.Dst == l.service}
+		Service: l.service[last.Src] || l.service[last.Dst]}
 	if len(j) == 1 {
 		s.Middle, s.Above = l.between(from, to, 0.5), last.Dst
 		if l.replies(j) {

@@ -22,9 +22,10 @@ type page struct {
 	JS     template.JS
 	Policy string
 	// Mark is the verdict as a sign, for those who do not see colours.
-	Mark      string
-	Facts     []field
-	Causes    []cause
+	Mark   string
+	Facts  []field
+	Causes []cause
+	// Picture is nil if nothing is known of the world.
 	Picture   *picture
 	ExampleOf *scenario.Connection
 	Sequence  *sequence
@@ -56,7 +57,9 @@ func newPage(r *scenario.Result) *page {
 		p.ExampleOf = &example
 	}
 	story := storyOf(r)
-	p.Picture = newPicture(r, example)
+	if slices.ContainsFunc(r.World, func(p scenario.Place) bool { return p.Kind == "node" }) {
+		p.Picture = newPicture(r, example)
+	}
 	p.Sequence = newSequence(r, story)
 	p.Entry, p.Lives = compare(r.Entries), r.Entries
 	p.Path = rulesAround(story, r.Entries)

@@ -2,7 +2,11 @@ package report
 
 import (
 	order "cmp"
+	"encoding/json"
 	"fmt"
+	"html"
+	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
@@ -257,4 +261,53 @@ func TestPrintable(t *testing.T) {
 	if r.Scenario != "\x1b" {
 		t.Error("the result was changed")
 	}
+}
+
+// recorded are runs as `ctsim run NAME --output json` wrote them on a real kernel, by name.
+func recorded(t *testing.T) map[string]*scenario.Result {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join("testdata", "runs", "*.json"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no recorded runs: %v", err)
+	}
+	out := map[string]*scenario.Result{}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var r scenario.Result
+		if err := json.Unmarshal(data, &r); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		out[strings.TrimSuffix(filepath.Base(file), ".json")] = &r
+	}
+	return out
+}
+
+// TestHTMLRecorded holds what the pages of real runs say, without how they look.
+func TestHTMLRecorded(t *testing.T) {
+	for name, r := range recorded(t) {
+		t.Run(name, func(t *testing.T) { golden(t, filepath.Join("runs", name+".txt"), words(body(rendered(t, r)))) })
+	}
+}
+
+var (
+	blocks = regexp.MustCompile(`</(li|tr|h[1-6]|p|summary|div|pre|title|text|dl)>`)
+	tags   = regexp.MustCompile(`<[^>]*>`)
+	spaces = regexp.MustCompile(`[ \t]+`)
+)
+
+// words is the text of a page, a line for each paragraph, row or list item.
+func words(page string) string {
+	page = strings.ReplaceAll(page, "\n", " ")
+	page = blocks.ReplaceAllString(page, "\n")
+	page = html.UnescapeString(tags.ReplaceAllString(page, " "))
+	var out []string
+	for line := range strings.SplitSeq(page, "\n") {
+		if line = strings.TrimSpace(spaces.ReplaceAllString(line, " ")); line != "" {
+			out = append(out, line)
+		}
+	}
+	return strings.Join(out, "\n") + "\n"
 }

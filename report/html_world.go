@@ -54,7 +54,7 @@ func newPicture(r *scenario.Result, example scenario.Connection) *picture {
 	for _, place := range r.World {
 		if place.Kind == "machine" {
 			b := p.add(box{X: worldWidth - podWidth - 2*gap, Y: y, W: podWidth, H: podHeight, Class: "machine " + place.Role,
-				Title: place.Name + ", outside", Small: place.Address})
+				Title: "machine " + place.Name, Small: place.Address})
 			spots[place.Name] = b
 			y += podHeight + 30
 		}
