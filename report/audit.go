@@ -32,7 +32,7 @@ func Audit(w io.Writer, r *audit.Report, o TextOptions) error {
 		if !o.Quiet {
 			t.line("")
 		}
-		t.line("%d namespaces, %s", len(r.Namespaces), t.counts(r.Summary))
+		t.line("%d namespaces, %s", len(r.Namespaces), t.counts(r.Summary, false))
 	}
 	_, err := io.WriteString(w, t.b.String())
 	return err
@@ -52,7 +52,7 @@ func (t *text) namespace(n audit.Namespace) {
 	if n.Pod != "" {
 		name += " pod " + Plain(n.Pod)
 	}
-	t.line("%s %s  %s", name, t.paint(faint, fmt.Sprintf("net:[%d]", n.Inode)), t.counts(n.Summary))
+	t.line("%s %s  %s", name, t.paint(faint, fmt.Sprintf("net:[%d]", n.Inode)), t.counts(n.Summary, true))
 	if t.o.Quiet {
 		return
 	}
@@ -65,9 +65,10 @@ func (t *text) namespace(n audit.Namespace) {
 	t.sockets(n)
 }
 
-// counts says how many connections there are and how they fare, nothing of what there is none of.
-func (t *text) counts(s audit.Summary) string {
-	if s.Unread > 0 && s.Connections == 0 {
+// counts says how many connections there are and how they fare, nothing of what there is none of; of one namespace or of
+// all together.
+func (t *text) counts(s audit.Summary, one bool) string {
+	if s.Unread > 0 && one {
 		return t.paint(yellow, "not read")
 	}
 	parts := []string{fmt.Sprintf("%d connections", s.Connections)}
@@ -84,7 +85,7 @@ func (t *text) counts(s audit.Summary) string {
 		}
 	}
 	if s.Unread > 0 {
-		parts = append(parts, t.paint(yellow, fmt.Sprintf("%d not read", s.Unread)))
+		parts = append(parts, t.paint(yellow, fmt.Sprintf("%d of the namespaces not read", s.Unread)))
 	}
 	return strings.Join(parts, ", ")
 }

@@ -249,3 +249,37 @@ func TestKernelAuditWatch(t *testing.T) {
 		}
 	})
 }
+
+// TestKernelAuditForeignNamespace: a namespace that may be opened but not entered is said to be so, as the one to look at
+// and as the node of another.
+func TestKernelAuditForeignNamespace(t *testing.T) {
+	b := newBinary(t, callers[1])
+	ns := newAuditedHost(t)
+	const at = "/proc/self/fd/3"
+	for _, c := range []struct {
+		args []string
+		code int
+		on   string
+	}{
+		{[]string{"--netns", at}, exitUnsupported, "CAP_SYS_ADMIN"},
+		{[]string{"--netns", at, "--node", at}, exitUnsupported, "CAP_SYS_ADMIN"},
+		{[]string{"--node", at}, exitPass, ""},
+	} {
+		cmd := b.command(context.Background(), append([]string{"audit"}, c.args...)...)
+		cmd.ExtraFiles = []*os.File{os.NewFile(uintptr(duplicate(t, ns.Fd())), at)}
+		var stdout, stderr bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &stdout, &stderr
+		code := exitCodeFrom(t, cmd.Run())
+		check(t, cmd.ExtraFiles[0].Close())
+		if code != c.code || !strings.Contains(stderr.String(), c.on) || !strings.Contains(stdout.String(), "operation not permitted") {
+			t.Errorf("%v: exit code %d, %q, %q", c.args, code, &stdout, &stderr)
+		}
+	}
+}
+
+func duplicate(t *testing.T, fd int) int {
+	t.Helper()
+	again, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	check(t, err)
+	return again
+}

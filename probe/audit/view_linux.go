@@ -37,7 +37,9 @@ type view struct {
 	*processes
 	began time.Time
 	// host is the reading of the node's namespace.
-	host  *reading
+	host *reading
+	// deaf is why it could not be read; host then holds nothing.
+	deaf  error
 	from  *topology.Namespace
 	seen  []Namespace
 	looks []Look
@@ -56,7 +58,7 @@ func (v *view) readNode() (err error) {
 		return err
 	}
 	if err != nil {
-		v.host = &reading{problems: []string{err.Error()}}
+		v.host, v.deaf = &reading{problems: []string{err.Error()}}, err
 	}
 	if at := v.placeOf(v.from); v.host.Table != nil {
 		v.host.Table.Name = at.label
@@ -114,9 +116,12 @@ func (v *view) addAll() {
 
 // add reads one namespace.
 func (v *view) add(ns *topology.Namespace, at place) {
-	r := v.host
+	r, err := v.host, v.deaf
+	if ns.Inode() == v.from.Inode() && err != nil {
+		v.unreadable(at, err)
+		return
+	}
 	if ns.Inode() != v.from.Inode() {
-		var err error
 		if r, err = read(ns, v.kernel); err != nil {
 			v.unreadable(at, err)
 			return
