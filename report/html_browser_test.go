@@ -135,7 +135,7 @@ func ask[T any](t *testing.T, ctx context.Context, expression string) T {
 // click brings an element into the middle of the window, where nothing covers it, and clicks on it.
 func click(t *testing.T, ctx context.Context, selector string) {
 	t.Helper()
-	ask[bool](t, ctx, fmt.Sprintf(`document.querySelector(%q).scrollIntoView({block: 'center', behavior: 'instant'}) || true`, selector))
+	ask[bool](t, ctx, fmt.Sprintf(`(document.querySelector(%q).scrollIntoView({block: 'center', behavior: 'instant'}), true)`, selector))
 	do(t, ctx, chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
 }
 
@@ -207,6 +207,7 @@ func clickOpens(t *testing.T, ctx context.Context) {
 }
 
 func keyboard(t *testing.T, ctx context.Context) {
+	ask[bool](t, ctx, `document.querySelectorAll('.row > details').forEach(d => d.open = false) || true`)
 	do(t, ctx, chromedp.Focus(chromedp.CSS(".row > details > summary")))
 	focused := `[].indexOf.call(document.querySelectorAll('.row > details > summary'), document.activeElement)`
 	visible := `[].filter.call(document.querySelectorAll('.row > details > summary'), s => s.getClientRects().length).indexOf(document.activeElement)`

@@ -101,14 +101,17 @@ func (j journey) headers() string {
 	return b.String()
 }
 
-// addresses is source and destination where it began, and where they had changed when it was last seen.
+// addresses is source and destination, each with what it had become where the packet was last seen:
+// "172.18.219.65:40000 → 10.108.33.37:2222 ⇒ 172.18.166.130:2222".
 func (j journey) addresses() string {
 	a, b := j[0].Packet, j[len(j)-1].Packet
-	s := a.Src + " → " + a.Dst
-	if a.Src != b.Src || a.Dst != b.Dst {
-		s += "  ⇒  " + b.Src + " → " + b.Dst
+	became := func(before, after string) string {
+		if before == after {
+			return before
+		}
+		return before + " ⇒ " + after
 	}
-	return s
+	return became(a.Src, b.Src) + " → " + became(a.Dst, b.Dst)
 }
 
 // signature is equal for packets that differ in their time and place in the stream alone.
