@@ -22,6 +22,7 @@ var commands = []func(*invocation) *cli.Command{
 	runCommand,
 	listCommand,
 	showCommand,
+	scriptCommand,
 	validateCommand,
 	schemaCommand,
 	clientCommand,

@@ -4,6 +4,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/ctsim/ctsim/scenario"
 )
 
 // program is how ctsim was called, ready to paste.
@@ -50,13 +52,5 @@ func commandLine(args []string) string {
 	return strings.Join(quoted, " ")
 }
 
-// quote is one word for a POSIX shell, in single quotes if it has to be.
-func quote(word string) string {
-	safe := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_-./:=,+@%", r)
-	}
-	if word != "" && strings.IndexFunc(word, func(r rune) bool { return !safe(r) }) < 0 {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-}
+// quote is one word for a shell.
+func quote(word string) string { return scenario.ShellQuote(word) }

@@ -29,6 +29,7 @@ func serverCommand(inv *invocation) *cli.Command {
 		Flags: append(socketFlags(),
 			&cli.BoolFlag{Name: "keep-open", Usage: "do not close a connection when its client has ended its stream"},
 			&cli.BoolFlag{Name: "speak", Usage: "send each line of stdin to every client"},
+			&cli.BoolFlag{Name: "await", Usage: "with --speak, wait after each message until it is acknowledged, was sent again twice, or the socket is closed"},
 			&cli.BoolFlag{Name: "udp", Usage: "receive datagrams instead, and send each back"},
 			timestampsFlag()),
 		Action: inv.server,

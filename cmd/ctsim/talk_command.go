@@ -79,6 +79,10 @@ func (t *talk) receive(_ context.Context, c *probe.Conn, limit time.Duration) er
 }
 
 func (t *talk) state(c *probe.Conn) error {
+	if t.udp {
+		t.of(c, "state: a datagram socket has none")
+		return nil
+	}
 	state, err := c.State()
 	if err != nil {
 		return err

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ctsim/ctsim/scenario"
+)
+
+func scriptCommand(inv *invocation) *cli.Command {
+	return &cli.Command{
+		Name:      "script",
+		Usage:     "print a scenario as a shell script that does the same with ip, iptables and conntrack",
+		ArgsUsage: "NAME",
+		Description: "Nobody has to trust ctsim: the script builds the same world with ip and sysctl, puts kube-proxy's rules in\n" +
+			"with iptables-restore, takes the steps with conntrack, and tells what became of the connections; of ctsim it\n" +
+			"uses the client and the server alone. It needs root or user namespaces, and leaves nothing behind.\n\n" +
+			"   ctsim script flush-multi-backend > flush.sh; sudo bash flush.sh\n" +
+			"   ctsim script flush-multi-backend --backends 5\n\n" +
+			"The script's last line is the outcome. It finds ctsim in PATH, or by the variable CTSIM.\n\n" +
+			"Exit codes: 2 wrong usage, or a step that cannot be written as shell.",
+		Flags: []cli.Flag{
+			fileFlag(),
+			&cli.IntFlag{Name: "backends", Usage: "give the service `N` server pods", DefaultText: "as the scenario says"},
+			&cli.IntFlag{Name: "connections", Usage: "open `N` connections", DefaultText: "as the scenario says"},
+		},
+		Action: inv.script,
+	}
+}
+
+func (inv *invocation) script(c *cli.Context) (err error) {
+	var o scenario.Options
+	if c.NArg() != 1 {
+		return usageHint(inv.program()+" list", "script needs the name of one scenario")
+	}
+	if o.Backends, err = inv.atLeastOne(c, "backends"); err != nil {
+		return err
+	}
+	if o.Connections, err = inv.atLeastOne(c, "connections"); err != nil {
+		return err
+	}
+	l, err := inv.load(c.String("file"))
+	if err != nil {
+		return err
+	}
+	found, err := inv.find(l, c.Args().Slice())
+	if err != nil {
+		return err
+	}
+	text, err := found[0].Script(o)
+	var cannot *scenario.Unscriptable
+	switch {
+	case errors.As(err, &cannot):
+		return &exit{exitUsage, err.Error(), inv.program() + " run " + quote(found[0].Name)}
+	case err != nil:
+		return err
+	}
+	_, err = fmt.Fprint(inv.stdout, text)
+	return err
+}

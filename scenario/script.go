@@ -1,0 +1,192 @@
+package scenario
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ctsim/ctsim/probe"
+)
+
+// Unscriptable is a step that cannot be written as shell: there is no command for it, or what it does depends on what
+// only a run knows.
+type Unscriptable struct {
+	Scenario string
+	Step     Step
+	Reason   string
+}
+
+func (u *Unscriptable) Error() string {
+	return fmt.Sprintf("%s: step %s cannot be written as shell: %s", u.Scenario, u.Step, u.Reason)
+}
+
+// Script is the scenario as a shell script (bash) that does with ip, iptables, sysctl, conntrack and `ctsim client` and
+// `server` what a run does, in namespaces of its own, and prints what became of the connections. Its exit code is 0 if
+// that is what the scenario expects of them, 1 if not, 3 if a command is missing and 4 if a wait was in vain. The error
+// is Problems or *Unscriptable. It needs no privileges; the script needs root or a user namespace, which it makes.
+func (s Scenario) Script(o Options) (string, error) {
+	s, problems := s.With(o)
+	if len(problems) > 0 {
+		return "", problems
+	}
+	w := &scriptWriter{scenario: s, next: 1}
+	w.states = []endpointState{w.firstState()}
+	if err := w.steps(s.Steps, 0); err != nil {
+		return "", err
+	}
+	rules, err := w.rules()
+	if err != nil {
+		return "", err
+	}
+	body := strings.Join([]string{
+		section("what the script knows of the world"), w.facts(),
+		rules,
+		section("the world"), w.world(),
+		section("who listens, before the first packet: else it hears nothing of the connection"),
+		"listen\n" + w.servers(),
+		section("the rules"), "install_rules\n",
+		section("the case"), w.out.String(),
+		section("what became of it"), w.expected() + "finish",
+	}, "\n")
+	return w.head() + scriptFunctions(body) + body + "\n", nil
+}
+
+// scriptWriter turns a scenario's steps into shell.
+type scriptWriter struct {
+	scenario Scenario
+	out      strings.Builder
+	// next is the number of the next connection, total how many there are in the end.
+	next int
+	// clients are the numbers of the first connection of each client.
+	clients []int
+	// states are what the endpoints may be at this point, variants all they can ever be.
+	states   []endpointState
+	variants []endpointState
+	step     Step
+}
+
+// line writes one line of the script, indented.
+func (w *scriptWriter) line(depth int, format string, args ...any) {
+	fmt.Fprintf(&w.out, "%s%s\n", strings.Repeat("\t", depth), fmt.Sprintf(format, args...))
+}
+
+func (w *scriptWriter) cannot(format string, args ...any) error {
+	return &Unscriptable{w.scenario.Name, w.step, fmt.Sprintf(format, args...)}
+}
+
+// steps writes each step with its description before it.
+func (w *scriptWriter) steps(steps Steps, depth int) error {
+	for i, step := range steps {
+		if i > 0 && depth == 0 {
+			w.line(0, "")
+		}
+		scripted, ok := step.action.(scriptable)
+		if w.step = step; !ok {
+			return w.cannot("there is no command that does it")
+		}
+		w.line(depth, "step %s", ShellQuote(strings.Replace(step.Describe(), fmt.Sprintf(" %d bytes", probe.MessageSize), " a message", 1)))
+		if err := scripted.script(w, depth); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// scriptable is a step that can be written as shell.
+type scriptable interface {
+	script(w *scriptWriter, depth int) error
+}
+
+// section is a heading within the script.
+func section(title string) string {
+	return "# ---- " + title + " " + strings.Repeat("-", max(0, 112-len(title))) + "\n"
+}
+
+func shellWords(words []string) string {
+	quoted := make([]string, len(words))
+	for i, word := range words {
+		quoted[i] = ShellQuote(word)
+	}
+	return strings.Join(quoted, " ")
+}
+
+// flags are how `ctsim client` or `server` sets its socket as a program of the scenario does.
+func (s Scenario) flags(p Program) []string {
+	o := s.socket(p)
+	var out []string
+	if o.KeepAlive {
+		out = append(out, "--keepalive")
+	}
+	for _, f := range []struct {
+		name string
+		d    time.Duration
+	}{{"keepalive-idle", o.KeepIdle}, {"keepalive-interval", o.KeepInterval}} {
+		if f.d > 0 {
+			out = append(out, "--"+f.name, f.d.String())
+		}
+	}
+	if o.KeepCount > 0 {
+		out = append(out, "--keepalive-count", fmt.Sprint(o.KeepCount))
+	}
+	if o.UserTimeout > 0 {
+		out = append(out, "--user-timeout", o.UserTimeout.String())
+	}
+	return out
+}
+
+// expected is the shell of what must become of the connections.
+func (w *scriptWriter) expected() string {
+	x := w.scenario.Expect
+	total := w.next - 1
+	rest := string(x.Outcome)
+	if x.Share != nil {
+		rest = "any"
+	}
+	var b strings.Builder
+	b.WriteString("# expected NUMBER: the outcome that the scenario expects of a connection.\nexpected() {\n\tcase $1 in\n")
+	for _, c := range x.Connections {
+		fmt.Fprintf(&b, "\t%d) echo %s ;;\n", c.ID, c.Outcome)
+	}
+	fmt.Fprintf(&b, "\t*) echo %s ;;\n\tesac\n}\n\n", rest)
+	if x.Share == nil {
+		b.WriteString("within_chance() { :; }\n\n")
+	} else {
+		low, high := interval(total, x.Share.probability(w.scenario.World.Backends))
+		fmt.Fprintf(&b, "# within_chance: the share of %s is %s; all but one in a million runs lie in between.\n"+
+			"within_chance() {\n\tlocal n\n\tn=$(grep -c ' %s ' || true)\n\t[ \"$n\" -ge %d ] && [ \"$n\" -le %d ]\n}\n\n",
+			x.Share.Of, x.Share.Probability, x.Share.Of, low, high)
+	}
+	fmt.Fprintf(&b, "connections=%d\n", total)
+	return b.String()
+}
+
+// scriptFunctions are those of the library that the text calls, and those that they call.
+func scriptFunctions(text string) string {
+	used := map[int]bool{}
+	library := scriptLibrary()
+	for again := true; again; {
+		again = false
+		for i, f := range library {
+			if !used[i] && f.called.MatchString(text) {
+				used[i], again = true, true
+				text += "\n" + f.body
+			}
+		}
+	}
+	var out []string
+	for i, f := range library {
+		if used[i] {
+			out = append(out, f.text)
+		}
+	}
+	return section("functions") + "\n" + strings.Join(out, "\n\n") + "\n\n"
+}
+
+// serverNames are the server pods.
+func (s Scenario) serverNames() []string {
+	var out []string
+	for i := range s.World.Backends {
+		out = append(out, serverName(i))
+	}
+	return out
+}

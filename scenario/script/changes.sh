@@ -1,0 +1,27 @@
+# remove_endpoint POD: the rules no longer name it; the pod goes on running.
+remove_endpoint() {
+	endpoints=$(echo "$endpoints" | tr ' ' '\n' | grep -vx "$1" | paste -sd' ' || true)
+	install_rules
+}
+
+# kill_pod POD: its link goes without a word, then the rest.
+kill_pod() {
+	pods=$(echo "$pods" | tr ' ' '\n' | grep -vx "$1" | paste -sd' ' || true)
+	ip -n "$1" link del eth0
+	kill "${pids[$1]}"
+	wait "${pids[$1]}" || true
+	ip netns del "$1"
+}
+
+# counter POD NAME: a counter of the pod's kernel, as nstat names it.
+counter() { ip netns exec "$1" nstat -asz "$2" | awk -v name="$2" '$1 == name { print $2 }'; }
+
+# counted POD NAME FROM MORE SECONDS: until the counter has grown from a value by so many.
+counted() {
+	local tries=0
+	until [ "$(counter "$1" "$2")" -ge $(($3 + $4)) ]; do
+		tries=$((tries + 1))
+		[ $((tries / 20)) -lt "$5" ] || unclear "$2 did not grow by $4 within $5 s"
+		sleep 0.05
+	done
+}
