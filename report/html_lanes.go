@@ -21,7 +21,7 @@ type lanes struct {
 }
 
 type lane struct {
-	Name, Kind, Address string
+	Name, Address string
 	// X is where the lifeline stands, "12.5%".
 	X string
 }
@@ -60,7 +60,7 @@ func newLanes(r *scenario.Result, story []scenario.Observation) *lanes {
 	shown := min(len(names), maxLanes)
 	for i, name := range names[:shown] {
 		p := l.place[name]
-		one := lane{Name: name, Kind: p.Kind, Address: p.Address, X: percent(i, shown)}
+		one := lane{Name: name, Address: p.Address, X: percent(i, shown)}
 		if i == maxLanes-1 && len(names) > maxLanes {
 			one = lane{Name: fmt.Sprintf("%d others", len(names)-i), X: one.X}
 		}

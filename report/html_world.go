@@ -14,8 +14,6 @@ type picture struct {
 	Edges         []edge
 	// Described is the picture in a sentence, for those who do not see it.
 	Described string
-	// Hidden counts the pods that are not drawn.
-	Hidden int
 }
 
 // box is a machine, node, pod or the service.
@@ -23,7 +21,7 @@ type box struct {
 	X, Y, W, H   int
 	Class        string
 	Title, Small string
-	// TX is where its text begins; SmallX and SmallY where the small text does.
+	// TX and TY are where its title begins, TX and SY where the small text does.
 	TX, TY, SY int
 }
 
@@ -91,7 +89,6 @@ func (p *picture) node(r *scenario.Result, node scenario.Place, example scenario
 	p.Boxes = append(p.Boxes, frame)
 	top := y + 34
 	shown, hidden := podsOf(r, node.Name, example)
-	p.Hidden += hidden
 	bottom := top - gap
 	for i, pod := range shown {
 		x := frame.X + gap + (i%2)*(podWidth+20)

@@ -1,0 +1,270 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ctsim/ctsim/scenario"
+)
+
+func TestParseEntry(t *testing.T) {
+	tuples := func(src, dst, reply, back string) (a, b tupleLine) {
+		return tupleLine{src, dst, "40000", "2222"}, tupleLine{reply, back, "2222", "40000"}
+	}
+	original, reply := tuples("10.0.0.1", "10.96.0.1", "10.0.1.1", "10.0.0.1")
+	for line, want := range map[string]entryLine{
+		"    [NEW] tcp      6 120 SYN_SENT src=10.0.0.1 dst=10.96.0.1 sport=40000 dport=2222 [UNREPLIED] src=10.0.1.1 dst=10.0.0.1 sport=2222 dport=40000": {
+			"tcp", "120", "SYN_SENT", original, reply, []string{"UNREPLIED"}},
+		"tcp      6 ESTABLISHED src=10.0.0.1 dst=10.96.0.1 sport=40000 dport=2222 src=10.0.1.1 dst=10.0.0.1 sport=2222 dport=40000 [ASSURED] mark=0 use=1": {
+			"tcp", "", "ESTABLISHED", original, reply, []string{"ASSURED"}},
+		"[DESTROY] udp      17 29 src=10.0.0.1 dst=10.96.0.1 sport=40000 dport=2222 src=10.0.1.1 dst=10.0.0.1 sport=2222 dport=40000": {
+			"udp", "29", "", original, reply, nil},
+		"icmp     1 30 src=10.0.0.1 dst=10.96.0.1 type=8 code=0 id=7 src=10.96.0.1 dst=10.0.0.1 type=0 code=0 id=7": {
+			"icmp", "30", "", tupleLine{Src: "10.0.0.1", Dst: "10.96.0.1"}, tupleLine{Src: "10.96.0.1", Dst: "10.0.0.1"}, nil},
+	} {
+		got, ok := parseEntry(line)
+		if !ok {
+			t.Errorf("%q is not understood", line)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", line, diff)
+		}
+	}
+	for _, line := range []string{"", "[NEW]", "tcp 6", "tcp 6 src=1", "anything else at all", "a=b c=d e=f"} {
+		if e, ok := parseEntry(line); ok {
+			t.Errorf("%q is understood as %v", line, e)
+		}
+	}
+}
+
+// lives are entries of one connection, each "node backend"; a backend of - is none.
+func lives(all ...string) []scenario.Entry {
+	var out []scenario.Entry
+	for i, s := range all {
+		node, backend, _ := strings.Cut(s, " ")
+		ended := float64(i) + 0.5
+		e := scenario.Entry{Node: node, Backend: strings.Trim(backend, "-"), Made: float64(i), Ended: &ended, By: "flushed by ctsim"}
+		out = append(out, e)
+	}
+	return out
+}
+
+func TestCompare(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		entries []scenario.Entry
+		verdict string
+		tone    string
+		before  string // when the two shown were made
+		after   string
+	}{
+		{name: "none", entries: nil},
+		{name: "nothing translated", entries: lives("node1 -", "node1 -")},
+		{"flushed for good", lives("master server-1"), "flushed by ctsim; no entry was made in its place", "warn", "+0.000000 s", ""},
+		{"re-routed", lives("master server-1", "node1 -", "master server-2", "node1 -"), "re-translated: server-1 → server-2", "bad", "+0.000000 s", "+2.000000 s"},
+		{"by luck, then re-routed", lives("master server-1", "master server-1", "master server-2"), "re-translated: server-1 → server-2", "bad", "+1.000000 s", "+2.000000 s"},
+		{"re-routed, then by luck", lives("master server-1", "master server-2", "master server-2"), "re-translated: server-1 → server-2", "bad", "+0.000000 s", "+1.000000 s"},
+		{"the only backend", lives("master server-1", "master server-1"), "translated afresh, to server-1 again", "same", "+0.000000 s", "+1.000000 s"},
+		{"the server speaks", lives("master server-1", "node1 -", "node1 -", "master -"), "not translated: a new entry without DNAT", "bad", "+0.000000 s", "+3.000000 s"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := compare(test.entries)
+			if c == nil {
+				if test.verdict != "" {
+					t.Fatal("nothing to compare")
+				}
+				return
+			}
+			got := []string{c.Verdict, c.Tone, c.Before.Made, ""}
+			if c.After != nil {
+				got[3] = c.After.Made
+			}
+			if diff := cmp.Diff([]string{test.verdict, test.tone, test.before, test.after}, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// sketch is rows in letters: a capital is one to keep, s a step, p a packet, m is of no account, D the end of an entry,
+// = a translation to the same backend, ! one to another. Back again, a fold is its rows in brackets.
+func sketch(letters string) []row {
+	var out []row
+	for i, c := range letters {
+		r := row{Badge: "x", Class: "other", signature: string(c), t: float64(i), keep: c >= 'A' && c <= 'Z'}
+		switch c {
+		case 's':
+			r.Class = "step"
+		case 'p':
+			r.Class = "packet"
+		case 'm':
+			r.Class = "other minor"
+		case 'D':
+			r.Badge = "DESTROY"
+		case '=':
+			r.MarkTone, r.keep = "same", true
+		case '!':
+			r.MarkTone, r.keep = "bad", true
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+func sketched(rows []row) string {
+	var b strings.Builder
+	for _, r := range rows {
+		if r.Fold != nil {
+			fmt.Fprintf(&b, "(%s)", sketched(r.Fold.Rows))
+			continue
+		}
+		b.WriteString(r.signature)
+	}
+	return b.String()
+}
+
+func TestFoldRepetitions(t *testing.T) {
+	for in, want := range map[string]string{
+		"": "", "a": "a", "aa": "aa", "aaa": "a(aa)", "abcabcabcd": "abc(abcabc)d", "xababab": "xab(abab)", "AAAA": "AAAA", "aAaAaA": "aAaAaA",
+		"pkdpkdpkd": "pkd(pkdpkd)", "kdpkdpkdpkd": "kdpkd(pkdpkd)", "abab": "abab", "aaab": "a(aa)b", "aaabbb": "a(aa)b(bb)",
+	} {
+		if got := sketched(foldRepetitions(sketch(in))); got != want {
+			t.Errorf("%q is folded to %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestFoldEarlier(t *testing.T) {
+	for in, want := range map[string]string{
+		"": "", "spp": "spp", "sDp!p": "sDp!p", "spsDp=sDp!R": "sp(sDp=)sDp!R", "sDp=sDp=sDp!": "(sDp=sDp=)sDp!", "sDp=sDp=": "(sDp=)sDp=",
+		"Dp=Dp!": "Dp=Dp!", "sDp!sDp!": "sDp!sDp!", "sDp!sDp=": "sDp!sDp=",
+	} {
+		if got := sketched(foldEarlier(sketch(in))); got != want {
+			t.Errorf("%q is folded to %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestShorten(t *testing.T) {
+	rows := shorten(sketch(strings.Repeat("a", maxRows+10)))
+	if len(rows) != maxRows+1 || !strings.HasPrefix(rows[maxRows/3].Text, "10 rows are left out") {
+		t.Errorf("%d rows, %q", len(rows), rows[maxRows/3].Text)
+	}
+	long := foldRepetitions(sketch(strings.Repeat("a", 10_000)))
+	if len(long) != 2 || len(long[1].Fold.Rows) != maxFolded || long[1].Fold.Left != 9999-maxFolded {
+		t.Errorf("a long fold is written as a whole")
+	}
+}
+
+// seenAt is a packet at hops, each "place direction source destination".
+func seenAt(number int, hops ...string) []scenario.Observation {
+	var out []scenario.Observation
+	for i, hop := range hops {
+		w := strings.Fields(hop)
+		out = append(out, scenario.Observation{T: float64(i), Source: "packet", At: w[0], Connection: 1,
+			Packet: &scenario.PacketFacts{Journey: number, Direction: w[1], Src: w[2], Dst: w[3]}})
+	}
+	return out
+}
+
+func TestDraw(t *testing.T) {
+	world := told().World
+	world = append(world, scenario.Place{Name: "outside", Kind: "machine", Role: "client", Address: "192.168.122.1"})
+	for _, test := range []struct {
+		name string
+		hops []string
+		want string // each arrow as from>to, with the text above and below it; lost at the end if it is
+	}{
+		{"to the service", []string{"client out C:1 V:2222", "master out C:1 S1:2222", "node1 in C:1 S1:2222", "server-1 in C:1 S1:2222"},
+			"client>master V:2222; master>node1 S1:2222; node1>server-1"},
+		{"back", []string{"server-1 out S1:2222 C:1", "node1 out S1:2222 C:1", "master in S1:2222 C:1", "client in V:2222 C:1"},
+			"server-1>node1 S1:2222; node1>master; master>client V:2222"},
+		{"not translated back", []string{"server-1 out S1:2222 C:1", "node1 out S1:2222 C:1", "master in S1:2222 C:1", "client in S1:2222 C:1"},
+			"server-1>node1 S1:2222; node1>master; master>client S1:2222"},
+		{"masqueraded", []string{"client out C:1 V:2222", "master out M:9 S1:2222", "node1 in M:9 S1:2222"},
+			"client>master V:2222; master>node1 S1:2222/M:9; node1>lost"},
+		{"dropped by the node", []string{"client out C:1 V:2222"}, "client>lost V:2222"},
+		{"dropped after the node", []string{"client out C:1 V:2222", "master out C:1 S1:2222"}, "client>master V:2222; master>lost"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			addresses := strings.NewReplacer("C:", "172.18.219.65:", "V:", "10.108.33.37:", "S1:", "172.18.166.130:", "M:", "192.168.122.20:")
+			var hops []string
+			for _, h := range test.hops {
+				hops = append(hops, addresses.Replace(h))
+			}
+			story := append(seenAt(1, hops...), seenAt(2, "client in 1 2", "master in 1 2", "node1 in 1 2", "server-1 in 1 2")...)
+			r := &scenario.Result{World: world, Service: told().Service}
+			l := newLanes(r, story)
+			got := arrows(l, l.draw(journeys(story, world)[0]))
+			if want := addresses.Replace(test.want); got != want {
+				t.Errorf("got  %s\nwant %s", got, want)
+			}
+		})
+	}
+}
+
+// arrows is a drawing in words.
+func arrows(l *lanes, d drawing) string {
+	name := map[string]string{d.Lost: "lost"}
+	for _, lane := range l.Lanes {
+		name[lane.X] = lane.Name
+	}
+	var out []string
+	for _, s := range d.Segments {
+		text := name[s.From] + ">" + name[s.To]
+		if s.Above != "" {
+			text += " " + s.Above
+		}
+		if s.Below != "" {
+			text += "/" + s.Below
+		}
+		out = append(out, text)
+	}
+	return strings.Join(out, "; ")
+}
+
+// TestJourneys: a number that comes again where a pod sends is another packet, and one without a number is alone.
+func TestJourneys(t *testing.T) {
+	story := append(seenAt(1, "server-1 out a b", "node1 out a b"), seenAt(1, "server-2 out a b", "node1 out a b")...)
+	story = append(story, seenAt(0, "client in a b", "client in a b")...)
+	var got []string
+	all := journeys(story, told().World)
+	for i := range story {
+		if j, ok := all[i]; ok {
+			got = append(got, j.way())
+		}
+	}
+	if diff := cmp.Diff([]string{"server-1 → node1", "server-2 → node1", "client", "client"}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestLanes: a story at many places has no more lifelines than can be told apart.
+func TestLanes(t *testing.T) {
+	var story []scenario.Observation
+	for i := range 20 {
+		story = append(story, scenario.Observation{Source: "server", At: fmt.Sprintf("server-%d", i)})
+	}
+	l := newLanes(&scenario.Result{}, story)
+	if len(l.Lanes) != maxLanes || l.Lanes[maxLanes-1].Name != "13 others" || l.x("server-19") != l.Lanes[maxLanes-1].X {
+		t.Errorf("%v", l.Lanes)
+	}
+}
+
+func TestGroups(t *testing.T) {
+	all := []scenario.Connection{
+		{ID: 1, Outcome: scenario.Survived, Backends: []string{"a"}}, {ID: 2, Outcome: scenario.Reset, Errno: "ECONNRESET", Backends: []string{"a", "b"}},
+		{ID: 3, Outcome: scenario.Reset, Errno: "ECONNRESET", Backends: []string{"b", "a"}}, {ID: 4, Outcome: scenario.Survived, Backends: []string{"b", "b"}},
+	}
+	var got []string
+	for _, g := range groups(all) {
+		got = append(got, fmt.Sprint(g.Outcome, " ", g.Rerouted, " ", g.Count, " ", g.Percent, " ", g.Example))
+	}
+	want := []string{"reset to another backend 2 50.0 % 2", "survived no new entry 1 25.0 % 1", "survived to the same backend 1 25.0 % 4"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
