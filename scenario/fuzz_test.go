@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/ctsim/ctsim"
@@ -46,7 +47,7 @@ func FuzzParse(f *testing.F) {
 				t.Errorf("%s: %v", s.Name, err)
 			}
 			s.topology()
-			s.Steps.walk(func(step Step) { _ = step.Describe() + step.Command() + step.String() })
+			s.Steps.walk(func(step Step) { _ = step.Describe() + strings.Join(step.action.command(s), "") + step.String() })
 		}
 	})
 }

@@ -267,6 +267,9 @@ func (r *run) step(ctx context.Context, s Step, active []*flow) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if err := r.before(ctx, s); err != nil {
+		return err
+	}
 	r.tell(s.Describe(), 0)
 	if s.breaks() {
 		if err := r.countBefore(); err != nil {

@@ -18,8 +18,9 @@ type ageStep struct {
 
 func (a *ageStep) describe() string { return "age every conntrack entry by " + a.By.String() }
 
-func (a *ageStep) command() string {
-	return "conntrack -U -p tcp -s " + clientAddress.String() + " -t REMAINING-TIME"
+func (a *ageStep) command(s Scenario) []string {
+	_, client := s.client()
+	return s.onEach(fmt.Sprintf("conntrack -U -p %s -s %s -t SECONDS-LEFT   # %s less than it has", s.transport(), client, a.By))
 }
 
 // check refuses to age where it would lie: a keepalive probe would have gone out in between and refreshed the entry.
@@ -70,8 +71,8 @@ func (*deleteStaleStep) describe() string {
 	return "delete the entries that lead to a pod which is no endpoint any more, as kube-proxy does for UDP"
 }
 
-func (*deleteStaleStep) command() string {
-	return "conntrack -D --orig-dst CLUSTER-IP --reply-src POD-IP"
+func (*deleteStaleStep) command(s Scenario) []string {
+	return s.onEach(fmt.Sprintf("conntrack -D -p %s --orig-dst %s --reply-src POD-ADDRESS", s.transport(), s.service().ClusterIP))
 }
 
 func (*deleteStaleStep) check(Scenario) string { return "" }

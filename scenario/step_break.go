@@ -24,7 +24,12 @@ func (s *flushStep) describe() string {
 	return "flush the conntrack table of " + s.On
 }
 
-func (*flushStep) command() string { return "conntrack -F" }
+func (s *flushStep) command(sc Scenario) []string {
+	if s.On == "all" {
+		return sc.onEach("conntrack -F")
+	}
+	return []string{in(s.On, "conntrack -F")}
+}
 
 func (s *flushStep) check(sc Scenario) string {
 	if s.On == "all" {
@@ -77,11 +82,17 @@ func (s *waitStep) describe() string {
 	return "wait until the " + strings.TrimSuffix(s.Until, "-closed") + "'s socket is closed by the kernel"
 }
 
-func (s *waitStep) command() string {
-	if s.Until != "" {
-		return map[bool]string{true: "conntrack -L", false: "ss -tno"}[s.Until == "entry-gone"]
+func (s *waitStep) command(sc Scenario) []string {
+	client, _ := sc.client()
+	switch {
+	case s.Packet != nil:
+		return []string{in(client, "tcpdump -ni eth0") + "   # until it is seen"}
+	case s.Until == "entry-gone":
+		return []string{in(translating, "conntrack -L") + "   # until it is gone"}
+	case s.Until != "":
+		return []string{in(client, "ss -tno") + "   # until it is so"}
 	}
-	return "sleep " + fmt.Sprint(s.For.Seconds())
+	return []string{fmt.Sprintf("sleep %g", sc.here(s.For, time.Millisecond).Seconds())}
 }
 
 func (s *waitStep) check(sc Scenario) string {
@@ -210,7 +221,7 @@ func (s *repeatStep) describe() string {
 	return fmt.Sprintf("repeat %d times", s.Times)
 }
 
-func (*repeatStep) command() string { return "" }
+func (*repeatStep) command(Scenario) []string { return nil }
 
 func (s *repeatStep) check(sc Scenario) string {
 	switch {

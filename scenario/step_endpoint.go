@@ -26,7 +26,12 @@ func (s *removeEndpointsStep) describe() string {
 	return "remove " + s.Which + " from the service's endpoints"
 }
 
-func (s *removeEndpointsStep) command() string { return "iptables -t nat -D KUBE-SVC-…" }
+func (s *removeEndpointsStep) command(sc Scenario) []string { return sc.newRules() }
+
+// newRules is how kube-proxy changes the endpoints.
+func (s Scenario) newRules() []string {
+	return s.onEach("iptables-restore < rules-with-the-endpoints-of-then   # ctsim show --rules --backends N")
+}
 
 func (s *removeEndpointsStep) check(sc Scenario) string {
 	if s.Which == "serving" && sc.World.Connections > 1 {
@@ -65,8 +70,8 @@ type addEndpointsStep struct{}
 func (*addEndpointsStep) describe() string {
 	return "make every live server pod an endpoint of the service"
 }
-func (*addEndpointsStep) command() string       { return "iptables -t nat -A KUBE-SVC-…" }
-func (*addEndpointsStep) check(Scenario) string { return "" }
+func (*addEndpointsStep) command(s Scenario) []string { return s.newRules() }
+func (*addEndpointsStep) check(Scenario) string       { return "" }
 
 func (*addEndpointsStep) run(_ context.Context, r *run, _ []*flow) error {
 	r.endpoints = nil
@@ -83,8 +88,10 @@ func (*addEndpointsStep) run(_ context.Context, r *run, _ []*flow) error {
 // stopServerStep ends the server programs' listening; the pods, and the connections they have, stay.
 type stopServerStep struct{}
 
-func (*stopServerStep) describe() string      { return "the servers stop listening" }
-func (*stopServerStep) command() string       { return "" }
+func (*stopServerStep) describe() string { return "the servers stop listening" }
+func (*stopServerStep) command(s Scenario) []string {
+	return []string{"# the listening sockets of all ctsim servers are closed"}
+}
 func (*stopServerStep) check(Scenario) string { return "" }
 
 func (*stopServerStep) run(_ context.Context, r *run, _ []*flow) error {
@@ -107,7 +114,12 @@ func (s *killPodStep) describe() string {
 	}
 	return "pod " + s.Pod + " is gone, the rules do not know yet"
 }
-func (s *killPodStep) command() string { return "ip netns del " + s.Pod }
+func (s *killPodStep) command(Scenario) []string {
+	if s.Pod == "serving" {
+		return []string{"ip netns del POD   # the one that serves the connection"}
+	}
+	return []string{"ip netns del " + s.Pod}
+}
 
 func (s *killPodStep) check(sc Scenario) string {
 	if s.Pod != "serving" && !slices.Contains(sc.places(), s.Pod) {
@@ -141,7 +153,11 @@ const stranger = "stranger"
 func (s *takeAddressStep) describe() string {
 	return "a pod of another application gets the address of " + s.Of
 }
-func (s *takeAddressStep) command() string { return "" }
+func (s *takeAddressStep) command(sc Scenario) []string {
+	return []string{"ip netns add " + stranger,
+		fmt.Sprintf("ip -n %s addr add %s/32 dev eth0   # on a veth to the bridge of %s", stranger,
+			sc.serverAddress(sc.serverNumber(s.Of)), sc.serverNode(sc.serverNumber(s.Of)))}
+}
 
 func (s *takeAddressStep) check(sc Scenario) string {
 	killed := false

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"runtime"
 	"slices"
 
@@ -32,6 +34,7 @@ func runCommand(inv *invocation) *cli.Command {
 			&cli.IntFlag{Name: "connections", Usage: "open `N` connections", DefaultText: "as the scenario says"},
 			&cli.StringFlag{Name: "iptables", Usage: "use the iptables `FLAVOUR`: nft, legacy", DefaultText: "what the iptables command is"},
 			&cli.IntFlag{Name: "parallel", Usage: "run up to `N` scenarios at the same time", Value: 2 * runtime.NumCPU(), DefaultText: "2 for each CPU"},
+			&cli.BoolFlag{Name: "step", Usage: "stop before each step, say what a person would type, and let you look around"},
 			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "show every observation of every connection, and each step on stderr"},
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "show only the verdict and its reason"},
 			&cli.StringFlag{Name: "report", Usage: "write everything there is about each run into `DIR`/NAME"},
@@ -47,6 +50,7 @@ func runCommand(inv *invocation) *cli.Command {
 type runFlags struct {
 	format, color  string
 	verbose, quiet bool
+	step           bool
 	parallel       int
 	// saved is where files are written besides stdout.
 	saved   saved
@@ -61,6 +65,9 @@ func (inv *invocation) run(c *cli.Context) error {
 	scenarios, l, err := inv.toRun(c, flags.options)
 	if err != nil {
 		return err
+	}
+	if flags.step && len(scenarios) > 1 {
+		return inv.usage("run", "--step is for one scenario, these are %d", len(scenarios))
 	}
 	if err := inv.checkSaved(flags.saved, scenarios); err != nil {
 		return err
@@ -83,7 +90,10 @@ func (inv *invocation) run(c *cli.Context) error {
 }
 
 func (inv *invocation) runFlags(c *cli.Context) (f runFlags, err error) {
-	f.verbose, f.quiet = c.Bool("verbose"), c.Bool("quiet")
+	f.verbose, f.quiet, f.step = c.Bool("verbose"), c.Bool("quiet"), c.Bool("step")
+	if f.step && c.String("file") == "-" {
+		return f, inv.usage("run", "--step reads stdin, and so does --file -; give the file by name")
+	}
 	if f.verbose && f.quiet {
 		return f, inv.usage("run", "--verbose and --quiet exclude each other")
 	}
@@ -145,13 +155,23 @@ func (inv *invocation) toRun(c *cli.Context, o scenario.Options) ([]scenario.Sce
 
 // runAll runs the scenarios, writes their reports, and gives the exit code.
 func (inv *invocation) runAll(ctx context.Context, scenarios []scenario.Scenario, flags runFlags) (int, error) {
-	status := newStatus(inv.stderr, len(scenarios), flags.verbose)
+	stderr := inv.stderr
+	if flags.step {
+		stderr = io.Discard // the prompt says where the run is
+	}
+	status := newStatus(stderr, len(scenarios), flags.verbose)
 	defer status.close()
 	out := inv.newOutput(flags, len(scenarios), status)
+	ctx, quit := context.WithCancelCause(ctx)
+	defer quit(nil)
+	var before func(context.Context, *scenario.Pause) error
+	if flags.step {
+		before = inv.newStepper(quit).before(bufio.NewReader(inv.stdin))
+	}
 	b := startBatch(ctx, scenarios, flags.parallel, func(s scenario.Scenario) scenario.Options {
 		o := flags.options
 		o.Progress = func(p scenario.Progress) { status.update(s.Name, p) }
-		o.Observe = out.observer(s.Name)
+		o.Observe, o.Before = out.observer(s.Name), before
 		return o
 	}, func(s scenario.Scenario) { status.ended(s.Name) })
 	defer b.wait()

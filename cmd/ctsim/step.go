@@ -1,0 +1,227 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+
+	"golang.org/x/term"
+
+	"github.com/ctsim/ctsim/report"
+	"github.com/ctsim/ctsim/scenario"
+)
+
+// errQuit is why a run ended that its user has seen enough of.
+var errQuit = errors.New("ended at the prompt")
+
+const stepHelp = `Enter, step        take the step
+continue           go on without stopping
+table [NODE]       the conntrack tables
+rules [NODE]       the rules with their counters
+sockets [PLACE]    the TCP sockets with their timers
+enter [PLACE]      what to put before a command in another terminal
+exec PLACE CMD…    run a command in a pod or node
+shell PLACE        run a shell there
+quit               end the run; the report holds what was seen
+`
+
+// stepper stops a run before each step, says what comes and does what is typed. It writes to stderr: stdout is the
+// report's.
+type stepper struct {
+	inv   *invocation
+	typed bool // by a person, so that a prompt is of use
+	quit  context.CancelCauseFunc
+	going bool // on without stopping
+	begun bool
+	pause *scenario.Pause
+}
+
+// newStepper reads stdin from now on. Quit ends the run.
+func (inv *invocation) newStepper(quit context.CancelCauseFunc) *stepper {
+	s := &stepper{inv: inv, quit: quit}
+	f, isFile := inv.stdin.(*os.File)
+	s.typed = isFile && term.IsTerminal(int(f.Fd()))
+	return s
+}
+
+// read hands over one line; ok is false at the end of stdin. Nothing is read before it is asked for, so that a shell
+// that is run has the terminal for itself.
+func (s *stepper) read(ctx context.Context, in *bufio.Reader) (line string, ok bool, err error) {
+	type answer struct {
+		line string
+		err  error
+	}
+	got := make(chan answer, 1)
+	go func() {
+		line, err := in.ReadString('\n')
+		got <- answer{line, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return "", false, ctx.Err()
+	case a := <-got:
+		return strings.TrimSpace(a.line), a.err == nil || a.line != "", nil
+	}
+}
+
+// before is scenario.Options.Before.
+func (s *stepper) before(in *bufio.Reader) func(context.Context, *scenario.Pause) error {
+	return func(ctx context.Context, p *scenario.Pause) error {
+		if s.going {
+			return nil
+		}
+		s.pause = p
+		s.say(s.announce())
+		for {
+			if s.typed {
+				s.say("ctsim> ")
+			}
+			line, ok, err := s.read(ctx, in)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				s.going = true
+				s.say("end of input: going on without stopping\n")
+				return nil
+			}
+			if done, err := s.do(ctx, strings.Fields(line)); done || err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// announce says what comes next, and what a person would type.
+func (s *stepper) announce() string {
+	var b strings.Builder
+	if !s.begun {
+		s.begun = true
+		fmt.Fprintf(&b, "The world is up. Enter takes a step, help lists what else there is. The clock goes on while you look:\n"+
+			"entries and keepalive timers run out as they would.\n")
+	}
+	p := s.pause
+	fmt.Fprintf(&b, "\nstep %d/%d  %s\n", p.Number, p.Steps, report.Plain(p.Step.Describe()))
+	for _, line := range p.ByHand {
+		fmt.Fprintf(&b, "  by hand: %s\n", report.Plain(line))
+	}
+	return b.String()
+}
+
+func (s *stepper) say(text string) {
+	_, _ = io.WriteString(s.inv.stderr, text)
+}
+
+// do does what was typed; done is true if the step is to be taken.
+func (s *stepper) do(ctx context.Context, words []string) (done bool, err error) {
+	if len(words) == 0 {
+		return true, nil
+	}
+	names := []string{"step", "continue", "table", "rules", "sockets", "enter", "exec", "shell", "quit", "help"}
+	args := words[1:]
+	switch words[0] {
+	case "step", "s":
+		return true, nil
+	case "continue", "c":
+		s.going = true
+		return true, nil
+	case "quit", "q":
+		s.quit(errQuit)
+		return false, errQuit
+	case "help", "h", "?":
+		s.say(stepHelp)
+	case "table", "t":
+		err = s.each(args, s.pause.Nodes(), s.table)
+	case "rules", "r":
+		err = s.each(args, s.pause.Nodes(), s.pause.Rules)
+	case "sockets", "ss":
+		err = s.each(args, s.pause.Places(), s.sockets)
+	case "enter", "e":
+		err = s.each(args, s.pause.Places(), func(place string) (string, error) {
+			prefix, err := s.pause.Enter(place)
+			return prefix + " …\n", err
+		})
+	case "exec", "shell":
+		err = s.exec(ctx, words[0] == "shell", args)
+	default:
+		err = fmt.Errorf("unknown: %s", report.Plain(words[0]))
+		if near := scenario.Nearest(words[0], names); near != "" {
+			err = fmt.Errorf("%w (did you mean %s?)", err, near)
+		}
+	}
+	if err != nil {
+		s.say(report.Plain(err.Error()) + "; help lists what there is\n")
+	}
+	return false, ctx.Err()
+}
+
+// each shows something of the place that was named, or of all.
+func (s *stepper) each(named, all []string, show func(string) (string, error)) error {
+	places := named
+	if len(places) == 0 {
+		places = all
+	}
+	for _, place := range places {
+		if !slices.Contains(all, place) {
+			return fmt.Errorf("no %s among %s", report.Plain(place), strings.Join(all, ", "))
+		}
+		text, err := show(place)
+		if err != nil {
+			return err
+		}
+		s.say("# " + place + "\n" + text)
+	}
+	return nil
+}
+
+func (s *stepper) table(node string) (string, error) {
+	entries, err := s.pause.Table(node)
+	var b strings.Builder
+	for _, e := range entries {
+		fmt.Fprintln(&b, strings.TrimRight(e.String(), " "))
+	}
+	return b.String(), err
+}
+
+func (s *stepper) sockets(place string) (string, error) {
+	all, err := s.pause.Sockets(place)
+	var b strings.Builder
+	for _, one := range all {
+		fmt.Fprintln(&b, one)
+	}
+	return b.String(), err
+}
+
+// exec runs a command or a shell in a place. What the command says of its end is no error of ctsim's.
+func (s *stepper) exec(ctx context.Context, shell bool, words []string) error {
+	if len(words) == 0 || !shell && len(words) == 1 {
+		return errors.New("want a pod or node" + map[bool]string{false: ", and a command"}[shell])
+	}
+	place, command := words[0], words[1:]
+	stdin := io.Reader(strings.NewReader("")) // what is piped in is for ctsim
+	if s.typed {
+		stdin = s.inv.stdin
+	}
+	if shell {
+		if !s.typed {
+			return errors.New("a shell needs a terminal; use exec")
+		}
+		command = []string{"/bin/sh"}
+		if sh := os.Getenv("SHELL"); sh != "" {
+			command[0] = sh
+		}
+	}
+	err := s.pause.Exec(ctx, place, command, stdin, s.inv.stderr, s.inv.stderr)
+	var exited *exec.ExitError
+	if errors.As(err, &exited) {
+		s.say(exited.String() + "\n")
+		return nil
+	}
+	return err
+}
