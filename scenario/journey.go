@@ -11,7 +11,8 @@ import (
 
 // journeys numbers the packets: the same packet has the same number at every hop. Translation changes addresses and
 // leaves the numbers in the segment alone, so a packet is the same as one before it if these are equal, it belongs to
-// the same connection, and it has not been at this hop in this direction yet.
+// the same connection, it has not been at this hop in this direction yet, and it does not begin here: a pod passes
+// nothing on, what goes out of it is new. (UDP has no numbers; an answer of another pod would be taken for the first's.)
 func (e *evidence) journeys(ix index, packets []packet.Packet) []int {
 	type key struct {
 		connection, payload int
@@ -30,13 +31,14 @@ func (e *evidence) journeys(ix index, packets []packet.Packet) []int {
 	}
 	out := make([]int, len(packets))
 	last := map[key]*journey{}
+	pods := podNames(e)
 	n := 0
 	for i, p := range packets {
 		id := ix.packet(p)
 		k := key{id, p.Payload, p.Protocol, p.Seq, p.Ack, p.Flags, ix.at(p.Src, p.Time).id != id}
 		h := hop{p.At, p.Direction}
 		j := last[k]
-		if j == nil || slices.Contains(j.hops, h) {
+		if begins := p.Direction == packet.Out && slices.Contains(pods, p.At); j == nil || begins || slices.Contains(j.hops, h) {
 			n++
 			j = &journey{number: n}
 			last[k] = j
