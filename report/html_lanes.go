@@ -107,6 +107,9 @@ func (l *lanes) draw(j journey) drawing {
 	for _, s := range j {
 		d.Dots = append(d.Dots, l.x(s.At))
 	}
+	if came, ok := l.came(j[0]); ok {
+		d.Segments = append(d.Segments, came)
+	}
 	var lastSrc, lastDst string
 	forward := !l.replies(j)
 	for i := 1; i < len(j); i++ {
@@ -137,6 +140,19 @@ func (l *lanes) draw(j journey) drawing {
 	}
 	l.end(&d, j)
 	return d
+}
+
+// came is the last stretch of a packet that was seen where it arrived and nowhere before: its node made it, as it does
+// with an ICMP error.
+func (l *lanes) came(first sighting) (s segment, ok bool) {
+	here := l.place[first.At]
+	from, drawn := l.of[here.Node]
+	if !drawn || here.Kind != "pod" || first.Packet.Direction != "in" {
+		return s, false
+	}
+	to := l.of[first.At]
+	return segment{From: percent(from, len(l.Lanes)), To: percent(to, len(l.Lanes)), Middle: l.between(from, to, 0.5), Head: true,
+		Above: first.Packet.Src, Service: l.service[first.Packet.Src]}, true
 }
 
 func changed(before, now string, always bool) string {

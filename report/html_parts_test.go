@@ -186,6 +186,7 @@ func TestDraw(t *testing.T) {
 			"server-1>node1 S1:2222; node1>master; master>client S1:2222"},
 		{"masqueraded", []string{"client out C:1 V:2222", "master out M:9 S1:2222", "node1 in M:9 S1:2222"},
 			"client>master V:2222; master>node1 S1:2222/M:9; node1>lost"},
+		{"of the node's own making", []string{"client in M:0 C:1"}, "master>client M:0"},
 		{"dropped by the node", []string{"client out C:1 V:2222"}, "client>lost V:2222"},
 		{"dropped after the node", []string{"client out C:1 V:2222", "master out C:1 S1:2222"}, "client>master V:2222; master>lost"},
 	} {
