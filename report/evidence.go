@@ -15,7 +15,7 @@ func (t *text) evidence(r *scenario.Result) {
 		t.observations("evidence, every observation", r.Timeline)
 		return
 	}
-	example, found := exampleOf(r.Connections)
+	example, found := exampleOf(r)
 	if !found {
 		t.observations("evidence", fold(telling(r, 0)))
 		return
@@ -44,23 +44,13 @@ func (t *text) connections(all ...scenario.Connection) {
 	}
 }
 
-// exampleOf picks the connection to tell the story by: the first that was reset, or else the first that was lost in
-// any way, or else the first; false if there is none.
-func exampleOf(all []scenario.Connection) (example scenario.Connection, found bool) {
-	for _, c := range all {
-		if c.Outcome == scenario.Reset {
-			return c, true
-		}
-	}
-	for _, c := range all {
-		if c.Outcome != scenario.Survived {
-			return c, true
-		}
-	}
-	if len(all) == 0 {
+// exampleOf is the connection to tell the story by; false if there is none.
+func exampleOf(r *scenario.Result) (example scenario.Connection, found bool) {
+	i := slices.IndexFunc(r.Connections, func(c scenario.Connection) bool { return c.ID == r.Example })
+	if i < 0 {
 		return scenario.Connection{}, false
 	}
-	return all[0], true
+	return r.Connections[i], true
 }
 
 // telling are the observations that tell the story of one connection: what was done, the conntrack events of the node

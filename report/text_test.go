@@ -77,6 +77,7 @@ func article() *scenario.Result {
 		Connections: []scenario.Connection{{ID: 1, Local: "172.18.219.65:59468", Outcome: scenario.Reset, Errno: "ECONNRESET",
 			NoticedBy: "client", Backends: []string{"172.18.166.131:2222", "172.18.166.130:2222"}, Breaks: 1, Peer: scenario.HalfOpen}},
 		Summary: map[string]int{"connections": 1, "reset": 1, "survived": 0},
+		Example: 1,
 		World:   []scenario.Place{{Name: "client", Kind: "pod", Role: "client", Address: "172.18.219.65", Node: "master"}},
 		Entries: []scenario.Entry{}, Rules: []scenario.RuleCount{},
 		Expectations: []scenario.Check{
@@ -117,7 +118,7 @@ func crowd() *scenario.Result {
 	survivor := first
 	survivor.Outcome, survivor.Errno, survivor.NoticedBy, survivor.Peer = scenario.Survived, "", "", ""
 	survivor.Backends, survivor.Breaks = survivor.Backends[:1], 2
-	r.Connections = nil
+	r.Connections, r.Example = nil, 2
 	for i, c := range []scenario.Connection{survivor, first, survivor, first} {
 		c.ID = i + 1
 		r.Connections = append(r.Connections, c)

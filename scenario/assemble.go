@@ -95,20 +95,20 @@ func conclude(e *evidence, checks []Check) (Verdict, string) {
 	return Pass, ""
 }
 
-// typical is the connection that stands for the others: the first with the expected outcome, else the first.
-func typical(stories []*story, outcome Outcome) *story {
-	first := stories[0]
-	for _, s := range slices.Backward(stories) {
-		if !s.aside {
-			first = s
+// typical is the connection that stands for the others: the first that was reset, or else the first that ended as
+// expected if that is no survival, or else the first that did not survive, or else the first.
+func typical(stories []*story, expected Outcome) *story {
+	for _, is := range []func(Outcome) bool{
+		func(o Outcome) bool { return o == Reset },
+		func(o Outcome) bool { return o == expected && o != Survived },
+		func(o Outcome) bool { return o != Survived },
+		func(Outcome) bool { return true },
+	} {
+		if i := slices.IndexFunc(stories, func(s *story) bool { return !s.aside && is(s.Outcome) }); i >= 0 {
+			return stories[i]
 		}
 	}
-	for _, s := range stories {
-		if s.Outcome == outcome && !s.aside {
-			return s
-		}
-	}
-	return first
+	return stories[0]
 }
 
 // summary is the passed run in one sentence.
