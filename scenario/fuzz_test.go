@@ -4,7 +4,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/ctsim/ctsim"
@@ -47,7 +46,10 @@ func FuzzParse(f *testing.F) {
 				t.Errorf("%s: %v", s.Name, err)
 			}
 			s.topology()
-			s.Steps.walk(func(step Step) { _ = step.Describe() + strings.Join(step.action.command(s), "") + step.String() })
+			s.Steps.walk(func(step Step) {
+				_ = step.Describe() + step.String()
+				step.action.commands(moment{scenario: s})
+			})
 		}
 	})
 }

@@ -2,10 +2,13 @@ package scenario
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,26 +18,90 @@ import (
 	"github.com/ctsim/ctsim/topology"
 )
 
+// ErrSkip, returned by Options.Before, leaves a step out because somebody has done by hand what it does.
+var ErrSkip = errors.New("done by hand")
+
 // Pause is a run that stands still before a step, see Options.Before. The world is up; the clock goes on: what times
 // out while the run waits has timed out.
 type Pause struct {
 	Scenario string
-	// Step is the one that comes next, the Number-th of Steps of the scenario; those of a repeat have the repeat's number.
-	Step          Step
-	Number, Steps int
-	// ByHand is what a person would type to do the same with `ip netns`; empty if nothing would be typed.
-	ByHand []string
+	// Step is the one that comes next: of Steps steps the Number[0]-th; those inside a repeat have their number in it after
+	// that of the repeat, and Round says which round of it begins or goes on, 0 outside.
+	Step   Step
+	Number []int
+	Round  int
+	Steps  int
+	// ByHand is what a person would type to do the same; empty if nothing would be typed.
+	ByHand []Command
+	// Timers are what goes on in this scenario while the run stands still, in words.
+	Timers []string
 
 	run *run
 }
 
-// before lets somebody look at the run before a step.
-func (r *run) before(ctx context.Context, s Step) error {
+// pausing is where the run stands: the number of the step, the rounds of the repeats around it, and how long it has stood
+// still in all.
+type pausing struct {
+	number  []int
+	rounds  []int
+	stopped time.Duration
+}
+
+// before lets somebody look at the run before a step. How long the run stood still is part of its story.
+func (r *run) before(ctx context.Context, s Step, active []*flow) error {
 	if r.options.Before == nil {
 		return nil
 	}
-	return r.options.Before(ctx, &Pause{Scenario: r.scenario.Name, Step: s, Number: r.progress.Step, Steps: r.progress.Steps,
-		ByHand: s.action.command(r.scenario), run: r})
+	p := &Pause{Scenario: r.scenario.Name, Step: s, Number: slices.Clone(r.pausing.number), Steps: r.progress.Steps,
+		ByHand: s.action.commands(r.moment(active)), Timers: r.scenario.timers(), run: r}
+	if n := len(r.pausing.rounds); n > 0 {
+		p.Round = r.pausing.rounds[n-1]
+	}
+	began := time.Now()
+	err := r.options.Before(ctx, p)
+	took := time.Since(began)
+	r.pausing.stopped += took
+	if took >= time.Second {
+		r.note("step", "stopped", fmt.Sprintf("the run stood still for %.1f s before the next step", took.Seconds()))
+	}
+	if errors.Is(err, ErrSkip) {
+		r.note("step", "skipped", "done by hand: "+s.Describe())
+		for _, node := range r.scenario.nodeNames() {
+			err = errors.Join(err, r.relearn(node)) // it may have been iptables
+		}
+		return errors.Join(err, r.drain())
+	}
+	return err
+}
+
+// Skippable is false for steps that make what later ones need, sockets for instance, which nobody can make by hand.
+func (p *Pause) Skippable() bool {
+	return slices.Contains([]string{"flush", "delete-entry", "delete-stale", "age", "wait", "sysctl", "exec"}, p.Step.Name)
+}
+
+// moment is what is known now.
+func (r *run) moment(active []*flow) moment {
+	m := moment{scenario: r.scenario, endpoints: r.endpoints, ports: map[int]uint16{}, entries: map[string][]conntrack.Entry{}}
+	if a, ok := r.serving(); ok {
+		m.serving = r.ev.pods[a]
+	}
+	for _, f := range active {
+		m.ids = append(m.ids, f.id)
+	}
+	for _, f := range r.flows {
+		if f.conn != nil {
+			m.ports[f.id] = f.conn.Local().Port()
+		}
+	}
+	for _, node := range r.scenario.nodeNames() {
+		m.entries[node], _ = conntrack.List(r.lab.Namespace(node)) // what cannot be read gives no command
+	}
+	for _, name := range r.scenario.serverNames() {
+		if r.lab.Namespace(name) != nil {
+			m.pods = append(m.pods, name)
+		}
+	}
+	return m
 }
 
 // Nodes are the nodes' names, Places those of everything that has a network namespace.
@@ -69,6 +136,9 @@ func (p *Pause) Enter(place string) (string, error) {
 	if os.Getenv(RootlessVariable) == "1" {
 		return fmt.Sprintf("nsenter --target %d --user --preserve-credentials %s", os.Getpid(), path), nil
 	}
+	if os.Getenv("SUDO_USER") != "" {
+		return "sudo nsenter " + path, nil // the other terminal is not root's either
+	}
 	return "nsenter " + path, nil
 }
 
@@ -100,8 +170,10 @@ func (p *Pause) Rules(node string) (string, error) {
 	return text, err
 }
 
-// Exec runs a command in a pod or node; it ends with ctx and with ctsim.
-func (p *Pause) Exec(ctx context.Context, place string, command []string, stdin io.Reader, stdout, stderr io.Writer) error {
+// Exec runs a command in a pod or node; it ends with ctx and with ctsim. With a terminal that stdin is, the command has
+// it to itself, in the foreground, so that Ctrl-C is for the command alone.
+func (p *Pause) Exec(ctx context.Context, place string, command []string, stdin io.Reader, stdout, stderr io.Writer,
+	terminal *os.File) error {
 	ns, err := p.namespace(place)
 	if err != nil {
 		return err
@@ -111,6 +183,20 @@ func (p *Pause) Exec(ctx context.Context, place string, command []string, stdin 
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdout, stderr
 		cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
 		cmd.WaitDelay = time.Second
-		return cmd.Run()
+		if terminal == nil {
+			return cmd.Run()
+		}
+		return inForeground(cmd, terminal)
 	})
+}
+
+// inForeground runs a command in the foreground of a terminal and takes the terminal back when it has ended.
+func inForeground(cmd *exec.Cmd, terminal *os.File) error {
+	// Whoever takes the terminal from the background is stopped by SIGTTOU otherwise.
+	signal.Ignore(unix.SIGTTOU)
+	defer signal.Reset(unix.SIGTTOU)
+	cmd.SysProcAttr.Foreground, cmd.SysProcAttr.Ctty = true, int(terminal.Fd())
+	err := cmd.Run()
+	_ = unix.IoctlSetPointerInt(int(terminal.Fd()), unix.TIOCSPGRP, unix.Getpgrp()) // an error shows at the next prompt
+	return err
 }

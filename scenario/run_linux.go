@@ -67,6 +67,7 @@ type run struct {
 	endpoints []netip.AddrPort
 	phases    []Phase
 	progress  Progress
+	pausing   pausing
 
 	mu sync.Mutex
 	ev evidence
@@ -255,10 +256,13 @@ func (r *run) serveOn(pod string) error {
 func (r *run) steps(ctx context.Context) error {
 	r.progress.Steps = len(r.scenario.Steps)
 	for i, s := range r.scenario.Steps {
-		r.progress.Step = i + 1
+		r.progress.Step, r.pausing.number = i+1, []int{i + 1}
 		if err := r.step(ctx, s, r.flows); err != nil {
 			return fmt.Errorf("step %s: %w", s, err)
 		}
+	}
+	if d := r.pausing.stopped; d > 0 {
+		r.phases = append(r.phases, Phase{"stopped", d.Seconds()}) // a part of steps
 	}
 	return nil
 }
@@ -267,7 +271,9 @@ func (r *run) step(ctx context.Context, s Step, active []*flow) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := r.before(ctx, s); err != nil {
+	if err := r.before(ctx, s, active); errors.Is(err, ErrSkip) {
+		return nil
+	} else if err != nil {
 		return err
 	}
 	r.tell(s.Describe(), 0)

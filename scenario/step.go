@@ -15,9 +15,8 @@ import (
 type action interface {
 	// describe says in words what the step does.
 	describe() string
-	// command is what a person would type to do the same by hand, line by line, in namespaces named like the pods and
-	// nodes; empty if nothing would be typed.
-	command(s Scenario) []string
+	// commands are what a person would type to do the same by hand; nil if nothing would be typed. They are in typed.go.
+	commands(m moment) []Command
 	// run does it to the connections given.
 	run(ctx context.Context, r *run, active []*flow) error
 	// check reports what the plan cannot do, given the scenario it stands in.
@@ -130,26 +129,5 @@ func (s Step) breaks() bool {
 
 // Describe is the step in words, on one line.
 func (s Step) Describe() string { return s.action.describe() }
-
-// in is a command line that runs in a pod or node.
-func in(place, command string) string { return "ip netns exec " + place + " " + command }
-
-// onEach is the command line for each node.
-func (s Scenario) onEach(command string) []string {
-	var out []string
-	for _, node := range s.nodeNames() {
-		out = append(out, in(node, command))
-	}
-	return out
-}
-
-// typed is what one side's program is given to do.
-func (s Scenario) typed(side, what string) []string {
-	if side == "client" {
-		place, _ := s.client()
-		return []string{fmt.Sprintf("# %s into the ctsim client of %s", what, place)}
-	}
-	return []string{fmt.Sprintf("# %s into the ctsim server that has the connection", what)}
-}
 
 func (s Step) String() string { return fmt.Sprintf("%s (line %d)", s.Name, s.Line) }

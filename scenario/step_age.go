@@ -18,11 +18,6 @@ type ageStep struct {
 
 func (a *ageStep) describe() string { return "age every conntrack entry by " + a.By.String() }
 
-func (a *ageStep) command(s Scenario) []string {
-	_, client := s.client()
-	return s.onEach(fmt.Sprintf("conntrack -U -p %s -s %s -t SECONDS-LEFT   # %s less than it has", s.transport(), client, a.By))
-}
-
 // check refuses to age where it would lie: a keepalive probe would have gone out in between and refreshed the entry.
 func (a *ageStep) check(s Scenario) string {
 	for _, side := range []struct {
@@ -69,10 +64,6 @@ type deleteStaleStep struct{}
 
 func (*deleteStaleStep) describe() string {
 	return "delete the entries that lead to a pod which is no endpoint any more, as kube-proxy does for UDP"
-}
-
-func (*deleteStaleStep) command(s Scenario) []string {
-	return s.onEach(fmt.Sprintf("conntrack -D -p %s --orig-dst %s --reply-src POD-ADDRESS", s.transport(), s.service().ClusterIP))
 }
 
 func (*deleteStaleStep) check(Scenario) string { return "" }

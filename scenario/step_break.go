@@ -24,13 +24,6 @@ func (s *flushStep) describe() string {
 	return "flush the conntrack table of " + s.On
 }
 
-func (s *flushStep) command(sc Scenario) []string {
-	if s.On == "all" {
-		return sc.onEach("conntrack -F")
-	}
-	return []string{in(s.On, "conntrack -F")}
-}
-
 func (s *flushStep) check(sc Scenario) string {
 	if s.On == "all" {
 		return ""
@@ -80,19 +73,6 @@ func (s *waitStep) describe() string {
 		return "wait " + s.For.String()
 	}
 	return "wait until the " + strings.TrimSuffix(s.Until, "-closed") + "'s socket is closed by the kernel"
-}
-
-func (s *waitStep) command(sc Scenario) []string {
-	client, _ := sc.client()
-	switch {
-	case s.Packet != nil:
-		return []string{in(client, "tcpdump -ni eth0") + "   # until it is seen"}
-	case s.Until == "entry-gone":
-		return []string{in(translating, "conntrack -L") + "   # until it is gone"}
-	case s.Until != "":
-		return []string{in(client, "ss -tno") + "   # until it is so"}
-	}
-	return []string{fmt.Sprintf("sleep %g", sc.here(s.For, time.Millisecond).Seconds())}
 }
 
 func (s *waitStep) check(sc Scenario) string {
@@ -221,8 +201,6 @@ func (s *repeatStep) describe() string {
 	return fmt.Sprintf("repeat %d times", s.Times)
 }
 
-func (*repeatStep) command(Scenario) []string { return nil }
-
 func (s *repeatStep) check(sc Scenario) string {
 	switch {
 	case (s.Times == 0) == (s.Until == ""):
@@ -245,8 +223,13 @@ func (s *repeatStep) rounds() int {
 
 func (s *repeatStep) run(ctx context.Context, r *run, active []*flow) error {
 	rounds := s.rounds()
-	for range rounds {
-		for _, step := range s.Steps {
+	number := r.pausing.number
+	r.pausing.rounds = append(r.pausing.rounds, 0)
+	defer func() { r.pausing.number, r.pausing.rounds = number, r.pausing.rounds[:len(r.pausing.rounds)-1] }()
+	for round := range rounds {
+		for i, step := range s.Steps {
+			r.pausing.number = append(slices.Clone(number), i+1)
+			r.pausing.rounds[len(r.pausing.rounds)-1] = round + 1
 			if err := r.step(ctx, step, active); err != nil {
 				return err
 			}

@@ -14,9 +14,8 @@ type closeStep struct {
 	From string `yaml:"from,required" short:"yes" enum:"client,server" doc:"The side that closes."`
 }
 
-func (s *closeStep) describe() string             { return "the " + s.From + " closes its socket" }
-func (s *closeStep) command(sc Scenario) []string { return sc.typed(s.From, "/close") }
-func (s *closeStep) check(Scenario) string        { return "" }
+func (s *closeStep) describe() string      { return "the " + s.From + " closes its socket" }
+func (s *closeStep) check(Scenario) string { return "" }
 
 func (s *closeStep) run(_ context.Context, r *run, active []*flow) error {
 	for _, f := range active {
@@ -33,9 +32,8 @@ type receiveStep struct {
 	AtMost time.Duration `yaml:"at_most" short:"yes" min:"1ms" max:"1h" default:"5s" doc:"Give up after this; a deadline of the program itself counts as ETIMEDOUT."`
 }
 
-func (s *receiveStep) describe() string             { return "the client receives" }
-func (s *receiveStep) command(sc Scenario) []string { return sc.typed("client", "/receive") }
-func (s *receiveStep) check(Scenario) string        { return "" }
+func (s *receiveStep) describe() string      { return "the client receives" }
+func (s *receiveStep) check(Scenario) string { return "" }
 
 func (s *receiveStep) run(_ context.Context, r *run, active []*flow) error {
 	for _, f := range active {
@@ -54,10 +52,6 @@ type deleteEntryStep struct {
 
 func (s *deleteEntryStep) describe() string {
 	return fmt.Sprintf("delete the entry of connection %d on %s", s.Connection, s.On)
-}
-
-func (s *deleteEntryStep) command(sc Scenario) []string {
-	return []string{in(s.On, fmt.Sprintf("conntrack -D -p %s --orig-port-src PORT", sc.transport()))}
 }
 
 func (s *deleteEntryStep) check(sc Scenario) string { return wrongNode(sc, s.On) }

@@ -26,13 +26,6 @@ func (s *removeEndpointsStep) describe() string {
 	return "remove " + s.Which + " from the service's endpoints"
 }
 
-func (s *removeEndpointsStep) command(sc Scenario) []string { return sc.newRules() }
-
-// newRules is how kube-proxy changes the endpoints.
-func (s Scenario) newRules() []string {
-	return s.onEach("iptables-restore < rules-with-the-endpoints-of-then   # ctsim show --rules --backends N")
-}
-
 func (s *removeEndpointsStep) check(sc Scenario) string {
 	if s.Which == "serving" && sc.World.Connections > 1 {
 		return "with several connections there is no one endpoint that serves; want world.connections: 1"
@@ -70,8 +63,7 @@ type addEndpointsStep struct{}
 func (*addEndpointsStep) describe() string {
 	return "make every live server pod an endpoint of the service"
 }
-func (*addEndpointsStep) command(s Scenario) []string { return s.newRules() }
-func (*addEndpointsStep) check(Scenario) string       { return "" }
+func (*addEndpointsStep) check(Scenario) string { return "" }
 
 func (*addEndpointsStep) run(_ context.Context, r *run, _ []*flow) error {
 	r.endpoints = nil
@@ -88,10 +80,7 @@ func (*addEndpointsStep) run(_ context.Context, r *run, _ []*flow) error {
 // stopServerStep ends the server programs' listening; the pods, and the connections they have, stay.
 type stopServerStep struct{}
 
-func (*stopServerStep) describe() string { return "the servers stop listening" }
-func (*stopServerStep) command(s Scenario) []string {
-	return []string{"# the listening sockets of all ctsim servers are closed"}
-}
+func (*stopServerStep) describe() string      { return "the servers stop listening" }
 func (*stopServerStep) check(Scenario) string { return "" }
 
 func (*stopServerStep) run(_ context.Context, r *run, _ []*flow) error {
@@ -114,13 +103,6 @@ func (s *killPodStep) describe() string {
 	}
 	return "pod " + s.Pod + " is gone, the rules do not know yet"
 }
-func (s *killPodStep) command(Scenario) []string {
-	if s.Pod == "serving" {
-		return []string{"ip netns del POD   # the one that serves the connection"}
-	}
-	return []string{"ip netns del " + s.Pod}
-}
-
 func (s *killPodStep) check(sc Scenario) string {
 	if s.Pod != "serving" && !slices.Contains(sc.places(), s.Pod) {
 		return fmt.Sprintf("there is no pod %s with %d backends", s.Pod, sc.World.Backends)
@@ -153,12 +135,6 @@ const stranger = "stranger"
 func (s *takeAddressStep) describe() string {
 	return "a pod of another application gets the address of " + s.Of
 }
-func (s *takeAddressStep) command(sc Scenario) []string {
-	return []string{"ip netns add " + stranger,
-		fmt.Sprintf("ip -n %s addr add %s/32 dev eth0   # on a veth to the bridge of %s", stranger,
-			sc.serverAddress(sc.serverNumber(s.Of)), sc.serverNode(sc.serverNumber(s.Of)))}
-}
-
 func (s *takeAddressStep) check(sc Scenario) string {
 	killed := false
 	sc.Steps.walk(func(step Step) {

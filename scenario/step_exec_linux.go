@@ -22,10 +22,6 @@ type sysctlStep struct {
 }
 
 func (s *sysctlStep) describe() string { return fmt.Sprintf("set %s=%s in %s", s.Key, s.Value, s.In) }
-func (s *sysctlStep) command(sc Scenario) []string {
-	return []string{in(s.In, fmt.Sprintf("sysctl -w %s=%s", s.Key, sc.scaledSysctl(s.Key, s.Value)))}
-}
-
 func (s *sysctlStep) check(sc Scenario) string {
 	if wrong := wrongSysctl(s.Key); wrong != "" {
 		return s.Key + " " + wrong
@@ -52,10 +48,6 @@ type execStep struct {
 }
 
 func (s *execStep) describe() string { return "run in " + s.In + ": " + strings.Join(s.Command, " ") }
-func (s *execStep) command(Scenario) []string {
-	return []string{in(s.In, strings.Join(s.Command, " "))}
-}
-
 func (s *execStep) check(sc Scenario) string {
 	if len(s.Command) == 0 {
 		return "the command is empty"

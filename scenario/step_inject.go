@@ -20,9 +20,6 @@ type injectStep struct {
 func (s *injectStep) describe() string {
 	return fmt.Sprintf("the server's pod sends a stray %s, %+d off its sequence", s.Flag, s.Offset)
 }
-func (s *injectStep) command(Scenario) []string {
-	return []string{"# a raw socket in the pod: no common tool knows the connection's sequence numbers"}
-}
 func (s *injectStep) check(Scenario) string { return "" }
 
 func (s *injectStep) run(_ context.Context, r *run, active []*flow) error {

@@ -27,8 +27,7 @@ func (s *startClientStep) describe() string {
 	}
 	return text
 }
-func (s *startClientStep) command(Scenario) []string { return nil }
-func (s *startClientStep) check(Scenario) string     { return "" }
+func (s *startClientStep) check(Scenario) string { return "" }
 
 func (s *startClientStep) run(ctx context.Context, r *run, _ []*flow) error {
 	r.quiet = s.Quiet
@@ -54,9 +53,8 @@ type inputStep struct {
 	Line string `yaml:"line,required" short:"yes" doc:"The line, without its line break."`
 }
 
-func (s *inputStep) describe() string          { return fmt.Sprintf("type %q to the client's program", s.Line) }
-func (s *inputStep) command(Scenario) []string { return nil }
-func (s *inputStep) check(Scenario) string     { return "" }
+func (s *inputStep) describe() string      { return fmt.Sprintf("type %q to the client's program", s.Line) }
+func (s *inputStep) check(Scenario) string { return "" }
 
 func (s *inputStep) run(_ context.Context, r *run, _ []*flow) error {
 	if err := r.typeToClient(s.Line); err != nil {
@@ -77,8 +75,7 @@ func (s *useStep) describe() string {
 	}
 	return "wait until the client's program uses its connection, and see what becomes of it"
 }
-func (s *useStep) command(Scenario) []string { return nil }
-func (s *useStep) check(Scenario) string     { return "" }
+func (s *useStep) check(Scenario) string { return "" }
 
 func (s *useStep) run(ctx context.Context, r *run, active []*flow) error {
 	u := &use{run: r, step: s, began: time.Now(), give: time.Now().Add(s.AtMost), active: active}

@@ -31,11 +31,6 @@ func (c *connectStep) describe() string {
 	return text
 }
 
-func (c *connectStep) command(s Scenario) []string {
-	place, _ := s.client()
-	return []string{in(place, fmt.Sprintf("ctsim client %s", s.target()))}
-}
-
 func (c *connectStep) check(s Scenario) string {
 	if c.Port != 0 && !c.More && s.World.Connections > 1 {
 		return "one source port serves one connection; set more: true"
@@ -98,8 +93,7 @@ func (s *sendStep) describe() string {
 	return text
 }
 
-func (s *sendStep) command(sc Scenario) []string { return sc.typed(s.From, "a line of ten bytes") }
-func (s *sendStep) check(Scenario) string        { return "" }
+func (s *sendStep) check(Scenario) string { return "" }
 
 func (s *sendStep) run(ctx context.Context, r *run, active []*flow) error {
 	if s.Connection != 0 {
@@ -159,8 +153,7 @@ type shutdownStep struct {
 func (s *shutdownStep) describe() string {
 	return "the " + s.From + " ends its stream (FIN), and stays"
 }
-func (s *shutdownStep) command(sc Scenario) []string { return sc.typed(s.From, "/shutdown") }
-func (s *shutdownStep) check(Scenario) string        { return "" }
+func (s *shutdownStep) check(Scenario) string { return "" }
 
 // run waits until the FIN has arrived, is acknowledged, or has been retransmitted twice.
 func (s *shutdownStep) run(ctx context.Context, r *run, active []*flow) error {

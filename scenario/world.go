@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/ctsim/ctsim/iptables"
@@ -176,9 +175,6 @@ func (s Scenario) service() iptables.Service {
 	return svc
 }
 
-// transport is the protocol's name on the command line of conntrack.
-func (s Scenario) transport() string { return strings.ToLower(s.World.Service.Protocol) }
-
 // protocol is what client and servers speak.
 func (s Scenario) protocol() probe.Protocol {
 	if s.World.Service.Protocol == "UDP" {
@@ -214,8 +210,8 @@ type Options struct {
 	// Observe is given every observation as it is made, from one goroutine at a time, in the order of arrival; the
 	// result's timeline is the one in the order of time. Nil is allowed.
 	Observe func(Observation)
-	// Before is called before each step, those inside a repeat too, while nothing else of the run goes on. Its error ends
-	// the run. Nil is allowed.
+	// Before is called before each step, those inside a repeat too, while nothing else of the run goes on; for the kernel
+	// and its timers time goes on. Its error ends the run, but for ErrSkip, which leaves the step out. Nil is allowed.
 	Before func(context.Context, *Pause) error
 	// Progress is told what the run is waiting for, from one goroutine at a time. Nil is allowed.
 	Progress func(Progress)

@@ -21,6 +21,7 @@ import (
 var errQuit = errors.New("ended at the prompt")
 
 const stepHelp = `Enter, step        take the step
+skip               leave it out: it is done by hand
 continue           go on without stopping
 table [NODE]       the conntrack tables
 rules [NODE]       the rules with their counters
@@ -105,13 +106,41 @@ func (s *stepper) announce() string {
 		s.begun = true
 		fmt.Fprintf(&b, "The world is up. Enter takes a step, help lists what else there is. The clock goes on while you look:\n"+
 			"entries and keepalive timers run out as they would.\n")
+		for _, timer := range s.pause.Timers {
+			fmt.Fprintf(&b, "Here %s.\n", timer)
+		}
 	}
 	p := s.pause
-	fmt.Fprintf(&b, "\nstep %d/%d  %s\n", p.Number, p.Steps, report.Plain(p.Step.Describe()))
-	for _, line := range p.ByHand {
-		fmt.Fprintf(&b, "  by hand: %s\n", report.Plain(line))
+	fmt.Fprintf(&b, "\nstep %d/%d", p.Number[0], p.Steps)
+	for _, n := range p.Number[1:] {
+		fmt.Fprintf(&b, ", %d of round %d", n, p.Round)
+	}
+	fmt.Fprintf(&b, "  %s\n", report.Plain(p.Step.Describe()))
+	for i, c := range p.ByHand {
+		if i == mostCommands {
+			fmt.Fprintf(&b, "  … and %d more\n", len(p.ByHand)-mostCommands)
+			break
+		}
+		b.WriteString(byHand(p, c))
 	}
 	return b.String()
+}
+
+// mostCommands is how many commands are shown for a step; with many entries or endpoints there are as many more.
+const mostCommands = 8
+
+// byHand is a command as it is typed on a cluster, in a shell of the pod or node, and as it works here and now from
+// another terminal.
+func byHand(p *scenario.Pause, c scenario.Command) string {
+	line := report.Plain(c.Line)
+	if c.Into != "" {
+		return fmt.Sprintf("  by hand, in %s, into %s: %s\n", c.At, c.Into, line)
+	}
+	text := fmt.Sprintf("  by hand, in %s: %s\n", c.At, line)
+	if prefix, err := p.Enter(c.At); err == nil {
+		text += "           here: " + prefix + " " + line + "\n"
+	}
+	return text
 }
 
 func (s *stepper) say(text string) {
@@ -123,11 +152,16 @@ func (s *stepper) do(ctx context.Context, words []string) (done bool, err error)
 	if len(words) == 0 {
 		return true, nil
 	}
-	names := []string{"step", "continue", "table", "rules", "sockets", "enter", "exec", "shell", "quit", "help"}
+	names := []string{"step", "skip", "continue", "table", "rules", "sockets", "enter", "exec", "shell", "quit", "help"}
 	args := words[1:]
 	switch words[0] {
 	case "step", "s":
 		return true, nil
+	case "skip":
+		if s.pause.Skippable() {
+			return true, scenario.ErrSkip
+		}
+		err = errors.New("this step cannot be left out: it makes what later ones need")
 	case "continue", "c":
 		s.going = true
 		return true, nil
@@ -205,8 +239,9 @@ func (s *stepper) exec(ctx context.Context, shell bool, words []string) error {
 	}
 	place, command := words[0], words[1:]
 	stdin := io.Reader(strings.NewReader("")) // what is piped in is for ctsim
+	var terminal *os.File
 	if s.typed {
-		stdin = s.inv.stdin
+		stdin, terminal = s.inv.stdin, s.inv.stdin.(*os.File)
 	}
 	if shell {
 		if !s.typed {
@@ -217,7 +252,7 @@ func (s *stepper) exec(ctx context.Context, shell bool, words []string) error {
 			command[0] = sh
 		}
 	}
-	err := s.pause.Exec(ctx, place, command, stdin, s.inv.stderr, s.inv.stderr)
+	err := s.pause.Exec(ctx, place, command, stdin, s.inv.stderr, s.inv.stderr, terminal)
 	var exited *exec.ExitError
 	if errors.As(err, &exited) {
 		s.say(exited.String() + "\n")

@@ -77,9 +77,11 @@ func (s *stepping) end() int {
 func TestKernelStep(t *testing.T) {
 	forEachCaller(t, func(t *testing.T, b *binary) {
 		before := leavingsNow(t)
-		s := b.stepThrough(t, "flush-multi-backend", "--quiet")
+		s := b.stepThrough(t, "flush-multi-backend", "--output", "json")
 		s.until("step 1/4  connect to the service")
-		s.until("  by hand: ip netns exec client ctsim client 10.108.33.37:2222")
+		s.until("  by hand, in client: ctsim client 10.108.33.37:2222")
+		s.say("skip")
+		s.until("this step cannot be left out")
 		s.say("")
 		s.until("step 2/4  client sends 10 bytes")
 		s.say("table master")
@@ -95,23 +97,43 @@ func TestKernelStep(t *testing.T) {
 
 		s.say("enter client")
 		prefix := strings.TrimSuffix(s.until("nsenter "), " …")
-		enter := b.command(t.Context(), "")
-		enter.Path, enter.Args = "/bin/sh", []string{"sh", "-c", prefix + " cat /proc/net/fib_trie"}
-		out, err := enter.CombinedOutput()
-		if err != nil || !strings.Contains(string(out), "172.18.219.65") {
-			t.Errorf("%s: %v\n%.300s", prefix, err, out)
+		if out := b.inAnotherTerminal(t, prefix+" cat /proc/net/fib_trie"); !strings.Contains(out, "172.18.219.65") {
+			t.Errorf("%s is not in the pod:\n%.300s", prefix, out)
 		}
 
 		s.say("step")
 		s.until("step 3/4  repeat until")
 		s.say("")
-		s.until("  by hand: ip netns exec node1 conntrack -F")
+		s.until("step 3/4, 1 of round 1  flush")
+		for _, node := range []string{"master", "node1"} {
+			s.until("  by hand, in " + node + ": conntrack -F")
+			b.inAnotherTerminal(t, strings.TrimPrefix(s.until("           here: "), "           here: "))
+		}
+		s.say("skip")
+		s.until("step 3/4, 2 of round 1  client sends")
 		s.say("continue")
-		if code := s.end(); code != exitPass || !strings.HasPrefix(s.stdout.String(), "PASS flush-multi-backend") {
+		if code := s.end(); code != exitPass {
 			t.Errorf("exit code %d, %q", code, s.stdout)
+		}
+		for _, want := range []string{`"done by hand: flush`, `"by": "deleted by a caller`} {
+			if !strings.Contains(s.stdout.String(), want) {
+				t.Errorf("the result lacks %s", want)
+			}
 		}
 		b.leavesNothing(t, before)
 	})
+}
+
+// inAnotherTerminal runs a command line as the same user and gives what it printed.
+func (b *binary) inAnotherTerminal(t *testing.T, line string) string {
+	t.Helper()
+	cmd := b.command(t.Context(), "")
+	cmd.Path, cmd.Args = "/bin/sh", []string{"sh", "-c", line}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("%s: %v\n%s", line, err, out)
+	}
+	return string(out)
 }
 
 // TestKernelStepEnds: at the end of stdin the run goes on; quit ends it with what was seen.
