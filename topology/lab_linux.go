@@ -225,7 +225,7 @@ func (l *Lab) joinNodes() error {
 
 // addSwitch is a bridge in a namespace of its own with a port to each of ends.
 func (l *Lab) addSwitch(ends []*member) error {
-	m, err := l.add("switch", nil)
+	m, err := l.add(SwitchName, nil)
 	if err != nil {
 		return err
 	}
@@ -234,7 +234,7 @@ func (l *Lab) addSwitch(ends []*member) error {
 	}
 	bridge, err := m.links.LinkByName(bridgeName)
 	if err != nil {
-		return fmt.Errorf("switch: %w", err)
+		return fmt.Errorf("%s: %w", SwitchName, err)
 	}
 	for _, end := range ends {
 		if err := veth(m, "veth-"+end.name, end, bridge.Attrs().Index); err != nil {

@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -135,6 +136,9 @@ func (l *Lab) AddPod(node string, p Pod) error {
 	}
 	return fmt.Errorf("add pod %s: no node %q", p.Name, node)
 }
+
+// Ready returns when the links of pods that were added can carry traffic; what is sent before may get lost.
+func (l *Lab) Ready(ctx context.Context) error { return l.waitUp(ctx) }
 
 // RemovePod takes a pod away: its link at once, so that its address can be given to another pod, and its namespace
 // when nothing holds it any more. Removing a pod that is not there does nothing.

@@ -92,3 +92,25 @@ func (p Plan) Check() error {
 	}
 	return nil
 }
+
+// SwitchName is the namespace that joins more than two machines.
+const SwitchName = "switch"
+
+// Names lists the namespaces that the plan is made of: nodes, each followed by its pods, hosts, and the switch between
+// the nodes if there is one.
+func (p Plan) Names() []string {
+	var names []string
+	for _, n := range p.Nodes {
+		names = append(names, n.Name)
+		for _, pod := range n.Pods {
+			names = append(names, pod.Name)
+		}
+	}
+	for _, h := range p.Hosts {
+		names = append(names, h.Name)
+	}
+	if len(p.Nodes)+len(p.Hosts) > 2 {
+		names = append(names, SwitchName)
+	}
+	return names
+}
