@@ -31,8 +31,8 @@ func (p *checks) add(field, hint, format string, args ...any) {
 }
 
 func (s Scenario) checkWorld(p *checks) {
-	if n := s.World.Backends; n < 1 || n > 250 {
-		p.add("world.backends", "", "%d backends, want 1 to 250", n)
+	if n := s.World.Backends; n < 1 || n > MaxBackends {
+		p.add("world.backends", "", "%d backends, want 1 to %d", n, MaxBackends)
 	}
 	if n := s.World.Connections; n < 1 || n > maxConnections {
 		p.add("world.connections", "", "%d connections, want 1 to %d", n, maxConnections)

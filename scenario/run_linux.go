@@ -155,14 +155,7 @@ func (r *run) phase(name string, do func() error) error {
 }
 
 func (r *run) build(ctx context.Context) (err error) {
-	plan := r.scenario.topology()
-	r.lab, err = topology.Up(ctx, plan)
-	if errors.Is(err, os.ErrNotExist) {
-		// The sysctls of conntrack are there once its module is; asking for the table makes the kernel load it.
-		if load() == nil {
-			r.lab, err = topology.Up(ctx, plan)
-		}
-	}
+	r.lab, err = Build(ctx, r.scenario.topology())
 	return err
 }
 
