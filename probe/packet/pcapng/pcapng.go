@@ -64,6 +64,49 @@ func Write(w io.Writer, run string, hops []packet.Hop, packets []packet.Packet,
 	return nil
 }
 
+// Stream writes packets as they come, for a program that reads them at the same time: `wireshark -k -i -`. Make one with
+// Begin. What has been written is a valid file at any moment.
+type Stream struct{ file *file }
+
+// Begin writes the beginning of a capture file: run and hops as in Write.
+func Begin(w io.Writer, run string, hops []packet.Hop) (*Stream, error) {
+	if len(hops) == 0 {
+		return nil, errors.New("pcapng: a capture file needs at least one hop")
+	}
+	f, err := begin(w, run, hops)
+	if err == nil {
+		err = f.writer.Flush()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("pcapng: %w", err)
+	}
+	return &Stream{f}, nil
+}
+
+// Packet writes one packet, and returns when it has been handed to the file.
+func (s *Stream) Packet(p packet.Packet) error {
+	err := s.file.packet(p, "")
+	if err == nil {
+		err = s.file.writer.Flush()
+	}
+	if err != nil {
+		return fmt.Errorf("pcapng: %w", err)
+	}
+	return nil
+}
+
+// End writes how many packets each hop saw and lost.
+func (s *Stream) End(hops []packet.Hop, last time.Time) error {
+	err := s.file.statistics(hops, []packet.Packet{{Time: last}})
+	if err == nil {
+		err = s.file.writer.Flush()
+	}
+	if err != nil {
+		return fmt.Errorf("pcapng: %w", err)
+	}
+	return nil
+}
+
 // place is what ties a packet to its hop.
 type place struct{ at, iface string }
 
