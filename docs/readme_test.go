@@ -75,6 +75,7 @@ func said(t *testing.T, dir, program string, args ...string) (text string, code 
 var (
 	commandPattern = regexp.MustCompile("(?m)(?:`|^\\$ |^)(?:sudo )?ctsim ([a-z]+)([^`\n|]*)")
 	flagPattern    = regexp.MustCompile(`(^|\s)(--?[a-z][a-z-]*)`)
+	subcommand     = regexp.MustCompile(`^ ([a-z]+)`)
 	listedCommand  = regexp.MustCompile(`(?m)^   ([a-z]+)  +\S`)
 )
 
@@ -113,6 +114,13 @@ func TestCommands(t *testing.T) {
 		}
 		named = append(named, command)
 		flags, _ := said(t, "", ctsim, command, "--help")
+		if sub := subcommand.FindStringSubmatch(m[2]); sub != nil && strings.Contains(flags, "\nCOMMANDS:\n") {
+			var code int
+			if flags, code = said(t, "", ctsim, command, sub[1], "--help"); code != 0 {
+				t.Errorf("README.md names ctsim %s %s, which does not exist", command, sub[1])
+			}
+			m[2], _, _ = strings.Cut(m[2], " -- ") // what comes after is another program's
+		}
 		for _, f := range flagPattern.FindAllStringSubmatch(m[2], -1) {
 			if !regexp.MustCompile(`(?m)(^|[ ,])` + f[2] + `( |,|$)`).MatchString(flags) {
 				t.Errorf("README.md: ctsim %s has no flag %s", command, f[2])

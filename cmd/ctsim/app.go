@@ -27,6 +27,7 @@ var commands = []func(*invocation) *cli.Command{
 	schemaCommand,
 	clientCommand,
 	serverCommand,
+	labCommand,
 	doctorCommand,
 	auditCommand,
 	cleanCommand,
@@ -92,7 +93,7 @@ func (inv *invocation) onUsageError(c *cli.Context, err error, _ bool) error {
 				want = "a duration like 500ms, 3s or 2h"
 			}
 		}
-		return inv.usage(c.Command.Name, "--%s %s: expected %s", flag, quote(value), want)
+		return inv.usage(commandName(c), "--%s %s: expected %s", flag, quote(value), want)
 	}
-	return inv.usage(c.Command.Name, "%s", err)
+	return inv.usage(commandName(c), "%s", err)
 }

@@ -26,26 +26,54 @@ func (inv *invocation) arrange(all []*cli.Command) ([]string, error) {
 		}
 		args = append(args[1:], "--help")
 	}
-	if strings.HasPrefix(args[0], "-") {
-		i := slices.IndexFunc(args, func(a string) bool { return commandNamed(all, a) != nil })
-		if i < 0 {
-			return nil, inv.usage("", "no command in front of %s", args[0])
+	words := []string{program}
+	for level := all; ; {
+		if len(words) > 1 && args[0] == "help" { // `ctsim lab help up`
+			args = append(slices.Clone(args[1:]), "--help")
 		}
-		args = slices.Concat(args[i:i+1], args[:i], args[i+1:])
+		i, command, err := inv.next(words, level, args)
+		if err != nil {
+			return nil, err
+		}
+		words = append(words, command.Name)
+		args = slices.Concat(args[:i], args[i+1:])
+		if level = command.Subcommands; len(level) > 0 && len(args) > 0 && !isHelp(args) {
+			continue
+		}
+		if len(level) > 0 {
+			return append(words, "--help"), nil
+		}
+		flags, operands, err := inv.split(strings.Join(words[1:], " "), command, args)
+		if err != nil {
+			return nil, err
+		}
+		return slices.Concat(words, flags, []string{"--"}, operands), nil
 	}
-	command := commandNamed(all, args[0])
+}
+
+// isHelp tells whether nothing but help is asked for.
+func isHelp(args []string) bool {
+	return len(args) == 1 && slices.Contains([]string{"-h", "--help", "help"}, args[0])
+}
+
+// next finds the command of one level: the first argument, or if that is a flag the first one that is a command.
+func (inv *invocation) next(words []string, level []*cli.Command, args []string) (int, *cli.Command, error) {
+	i := 0
+	if strings.HasPrefix(args[0], "-") {
+		i = slices.IndexFunc(args, func(a string) bool { return commandNamed(level, a) != nil })
+		if i < 0 {
+			return 0, nil, inv.usage(strings.Join(words[1:], " "), "no command in front of %s", args[0])
+		}
+	}
+	command := commandNamed(level, args[i])
 	if command == nil {
-		return nil, inv.unknownCommand(all, args[0])
+		return 0, nil, inv.unknownCommand(words, level, args[i])
 	}
-	flags, operands, err := inv.split(command, args[1:])
-	if err != nil {
-		return nil, err
-	}
-	return slices.Concat([]string{program, args[0]}, flags, []string{"--"}, operands), nil
+	return i, command, nil
 }
 
 // split tells a command's flags, with their values, from its operands.
-func (inv *invocation) split(command *cli.Command, args []string) (flags, operands []string, err error) {
+func (inv *invocation) split(name string, command *cli.Command, args []string) (flags, operands []string, err error) {
 	var seen []cli.Flag
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
@@ -58,8 +86,11 @@ func (inv *invocation) split(command *cli.Command, args []string) (flags, operan
 		}
 		word, _, hasValue := strings.Cut(arg, "=")
 		flag, known := flagNamed(command, word)
+		if !known && len(operands) > 0 && strings.Contains(command.ArgsUsage, " -- ") {
+			return nil, nil, usageHint(inv.withDashes(operands, arg), "unknown flag %s of %s: a command with flags comes after --", word, name)
+		}
 		if !known {
-			return nil, nil, inv.unknownFlag(command, word)
+			return nil, nil, inv.unknownFlag(name, command, word)
 		}
 		if flag == nil { // help answers, whatever else is asked
 			return []string{arg}, nil, nil
@@ -69,23 +100,35 @@ func (inv *invocation) split(command *cli.Command, args []string) (flags, operan
 			continue
 		}
 		if slices.Contains(seen, flag) {
-			return nil, nil, inv.usage(command.Name, "%s is given twice", word)
+			return nil, nil, inv.usage(name, "%s is given twice", word)
 		}
 		seen = append(seen, flag)
 		if hasValue {
 			continue
 		}
 		if i++; i == len(args) {
-			return nil, nil, inv.usage(command.Name, "%s needs a value", word)
+			return nil, nil, inv.usage(name, "%s needs a value", word)
 		}
 		flags = append(flags, args[i])
 	}
 	return flags, operands, nil
 }
 
-func (inv *invocation) unknownCommand(all []*cli.Command, name string) error {
+// withDashes is the command line as typed, with -- behind the first operand.
+func (inv *invocation) withDashes(operands []string, flag string) string {
+	before := append(slices.Clone(operands), flag)[1]
+	args := slices.Clone(inv.args)
+	if i := slices.Index(args, operands[0]); i >= 0 {
+		if j := slices.Index(args[i+1:], before); j >= 0 {
+			args = slices.Insert(args, i+1+j, "--")
+		}
+	}
+	return commandLine(args)
+}
+
+func (inv *invocation) unknownCommand(words []string, level []*cli.Command, name string) error {
 	var names []string
-	for _, c := range all {
+	for _, c := range level {
 		if !c.Hidden {
 			names = append(names, c.Names()...)
 		}
@@ -93,14 +136,14 @@ func (inv *invocation) unknownCommand(all []*cli.Command, name string) error {
 	if near := scenario.Nearest(name, names); near != "" {
 		return usageHint(inv.retyped(name, near), "unknown command %q", name)
 	}
-	return inv.usage("", "unknown command %q", name)
+	return inv.usage(strings.Join(words[1:], " "), "unknown command %q", name)
 }
 
-func (inv *invocation) unknownFlag(command *cli.Command, word string) error {
+func (inv *invocation) unknownFlag(name string, command *cli.Command, word string) error {
 	if near := scenario.Nearest(word, dashed(command)); near != "" {
-		return usageHint(inv.retyped(word, near), "unknown flag %s of %s", word, command.Name)
+		return usageHint(inv.retyped(word, near), "unknown flag %s of %s", word, name)
 	}
-	return inv.usage(command.Name, "unknown flag %s of %s", word, command.Name)
+	return inv.usage(name, "unknown flag %s of %s", word, name)
 }
 
 func commandNamed(all []*cli.Command, name string) *cli.Command {

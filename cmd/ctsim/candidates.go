@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ctsim/ctsim/doctor"
+	"github.com/ctsim/ctsim/lab"
 )
 
 // candidate is a word that can come next, and what it is.
@@ -22,6 +24,7 @@ type typed struct {
 	literal  bool // after "--"
 	given    []cli.Flag
 	file     string // value of --file
+	lab      string // value of --lab
 }
 
 // kinds are the words that help uses for operands and values of flags, and what can stand there. A command whose ArgsUsage
@@ -31,6 +34,9 @@ var kinds = map[string]func(typed, string) []candidate{
 	"CHECK": func(typed, string) []candidate { return plainWords(doctor.Names()) },
 	"SHELL": func(typed, string) []candidate { return plainWords(shells) },
 	"FILE":  func(_ typed, word string) []candidate { return []candidate{{":files", word}} },
+	"LAB":   func(t typed, _ string) []candidate { return t.labs() },
+	"POD":   func(t typed, _ string) []candidate { return t.places((*lab.Record).Places) },
+	"NODE":  func(t typed, _ string) []candidate { return t.places((*lab.Record).Nodes) },
 	"DIR":   func(_ typed, word string) []candidate { return []candidate{{":dirs", word}} },
 }
 
@@ -85,9 +91,7 @@ func (inv *invocation) candidates(level []*cli.Command, words []string) []candid
 // take goes on by one finished word and gives the commands that can come next.
 func (t *typed) take(level []*cli.Command, word string) []*cli.Command {
 	if t.flag != nil {
-		if t.flag.Names()[0] == "file" {
-			t.file = word
-		}
+		t.took(t.flag, word)
 		t.flag = nil
 		return level
 	}
@@ -105,8 +109,8 @@ func (t *typed) take(level []*cli.Command, word string) []*cli.Command {
 		t.given = append(t.given, flag)
 		if takesValue(flag) && !hasValue {
 			t.flag = flag
-		} else if flag.Names()[0] == "file" {
-			t.file = value
+		} else {
+			t.took(flag, value)
 		}
 	default:
 		if c := commandNamed(level, word); c != nil && len(t.operands) == 0 {
@@ -116,6 +120,16 @@ func (t *typed) take(level []*cli.Command, word string) []*cli.Command {
 		t.operands = append(t.operands, word)
 	}
 	return level
+}
+
+// took notes the value of a flag on which later candidates depend.
+func (t *typed) took(flag cli.Flag, value string) {
+	switch flag.Names()[0] {
+	case "file":
+		t.file = value
+	case "lab":
+		t.lab = value
+	}
 }
 
 // beginning leaves out what does not begin with a word; :files and :dirs stay.
@@ -199,4 +213,32 @@ func (t typed) scenarios() (all []candidate) {
 		all = append(all, candidate{s.Name, s.Title})
 	}
 	return all
+}
+
+// labs are the user's labs, and the ones that could still be made are not known.
+func (t typed) labs() (all []candidate) {
+	entries, err := t.inv.labEntries()
+	if err != nil {
+		return nil
+	}
+	for _, e := range entries {
+		all = append(all, candidate{e.Name, string(e.State) + ", " + e.Service})
+	}
+	return all
+}
+
+// places are pods or nodes of the lab that the command line means.
+func (t typed) places(of func(*lab.Record) []string) []candidate {
+	if t.literal {
+		return nil
+	}
+	name := t.lab
+	if name == "" {
+		name = os.Getenv(lab.NameVariable)
+	}
+	_, record, err := t.inv.chosenLab(name)
+	if err != nil {
+		return nil
+	}
+	return plainWords(of(record))
 }

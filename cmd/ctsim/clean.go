@@ -1,61 +1,59 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"strings"
 
 	"github.com/urfave/cli/v2"
-)
 
-const (
-	// namedDir is where `ip netns` keeps namespaces that have a name.
-	namedDir = "/run/netns"
-	// namedPrefix is what the names of ctsim's own would begin with.
-	namedPrefix = "ctsim-"
+	"github.com/ctsim/ctsim/lab"
 )
 
 func cleanCommand(inv *invocation) *cli.Command {
 	return &cli.Command{
 		Name:  "clean",
-		Usage: "look for anything that ctsim left behind",
-		Description: "A run leaves nothing, however it ends: its namespaces have no names and go with its process. Names are the\n" +
-			"only thing that could stay, and this version gives none, so there is nothing that it would delete. Network\n" +
-			"namespaces whose names begin with ctsim- are listed, because somebody else made them.\n\n" +
-			"   ctsim clean",
-		Action: inv.clean,
+		Usage: "take away what is left of labs that broke",
+		Description: "A run leaves nothing, however it ends: its namespaces have no names and go with its process. A lab has names,\n" +
+			"or a process that keeps it, and a crash can leave parts of it. They are taken away, if they carry the mark of a\n" +
+			"lab; labs that are up stay. Network namespaces whose names begin with ctsim- but that carry no mark are\n" +
+			"somebody else's: they are named, and stay too.\n\n" +
+			"   ctsim clean\n" +
+			"   ctsim clean --dry-run",
+		Flags:  []cli.Flag{&cli.BoolFlag{Name: "dry-run", Usage: "say what would be taken away, and leave it"}},
+		Action: inv.noOperand(inv.clean),
 	}
 }
 
 func (inv *invocation) clean(c *cli.Context) error {
-	if c.NArg() > 0 {
-		return inv.usage("clean", "clean takes no operand, got %q", c.Args().First())
-	}
-	foreign, err := namedLikeOurs(os.DirFS(namedDir))
+	store, _, err := inv.labs()
 	if err != nil {
-		return fmt.Errorf("%s: %w", namedDir, err)
+		return err
 	}
-	_, err = fmt.Fprintln(inv.stdout, "nothing to clean: a run leaves nothing behind")
-	for _, name := range foreign {
-		inv.complain(fmt.Sprintf("network namespace %s is not from this version of ctsim and stays", name),
-			"sudo ip netns delete "+quote(name)+"   # if it is yours")
+	left, foreign, err := lab.Leftovers(store)
+	if err != nil {
+		return inv.badStore(store, err)
 	}
-	return err
-}
-
-// namedLikeOurs are the namespaces in dir whose names begin as ctsim's would.
-func namedLikeOurs(dir fs.FS) ([]string, error) {
-	entries, err := fs.ReadDir(dir, ".")
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+	done := "removed"
+	if c.Bool("dry-run") {
+		done = "would remove"
 	}
-	var names []string
-	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), namedPrefix) {
-			names = append(names, e.Name())
+	for _, l := range left {
+		if !c.Bool("dry-run") {
+			if err := l.Remove(c.Context); err != nil {
+				return fmt.Errorf("%s: %w", l.What, err)
+			}
+		}
+		if _, err := fmt.Fprintf(inv.stdout, "%s %s\n", done, l.What); err != nil {
+			return err
 		}
 	}
-	return names, err
+	if len(left) == 0 {
+		if _, err := fmt.Fprintln(inv.stdout, "nothing to clean"); err != nil {
+			return err
+		}
+	}
+	for _, name := range foreign {
+		inv.complain(fmt.Sprintf("network namespace %s does not carry ctsim's mark and stays", name),
+			"sudo ip netns delete "+quote(name)+"   # if it is yours")
+	}
+	return nil
 }

@@ -12,17 +12,18 @@ import (
 func TestHelp(t *testing.T) {
 	inv := &invocation{args: []string{"ctsim"}}
 	app := inv.app()
-	for _, c := range app.Commands {
-		t.Run(c.Name, func(t *testing.T) {
+	for _, one := range allCommands(app.Commands) {
+		c, name := one.Command, one.name
+		t.Run(name, func(t *testing.T) {
 			sentence(t, "usage", c.Usage)
 			if c.Hidden {
 				return
 			}
-			if c.ArgsUsage == "" && strings.Contains(example(c), "NAME") {
+			if c.ArgsUsage == "" && strings.Contains(example(name, c), "NAME") {
 				t.Error("takes operands, but ArgsUsage is empty")
 			}
-			if example(c) == "" {
-				t.Errorf("no line of the description begins with `ctsim %s`", c.Name)
+			if example(name, c) == "" {
+				t.Errorf("no line of the description begins with `ctsim %s`", name)
 			}
 			for _, f := range c.Flags {
 				name := f.Names()[0]
@@ -43,7 +44,7 @@ func TestHelp(t *testing.T) {
 func TestExamples(t *testing.T) {
 	inv := &invocation{}
 	app := inv.app()
-	for _, c := range app.Commands {
+	for _, c := range allCommands(app.Commands) {
 		for line := range strings.Lines(c.Description) {
 			command, ok := strings.CutPrefix(strings.TrimPrefix(strings.TrimSpace(line), "sudo "), "ctsim ")
 			if !ok || !strings.HasPrefix(line, "   ") {
@@ -58,10 +59,27 @@ func TestExamples(t *testing.T) {
 	}
 }
 
+// named is a command with its name as typed, "lab up".
+type named struct {
+	*cli.Command
+	name string
+}
+
+// allCommands are those of a level and of the levels below it.
+func allCommands(level []*cli.Command) (all []named) {
+	for _, c := range level {
+		all = append(all, named{c, c.Name})
+		for _, below := range allCommands(c.Subcommands) {
+			all = append(all, named{below.Command, c.Name + " " + below.name})
+		}
+	}
+	return all
+}
+
 // example is the first line of a command's description that is a command line.
-func example(c *cli.Command) string {
+func example(name string, c *cli.Command) string {
 	for line := range strings.Lines(c.Description) {
-		if strings.HasPrefix(strings.TrimPrefix(strings.TrimSpace(line), "sudo "), "ctsim "+c.Name) {
+		if strings.HasPrefix(strings.TrimPrefix(strings.TrimSpace(line), "sudo "), "ctsim "+name) {
 			return strings.TrimSpace(line)
 		}
 	}

@@ -23,8 +23,9 @@ var mayImport = map[string][]string{
 	"probe":     {"topology"},
 	"scenario":  {"topology", "iptables", "probe"},
 	"report":    {"scenario", "probe"},
+	"lab":       {"topology", "iptables", "probe", "scenario"},
 	"doctor":    {"topology", "iptables", "probe"},
-	"cmd/ctsim": {".", "topology", "iptables", "probe", "scenario", "report", "doctor"},
+	"cmd/ctsim": {".", "topology", "iptables", "probe", "scenario", "report", "doctor", "lab"},
 }
 
 // kernelOnly are packages that ask the kernel or start processes; only files whose name says so may import them. (Not

@@ -26,16 +26,22 @@ func (inv *invocation) choice(c *cli.Context, flag string, words ...string) (str
 	if near := scenario.Nearest(value, words); near != "" {
 		return "", usageHint(inv.retyped(value, near), "--%s %s: expected %s", flag, quote(value), strings.Join(words, ", "))
 	}
-	return "", inv.usage(c.Command.Name, "--%s %s: expected %s", flag, quote(value), strings.Join(words, ", "))
+	return "", inv.usage(commandName(c), "--%s %s: expected %s", flag, quote(value), strings.Join(words, ", "))
 }
 
 // atLeastOne is the value of a number flag that was given; 0 if it was not.
 func (inv *invocation) atLeastOne(c *cli.Context, flag string) (int, error) {
 	n := c.Int(flag)
 	if c.IsSet(flag) && n < 1 {
-		return 0, inv.usage(c.Command.Name, "--%s %d: expected 1 or more", flag, n)
+		return 0, inv.usage(commandName(c), "--%s %d: expected 1 or more", flag, n)
 	}
 	return n, nil
+}
+
+// commandName is the command as typed after the program, with the one above it: "lab up".
+func commandName(c *cli.Context) string {
+	_, name, _ := strings.Cut(c.Command.HelpName, " ")
+	return name
 }
 
 // terminalWidth is the number of columns of the terminal that w writes to; false if it is not a terminal.

@@ -82,14 +82,20 @@ func (inv *invocation) checkRootless(missing []string) error {
 
 // markForeignRoot marks a root that is one only in a user namespace somebody else made, `unshare -Ur` for instance.
 func markForeignRoot() error {
-	data, err := os.ReadFile("/proc/self/uid_map")
-	if err != nil {
+	if foreign, err := foreignRoot(); err != nil || !foreign {
 		return err
 	}
-	if fields := strings.Fields(string(data)); len(fields) == 3 && fields[2] == "4294967295" {
-		return nil // the first user namespace: the real root
-	}
 	return os.Setenv(rootlessMark, "1")
+}
+
+// foreignRoot tells whether the process is in another user namespace than the first one.
+func foreignRoot() (bool, error) {
+	data, err := os.ReadFile("/proc/self/uid_map")
+	if err != nil {
+		return false, err
+	}
+	fields := strings.Fields(string(data))
+	return len(fields) != 3 || fields[2] != "4294967295", nil
 }
 
 // startRootless starts the same command line in a user, mount and network namespace of its own. It has to be called

@@ -1,0 +1,252 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ctsim/ctsim/iptables"
+	"github.com/ctsim/ctsim/lab"
+	"github.com/ctsim/ctsim/scenario"
+)
+
+// labScenario is whose world a lab has if none is named: the article's.
+const labScenario = "flush-multi-backend"
+
+func labUpCommand(inv *invocation) *cli.Command {
+	return &cli.Command{
+		Name:      "up",
+		Usage:     "build a lab and leave it standing",
+		ArgsUsage: "[LAB]",
+		Description: "Builds the world of a scenario, its main case's unless --scenario says another: pods, nodes, links, and\n" +
+			"kube-proxy's rules. No program is started in the pods. It prints what there is and what to type next.\n\n" +
+			"   ctsim lab up\n" +
+			"   ctsim lab up other --backends 5 --nodes 3\n" +
+			"   ctsim lab up udp --scenario udp-stale-endpoint",
+		Flags: []cli.Flag{
+			fileFlag(),
+			&cli.StringFlag{Name: "scenario", Value: labScenario, Usage: "build the world of the scenario called `NAME`"},
+			&cli.IntFlag{Name: "backends", Usage: "give the service `N` server pods", DefaultText: "as the scenario says"},
+			&cli.IntFlag{Name: "nodes", Usage: "make `N` nodes: the client's, and those the server pods are dealt out to", DefaultText: "as the scenario says"},
+			&cli.StringFlag{Name: "iptables", Usage: "use the `FLAVOUR` nft or legacy", DefaultText: "what the iptables command is"},
+		},
+		Action: inv.labUp,
+	}
+}
+
+func (inv *invocation) labUp(c *cli.Context) error {
+	record, err := inv.newLab(c)
+	if err != nil {
+		return err
+	}
+	store, direct, err := inv.labs()
+	if err != nil {
+		return err
+	}
+	if direct {
+		err = lab.Up(c.Context, store, record)
+	} else {
+		err = lab.UpHeld(c.Context, store, record, inv.args[0], "lab", "hold")
+	}
+	if err != nil {
+		return inv.labNotMade(c.Context, store, record, err)
+	}
+	return inv.welcome(store, record, direct)
+}
+
+// newLab is the lab that the command line asks for, checked as far as the kernel is not needed.
+func (inv *invocation) newLab(c *cli.Context) (*lab.Record, error) {
+	name := lab.DefaultName
+	if c.NArg() > 1 {
+		return nil, inv.usage("lab up", "lab up takes one name, got %q too", c.Args().Get(1))
+	}
+	if c.NArg() == 1 {
+		name = c.Args().First()
+	}
+	if err := lab.CheckName(name); err != nil {
+		return nil, inv.usage("lab up", "a lab cannot be called %q: %s", name, err)
+	}
+	flavour, err := inv.choice(c, "iptables", string(iptables.NFT), string(iptables.Legacy))
+	if err != nil {
+		return nil, err
+	}
+	backends, err := inv.atLeastOne(c, "backends")
+	if err != nil {
+		return nil, err
+	}
+	l, err := inv.load(c.String("file"))
+	if err != nil {
+		return nil, err
+	}
+	found, err := inv.find(l, []string{c.String("scenario")})
+	if err != nil {
+		return nil, err
+	}
+	world := found[0]
+	if c.IsSet("nodes") {
+		if world.World.Nodes = c.Int("nodes"); world.World.Nodes < 2 || world.World.Nodes > 5 {
+			return nil, inv.usage("lab up", "--nodes %d: expected 2 to 5", world.World.Nodes)
+		}
+	}
+	return lab.NewRecord(name, world, scenario.Options{Backends: backends, Flavour: iptables.Flavour(flavour)})
+}
+
+// labNotMade says why there is no lab.
+func (inv *invocation) labNotMade(ctx context.Context, s *lab.Store, r *lab.Record, err error) error {
+	if i, ok := interrupted(ctx); ok {
+		return i
+	}
+	switch {
+	case errors.Is(err, lab.ErrTaken):
+		if old, loadErr := s.Load(r.Name); loadErr == nil {
+			if status := old.Status(); status.State == lab.Broken {
+				return usageHint(inv.program()+" lab down "+r.Name, "there is a lab called %s already, but it is broken: %s", r.Name, status.Reason)
+			}
+		}
+		return usageHint(inv.program()+" lab up NAME   # another one; or: "+inv.program()+" lab down "+r.Name,
+			"there is a lab called %s already", r.Name)
+	case errors.Is(err, lab.ErrHolder):
+		return inv.cannotGainRoot(nil, err)
+	}
+	return scenario.Unsupportable(err)
+}
+
+// shownServers is how many commands for servers are printed; those for the rest are like them.
+const shownServers = 3
+
+// welcome shows the lab and what to type next.
+func (inv *invocation) welcome(s *lab.Store, r *lab.Record, direct bool) error {
+	call := inv.toPaste(direct)
+	option := ""
+	if names, err := s.Names(); err != nil || len(names) > 1 || r.Name != lab.DefaultName {
+		option = " --lab " + r.Name
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "lab %s is up\n\n%s\n", r.Name, r.Picture())
+	fmt.Fprintf(&b, "in one terminal each:\n")
+	udp := ""
+	if r.Blueprint.Service.Protocol == iptables.UDP {
+		udp = " --udp"
+	}
+	server := fmt.Sprintf("%s server :%d%s", inv.absolute(), r.Blueprint.Service.Port, udp)
+	if r.Blueprint.Service.Port == defaultPort {
+		server = fmt.Sprintf("%s server%s", inv.absolute(), udp)
+	}
+	client := fmt.Sprintf("%s client %s%s", inv.absolute(), r.Blueprint.Target, udp)
+	fmt.Fprintf(&b, "  %s lab events%s\n", call, option)
+	for i, server1 := range r.Servers() {
+		if i == shownServers {
+			fmt.Fprintf(&b, "  …\n")
+			break
+		}
+		fmt.Fprintf(&b, "  %s lab exec%s %s -- %s\n", call, option, server1.Pod, server)
+	}
+	fmt.Fprintf(&b, "  %s lab exec%s %s -- %s\n", call, option, r.Blueprint.Client, client)
+	fmt.Fprintf(&b, "then break what is between them:\n  %s lab flush%s\n", call, option)
+	fmt.Fprintf(&b, "it stays until:\n  %s lab down %s\n", call, r.Name)
+	if direct {
+		fmt.Fprintf(&b, "its namespaces: ip netns exec %s …\n", r.NamespaceName(r.Blueprint.Client))
+	}
+	_, err := fmt.Fprint(inv.stdout, b.String())
+	return err
+}
+
+// toPaste is ctsim as the user has to type it, with sudo if that is how it was called.
+func (inv *invocation) toPaste(direct bool) string {
+	if direct && os.Getenv("SUDO_USER") != "" {
+		return "sudo " + inv.absolute()
+	}
+	return inv.program()
+}
+
+// absolute is how ctsim was called, but right in any folder.
+func (inv *invocation) absolute() string {
+	if path := inv.args[0]; strings.Contains(path, "/") {
+		if full, err := filepath.Abs(path); err == nil {
+			return quote(full)
+		}
+	}
+	return inv.program()
+}
+
+func labDownCommand(inv *invocation) *cli.Command {
+	return &cli.Command{
+		Name:      "down",
+		Usage:     "end the programs in a lab's pods and take it away",
+		ArgsUsage: "[LAB…]",
+		Description: "Takes away the only lab there is, those named, or all of them. Programs that still run in its pods get SIGTERM,\n" +
+			"and after two seconds SIGKILL. The shell that the command is typed in is spared.\n\n" +
+			"   ctsim lab down\n" +
+			"   ctsim lab down other\n" +
+			"   ctsim lab down --all",
+		Flags:  []cli.Flag{&cli.BoolFlag{Name: "all", Usage: "take all labs away"}},
+		Action: inv.labDown,
+	}
+}
+
+func (inv *invocation) labDown(c *cli.Context) error {
+	names := c.Args().Slice()
+	store, _, err := inv.labs()
+	if err != nil {
+		return err
+	}
+	switch {
+	case c.Bool("all") && len(names) > 0:
+		return usageHint(inv.retyped("--all", ""), "lab down takes names or --all, not both")
+	case c.Bool("all"):
+		if names, err = store.Names(); err != nil {
+			return inv.badStore(store, err)
+		}
+	case len(names) == 0:
+		_, r, err := inv.chosenLab(os.Getenv(lab.NameVariable))
+		if err != nil {
+			return err
+		}
+		names = []string{r.Name}
+	}
+	for _, name := range names {
+		if _, _, err := inv.chosenLab(name); err != nil {
+			return err
+		}
+	}
+	for _, name := range names {
+		ended, err := lab.Down(c.Context, store, name)
+		inv.tellEnded(ended)
+		if err != nil {
+			return inv.labError(name, fmt.Errorf("lab %s: %w", name, err))
+		}
+		if _, err := fmt.Fprintf(inv.stdout, "lab %s is down\n", name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tellEnded names the processes that were ended with their pods.
+func (inv *invocation) tellEnded(all []lab.Ended) {
+	for _, e := range all {
+		how := "ended"
+		if e.Killed {
+			how = "killed"
+		}
+		fmt.Fprintf(inv.stderr, "ctsim: %s process %d: %s\n", how, e.PID, e.Command)
+	}
+}
+
+// labHoldCommand is the process that keeps an ordinary user's lab.
+func labHoldCommand(inv *invocation) *cli.Command {
+	return &cli.Command{
+		Name:      "hold",
+		Usage:     "keep an ordinary user's lab; started by lab up",
+		ArgsUsage: "LAB ID",
+		Hidden:    true,
+		Action: func(c *cli.Context) error {
+			return lab.Hold(c.Context, inv.stdin, inv.stdout)
+		},
+	}
+}
