@@ -3,6 +3,7 @@ package probe
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 
 	"github.com/gopacket/gopacket"
@@ -53,4 +54,46 @@ func (s Stray) packet() ([]byte, error) {
 	buf := gopacket.NewSerializeBuffer()
 	err := gopacket.SerializeLayers(buf, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}, ip, tcp, payload)
 	return buf.Bytes(), err
+}
+
+// Queues of TCP_REPAIR_QUEUE, and the end of repair that sends no window probe (include/uapi/linux/tcp.h).
+const (
+	repairRecvQueue = 1
+	repairSendQueue = 2
+	repairOffNoWP   = -1
+)
+
+// Numbers are the sequence number that the socket will send next and the one that it expects next, as the kernel has
+// them. They are read by TCP_REPAIR, which is for moving sockets to other machines and changes nothing if it is ended
+// at once. It needs CAP_NET_ADMIN over the socket's namespace.
+func (c *Conn) Numbers() (next, expected uint32, err error) {
+	tcp, ok := c.socket.(*net.TCPConn)
+	if !ok {
+		return 0, 0, unix.EOPNOTSUPP
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return 0, 0, err
+	}
+	read := func(fd, queue int) (uint32, error) {
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_REPAIR_QUEUE, queue); err != nil {
+			return 0, err
+		}
+		n, err := unix.GetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_QUEUE_SEQ)
+		return uint32(n), err
+	}
+	cerr := raw.Control(func(number uintptr) {
+		fd := int(number)
+		if err = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_REPAIR, 1); err != nil {
+			return
+		}
+		var errs [2]error
+		next, errs[0] = read(fd, repairSendQueue)
+		expected, errs[1] = read(fd, repairRecvQueue)
+		err = errors.Join(errs[0], errs[1], unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_REPAIR, repairOffNoWP))
+	})
+	if err = errors.Join(err, cerr); err != nil {
+		return 0, 0, fmt.Errorf("TCP_REPAIR: %w", err)
+	}
+	return next, expected, nil
 }

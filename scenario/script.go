@@ -9,7 +9,7 @@ import (
 )
 
 // Unscriptable is a step that cannot be written as shell: there is no command for it, or what it does depends on what
-// only a run knows.
+// only a run knows. Without a name of a step it is the scenario as a whole.
 type Unscriptable struct {
 	Scenario string
 	Step     Step
@@ -17,6 +17,9 @@ type Unscriptable struct {
 }
 
 func (u *Unscriptable) Error() string {
+	if u.Step.Name == "" {
+		return fmt.Sprintf("%s cannot be written as shell: %s", u.Scenario, u.Reason)
+	}
 	return fmt.Sprintf("%s: step %s cannot be written as shell: %s", u.Scenario, u.Step, u.Reason)
 }
 
@@ -30,6 +33,9 @@ func (s Scenario) Script(o Options) (string, error) {
 		return "", problems
 	}
 	w := &scriptWriter{scenario: s, next: 1}
+	if s.World.Client.Exec != "" || s.World.Server.Exec != "" {
+		return "", w.cannot("its programs are not ctsim's client and server")
+	}
 	w.states = []endpointState{w.firstState()}
 	if err := w.steps(s.Steps, 0); err != nil {
 		return "", err

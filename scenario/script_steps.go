@@ -293,3 +293,8 @@ func (s *takeAddressStep) script(w *scriptWriter, depth int) error {
 	w.line(depth, "serve %s", stranger)
 	return nil
 }
+
+func (s *injectStep) script(w *scriptWriter, depth int) error {
+	w.line(depth, "server_does %s", ShellQuote(fmt.Sprintf("/stray %d %s", s.Offset, s.Flag)))
+	return nil
+}

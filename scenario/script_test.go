@@ -15,9 +15,6 @@ func TestScripts(t *testing.T) {
 	}
 	for _, s := range builtin(t).Scenarios {
 		text, err := s.Script(Options{})
-		if cannot := (*Unscriptable)(nil); errors.As(err, &cannot) && cannot.Step.Name == "inject" {
-			continue
-		}
 		if err != nil {
 			t.Error(err)
 			continue
@@ -60,7 +57,7 @@ func TestUnscriptable(t *testing.T) {
 	const head = "scenarios:\n  - name: x\n    title: x\n    world: {connections: 2}\n    steps:\n      - connect\n"
 	const tail = "    expect: {outcome: survived}\n"
 	for step, want := range map[string]string{
-		"      - inject: {flag: RST}\n":                                                 "there is no command that does it",
+		"      - start-client\n":                                                        "there is no command that does it",
 		"      - repeat: {until: rerouted, steps: [flush]}\n":                           "with several connections, those that are re-routed",
 		"      - wait: {until: entry-gone, at_most: 1h}\n":                              "does not know which entry is meant",
 		"      - send: {connection: 2}\n":                                               "connection 2 has no client of its own",

@@ -226,7 +226,10 @@ func (s *killPodStep) commands(m moment) []Command {
 }
 
 func (s *takeAddressStep) commands(m moment) []Command { return nil }
-func (s *injectStep) commands(moment) []Command        { return nil }
+
+func (s *injectStep) commands(m moment) []Command {
+	return m.into("server", fmt.Sprintf("/stray %d %s", s.Offset, s.Flag))
+}
 
 func (s *startClientStep) commands(m moment) []Command {
 	at, _ := m.scenario.client()

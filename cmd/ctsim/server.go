@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -24,7 +26,8 @@ func serverCommand(inv *invocation) *cli.Command {
 			"   ctsim server 127.0.0.1:8080 --timestamps\n" +
 			"   ctsim server --speak     each line that is typed goes to every client\n\n" +
 			"With --speak, a\nline that begins with / is not sent: " +
-			"/shutdown, /state, /wait [TIME], /close and /say TEXT are as in\n`ctsim client --help`, /stop closes the listening socket.\n\n" +
+			"/shutdown, /state, /wait [TIME], /close and /say TEXT are as in\n`ctsim client --help`, /stop closes the listening socket.\n" +
+			"/stray OFFSET [RST] sends, as root, a segment of no socket: each connection's next one, so many bytes off.\n\n" +
 			"Exit codes: 2 wrong usage, 3 the address cannot be had; 130 and 143 on SIGINT and SIGTERM.",
 		Flags: append(socketFlags(),
 			&cli.BoolFlag{Name: "keep-open", Usage: "do not close a connection when its client has ended its stream"},
@@ -84,10 +87,13 @@ func (t *talk) serve(c *cli.Context, ns *topology.Namespace, at netip.AddrPort, 
 	defer func() { _ = listener.Close() }()
 	t.say(time.Now(), "listening on "+listener.Address().String())
 	if c.Bool("speak") {
-		t.extra = map[string]func() error{"stop": func() error {
-			t.say(time.Now(), "close: listening socket")
-			return listener.Stop()
-		}}
+		t.extra = map[string]func(string) error{
+			"stop": func(string) error {
+				t.say(time.Now(), "close: listening socket")
+				return listener.Stop()
+			},
+			"stray": func(words string) error { return t.stray(ns, words) },
+		}
 		if err := t.speak(c.Context, listener); err != nil {
 			return err
 		}
@@ -116,6 +122,29 @@ func (t *talk) speak(ctx context.Context, listener *probe.Listener) error {
 			}
 		}
 	}
+}
+
+// stray sends a segment in the name of each connection that its socket has not sent, `/stray 50331648` or
+// `/stray 0 RST`.
+func (t *talk) stray(ns *topology.Namespace, words string) error {
+	offset, flag, _ := strings.Cut(words, " ")
+	n, err := strconv.ParseInt(offset, 10, 32)
+	if err != nil || (flag != "" && flag != "ACK" && flag != "RST") {
+		t.inv.complain("/stray "+words+": expected a number of bytes, and ACK or RST", "")
+		return nil
+	}
+	return t.each(func(c *probe.Conn) error {
+		next, expected, err := c.Numbers()
+		if err == nil {
+			err = probe.Stray{Src: c.Local(), Dst: c.Remote(), Seq: next + uint32(n), Ack: expected, RST: flag == "RST"}.Send(ns)
+		}
+		if err != nil {
+			t.of(c, "stray: %s", probe.ErrnoText(err))
+			return nil
+		}
+		t.of(c, "stray: sent, %+d bytes off", n)
+		return nil
+	})
 }
 
 func (inv *invocation) cannotListen(err error, at netip.AddrPort) error {

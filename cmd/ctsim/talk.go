@@ -42,7 +42,7 @@ type talk struct {
 	pause     time.Duration
 	receiving bool
 	// extra are commands of one side alone.
-	extra map[string]func() error
+	extra map[string]func(words string) error
 
 	mu    sync.Mutex
 	conns []*probe.Conn

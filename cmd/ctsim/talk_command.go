@@ -57,7 +57,7 @@ func (t *talk) command(ctx context.Context, line string) error {
 		return nil
 	}
 	if extra := t.extra[word]; extra != nil {
-		return extra()
+		return extra(rest)
 	}
 	t.inv.complain(fmt.Sprintf("unknown command /%s", word), "/help, or begin the line with // to send it")
 	return nil
