@@ -57,7 +57,6 @@ func TestUnscriptable(t *testing.T) {
 	const head = "scenarios:\n  - name: x\n    title: x\n    world: {connections: 2}\n    steps:\n      - connect\n"
 	const tail = "    expect: {outcome: survived}\n"
 	for step, want := range map[string]string{
-		"      - start-client\n":                                                        "there is no command that does it",
 		"      - repeat: {until: rerouted, steps: [flush]}\n":                           "with several connections, those that are re-routed",
 		"      - wait: {until: entry-gone, at_most: 1h}\n":                              "does not know which entry is meant",
 		"      - send: {connection: 2}\n":                                               "connection 2 has no client of its own",
@@ -74,5 +73,15 @@ func TestUnscriptable(t *testing.T) {
 		if cannot := (*Unscriptable)(nil); !errors.As(err, &cannot) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", step, err, want)
 		}
+	}
+}
+
+// TestScriptOfOtherPrograms: only ctsim's client and server can be told in a script what to do.
+func TestScriptOfOtherPrograms(t *testing.T) {
+	s := find(t, "flush-multi-backend")
+	s.World.Server.Exec = "true"
+	_, err := s.Script(Options{})
+	if cannot := (*Unscriptable)(nil); !errors.As(err, &cannot) {
+		t.Errorf("%v", err)
 	}
 }
