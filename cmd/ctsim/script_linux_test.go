@@ -20,7 +20,7 @@ func TestKernelScriptShowsTheSame(t *testing.T) {
 		t.Run("scripts", func(t *testing.T) {
 			names := []string{mainCase, "flush-single-backend", "server-speaks-first", "endpoint-removed"}
 			if b.who.uid != 0 {
-				names = []string{mainCase, "syn-sent-stuck"}
+				names = []string{mainCase, "syn-sent-stuck", "invalid-not-dropped"}
 			}
 			for _, name := range names {
 				t.Run(name, func(t *testing.T) {
