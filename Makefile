@@ -27,7 +27,7 @@ build: ## build bin/ctsim, a static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ctsim ./cmd/ctsim
 
 test: ## go vet and all tests, those that need a kernel too
-	@.ci/install iptables conntrack ip ss unshare setpriv tshark
+	@.ci/install iptables conntrack ip ss unshare setpriv nsenter tshark
 	$(GO) vet ./...
 	@GO='$(GO)' .ci/test
 

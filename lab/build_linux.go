@@ -19,9 +19,11 @@ const netnsDir = "/run/netns"
 // *scenario.Unsupported if this machine cannot.
 // It needs CAP_SYS_ADMIN, CAP_NET_ADMIN and the right to write /run/netns.
 func Up(ctx context.Context, s *Store, r *Record) (err error) {
-	if err := s.reserve(r); err != nil {
+	unlock, err := s.reserve(r)
+	if err != nil {
 		return err
 	}
+	defer unlock()
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.remove(r.Name))
@@ -40,16 +42,20 @@ func Up(ctx context.Context, s *Store, r *Record) (err error) {
 	return nil
 }
 
-// reserve notes who is going to build the lab, and takes its name.
-func (s *Store) reserve(r *Record) (err error) {
+// reserve notes who is going to build the lab, and takes its name. Until unlock is called, whoever wants to change the
+// lab or take it away waits.
+func (s *Store) reserve(r *Record) (unlock func(), err error) {
 	r.NamesDir = netnsDir
 	if r.Boot, err = bootID(); err != nil {
-		return err
+		return nil, err
 	}
 	if r.Builder, err = self(); err != nil {
-		return err
+		return nil, err
 	}
-	return s.Reserve(r)
+	if err := s.Reserve(r); err != nil {
+		return nil, err
+	}
+	return s.lock(r.Name)
 }
 
 // madeMark stands in a folder of names that was none before ctsim came.

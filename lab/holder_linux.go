@@ -35,9 +35,11 @@ const keep = "keep"
 // is the command line of a process that calls Hold; the record's ID is added to it. If it fails, or ctx ends before it
 // is done, nothing is left. The error of a holder that could not be started matches ErrHolder.
 func UpHeld(ctx context.Context, s *Store, r *Record, args ...string) (err error) {
-	if err := s.reserve(r); err != nil {
+	unlock, err := s.reserve(r)
+	if err != nil {
 		return err
 	}
+	defer unlock()
 	h, err := startHolder(append(args, r.Name, r.ID))
 	if err != nil {
 		return errors.Join(fmt.Errorf("%w: %w", ErrHolder, err), s.remove(r.Name))

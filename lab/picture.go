@@ -17,13 +17,15 @@ func (r *Record) Picture() string {
 	for _, p := range master.Pods {
 		left = fmt.Sprintf("%s %s ── %s", p.Name, p.Address, left)
 	}
+	var others [][]string // what hangs on the link to the first node, in lines
+	for _, n := range topo.Nodes[1:] {
+		others = append(others, branches(fmt.Sprintf(" %s %s ", n.Name, n.Address), r.podsOn(n.Name)))
+	}
 	for _, h := range topo.Hosts {
-		left = fmt.Sprintf("%s %s ══ %s", h.Name, h.Address, left)
+		others = append(others, []string{fmt.Sprintf(" %s %s", h.Name, h.Address)})
 	}
 	var right []string
-	others := topo.Nodes[1:]
-	for i, n := range others {
-		lines := branches(fmt.Sprintf(" %s %s ", n.Name, n.Address), r.podsOn(n.Name))
+	for i, lines := range others {
 		first, rest := joint(i, len(others))
 		for j, line := range lines {
 			if j == 0 {
@@ -47,7 +49,7 @@ func (r *Record) Picture() string {
 	return b.String()
 }
 
-// joint is how the i-th of n nodes hangs on the link between them: in its first line, and in those below.
+// joint is how the i-th of n machines hangs on the link between them: in its first line, and in those below.
 func joint(i, n int) (first, rest string) {
 	switch {
 	case n == 1:

@@ -218,3 +218,38 @@ func TestWriteExtremes(t *testing.T) {
 		}
 	}
 }
+
+// A stream can be read after each packet, as far as it has been written.
+func TestStream(t *testing.T) {
+	p := frame(t, resetAtClient, "client", packet.In, arrived)
+	var b bytes.Buffer
+	s, err := pcapng.Begin(&b, "a stream", hops)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want := range 3 {
+		r, err := pcapgo.NewNgReader(bytes.NewReader(b.Bytes()), pcapgo.DefaultNgReaderOptions)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := 0
+		for ; err == nil; got++ {
+			_, _, err = r.ReadPacketData()
+		}
+		if got-1 != want || !errors.Is(err, io.EOF) {
+			t.Errorf("%d packets after %d were written, then %v", got-1, want, err)
+		}
+		if err := s.Packet(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.End(hops, arrived); err != nil {
+		t.Error(err)
+	}
+	if _, err := pcapng.Begin(&b, "", nil); err == nil {
+		t.Error("a stream without a hop")
+	}
+	if _, err := pcapng.Begin(full{}, "", hops); err == nil || !strings.Contains(err.Error(), "no space left") {
+		t.Errorf("a full disk: %v", err)
+	}
+}
