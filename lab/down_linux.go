@@ -33,11 +33,29 @@ func Down(ctx context.Context, s *Store, name string) ([]Ended, error) {
 		return ended, err
 	}
 	if r.Holder == nil {
-		err = unpin(r)
+		err = errors.Join(unpin(r), r.removeBlank())
 	} else if r.held() {
 		_, err = endProcesses(ctx, func(c *candidate) bool { return c.pid == r.Holder.PID && r.held() })
 	}
 	return ended, errors.Join(err, s.remove(name))
+}
+
+// removeBlank takes away names that stand for nothing: files that `lab up` made and could not mount a namespace on before
+// it was killed, or whose mount went when the machine was restarted. `ip netns` would list them.
+func (r *Record) removeBlank() error {
+	if boot, err := bootID(); err != nil || r.Complete && boot == r.Boot {
+		return err
+	}
+	var errs []error
+	for _, name := range r.Blueprint.Topology.Names() {
+		var fs unix.Statfs_t
+		info, err := os.Lstat(r.path(name))
+		if err != nil || !info.Mode().IsRegular() || info.Size() > 0 || unix.Statfs(r.path(name), &fs) != nil || fs.Type == unix.NSFS_MAGIC {
+			continue
+		}
+		errs = append(errs, os.Remove(r.path(name)))
+	}
+	return errors.Join(append(errs, r.undoNamesDir())...)
 }
 
 // present are the inodes of the lab's namespaces that are still there.

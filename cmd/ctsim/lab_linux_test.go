@@ -146,6 +146,9 @@ func TestKernelLabCommands(t *testing.T) {
 				t.Errorf("ip netns exec in the lab: %s", out)
 			}
 		})
+		if m.pidless(t) {
+			m.shell(t, "test \"$(ip netns exec ctsim-a-client ip -o -4 address show eth0 | wc -l)\" = 1")
+		}
 		server := m.open(t, "lab", "exec", "server-1", "--", m.path, "server")
 		server.line("listening on")
 		t.Run("backends", func(t *testing.T) { m.checkBackends(t) })
@@ -433,7 +436,14 @@ func TestKernelLabAfterACrash(t *testing.T) {
 			if out := m.must(t, "clean"); strings.Count(out, "of a lab that has no record\n") != 5 {
 				t.Errorf("clean without a record: %s", out)
 			}
-			m.shell(t, "test -z \"$(ls /run/netns)\"")
+			m.shell(t, "test ! -e /run/netns")
+			// Killed between making a name and mounting the namespace on it.
+			m.must(t, "lab", "up", "half")
+			m.shell(t, "umount /run/netns/ctsim-half-client && sed -i 's/\"complete\": true/\"complete\": false/' /run/ctsim/half/lab.json")
+			if out := m.must(t, "clean"); out != "removed lab half, broken: it was not finished\n" {
+				t.Errorf("clean of half a lab: %s", out)
+			}
+			m.shell(t, "test ! -e /run/netns && test ! -e /run/ctsim && test ! -e /run/ctsim-netns")
 		}
 	})
 }
