@@ -39,6 +39,15 @@ func forEachCaller(t *testing.T, test func(*testing.T, *binary)) {
 	}
 }
 
+// forEachCallerAtOnce is forEachCaller, the two and other such tests side by side. What they look at has to be their own.
+func forEachCallerAtOnce(t *testing.T, test func(*testing.T, *binary)) {
+	t.Parallel()
+	forEachCaller(t, func(t *testing.T, b *binary) {
+		t.Parallel()
+		test(t, b)
+	})
+}
+
 // binary is ctsim as a file that everybody may execute. Processes it starts, and theirs, carry its mark in their
 // environment, so that what is left of them can be found without going by names.
 type binary struct {

@@ -20,7 +20,7 @@ type rst struct{ at, src, dst string }
 // right addresses at each hop: translated on one side of the node, not on the other.
 func TestKernelCapture(t *testing.T) {
 	const client, service = "172.18.219.65", "10.108.33.37"
-	forEachCaller(t, func(t *testing.T, b *binary) {
+	forEachCallerAtOnce(t, func(t *testing.T, b *binary) {
 		for _, name := range []string{"flush-multi-backend", "keepalive-too-slow", "server-speaks-first", "loose-off", "invalid-out-of-window"} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()

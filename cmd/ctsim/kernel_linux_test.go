@@ -25,7 +25,7 @@ func TestKernelManyRunsInARow(t *testing.T) {
 	if testing.Short() {
 		runs = 5
 	}
-	forEachCaller(t, func(t *testing.T, b *binary) {
+	forEachCallerAtOnce(t, func(t *testing.T, b *binary) {
 		for i := range runs {
 			if stdout, stderr, code := b.run(t, "run", mainCase); code != 0 {
 				t.Errorf("run %d: exit code %d\n%s%s", i+1, code, stdout, stderr)
@@ -36,12 +36,12 @@ func TestKernelManyRunsInARow(t *testing.T) {
 
 // TestKernelRunAll: every built-in scenario ends as it says.
 func TestKernelRunAll(t *testing.T) {
-	forEachCaller(t, func(t *testing.T, b *binary) { b.pass(t, "run", "--all", "--output", "json") })
+	forEachCallerAtOnce(t, func(t *testing.T, b *binary) { b.pass(t, "run", "--all", "--output", "json") })
 }
 
 // TestKernelSideBySide: eight processes at once do not disturb each other.
 func TestKernelSideBySide(t *testing.T) {
-	forEachCaller(t, func(t *testing.T, b *binary) {
+	forEachCallerAtOnce(t, func(t *testing.T, b *binary) {
 		var group sync.WaitGroup
 		for range 8 {
 			group.Go(func() { b.pass(t, "run", mainCase, "flush-single-backend", "--output", "json") })
