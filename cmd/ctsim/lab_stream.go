@@ -55,11 +55,15 @@ func (inv *invocation) labEvents(c *cli.Context) error {
 			return err
 		}
 		out := &lines{w: inv.stdout, failed: make(chan error, 1)}
+		type seen struct {
+			node string
+			conntrack.Event
+		}
+		order := newInOrder(func(s seen) time.Time { return s.Time },
+			func(s seen) { out.write(eventLine(format, l, s.node, s.Event)) })
 		var listeners []*conntrack.Listener
 		for _, node := range nodes {
-			listener, err := conntrack.Listen(l.Namespace(node), func(e conntrack.Event) {
-				out.write(eventLine(format, l, node, e))
-			})
+			listener, err := conntrack.Listen(l.Namespace(node), func(e conntrack.Event) { order.add(seen{node, e}) })
 			if err != nil {
 				return err
 			}
@@ -73,6 +77,7 @@ func (inv *invocation) labEvents(c *cli.Context) error {
 				inv.complain(fmt.Sprintf("%s: up to %d events were lost", nodes[i], n), "")
 			}
 		}
+		order.close()
 		return err
 	})
 }
@@ -203,7 +208,7 @@ func (inv *invocation) capture(ctx context.Context, l *lab.Lab, places []string,
 	}
 	var flows packet.Flows
 	var last time.Time
-	capture := packet.NewCapture(func(p packet.Packet) {
+	order := newInOrder(func(p packet.Packet) time.Time { return p.Time }, func(p packet.Packet) {
 		last = p.Time
 		if stream == nil {
 			out.write(fmt.Sprintf("%s %-8s %-3s %s", p.Time.Format(clockTime), p.At, p.Direction, flows.Follow(p)))
@@ -211,6 +216,7 @@ func (inv *invocation) capture(ctx context.Context, l *lab.Lab, places []string,
 			out.fail(err)
 		}
 	})
+	capture := packet.NewCapture(order.add)
 	for _, p := range places {
 		if err := capture.Add(l.Namespace(p), topology.Uplink); err != nil {
 			return errors.Join(err, capture.Close())
@@ -219,6 +225,7 @@ func (inv *invocation) capture(ctx context.Context, l *lab.Lab, places []string,
 	fmt.Fprintf(inv.stderr, "ctsim: capturing on %s; Ctrl-C ends it\n", shortList(places))
 	end := inv.untilEnd(ctx, l, out.failed)
 	err := capture.Close()
+	order.close()
 	seen, lostErr := capture.Hops()
 	if stream != nil {
 		err = errors.Join(err, stream.End(seen, last))
