@@ -25,6 +25,7 @@ var files = []struct {
 	{"report.txt", always, func(w io.Writer, r *scenario.Result) error { return Text(w, r, TextOptions{Verbose: true}) }},
 	{resultFile, always, JSON},
 	{"packets.pcapng", HasPackets, Pcap},
+	{"output.txt", HasOutput, Output},
 }
 
 // resultFile marks a folder as a report of ctsim's.

@@ -29,6 +29,9 @@ func (s Scenario) assemble(e *evidence) *Result {
 			r.Summary[string(st.Peer)]++
 		}
 	}
+	if s.foreignClient() && r.Cure == "" {
+		r.Cure = advice(stories)
+	}
 	comments := e.comments(ix, packets, stories)
 	r.Timeline = e.timeline(ix, packets, comments)
 	r.Capture = Capture{Hops: e.hops, Packets: packets, Comments: comments}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -194,6 +195,15 @@ func unmapped(a netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 }
 
+// untilPrinted waits until the client's program has written a text, in one line.
+func (r *run) untilPrinted(ctx context.Context, text string, within time.Duration) error {
+	r.tell(fmt.Sprintf("wait until the client prints %q", text), within)
+	err := r.client.Await(ctx, r.lab.Namespace(r.ev.clientAt), within, fmt.Sprintf("it printed %q", text), func([]socket.Socket) bool {
+		return slices.ContainsFunc(r.client.Lines(), func(l program.Line) bool { return strings.Contains(l.Text, text) })
+	})
+	return hinted(err, "programs may keep their output in a buffer where it is no terminal: stdbuf -oL COMMAND")
+}
+
 // untilIdle waits until the client's program has connections to the service and nothing has come or gone on them for
 // some time. Connections that it has closed again do not count.
 func (r *run) untilIdle(ctx context.Context, silence, within time.Duration) error {
@@ -329,9 +339,9 @@ func (r *run) stopPrograms() {
 	}
 }
 
-// keptAlive tells whether a keepalive probe of a program would go out before the entries are as old as they are to be
-// made: then they are left alone, because the probe would renew them. A program's probe that would come after the entry
-// has expired, but within the time that is to pass, cannot be replayed.
+// keptAlive tells whether the programs would renew the entries before these are as old as they are to be made: with a
+// keepalive probe, or by what they say to each other of their own accord. Then the entries are left alone. A probe that
+// would come after the entry has expired, but within the time that is to pass, cannot be replayed.
 func (r *run) keptAlive(by time.Duration) (bool, error) {
 	if !r.scenario.foreignClient() && !r.scenario.foreignServer() {
 		return false, nil
@@ -341,23 +351,42 @@ func (r *run) keptAlive(by time.Duration) (bool, error) {
 		if err != nil {
 			return false, err
 		}
+		if left < 0 {
+			continue
+		}
+		if r.spoke(f) {
+			return true, r.keep(r.ev.clientAt, "the entry does not expire: the programs spoke while the connection was idle, and each word renews it")
+		}
 		for _, end := range r.foreignEnds(f) {
 			due := end.Timer.Expires
 			switch {
-			case end.Timer.Kind != socket.Keepalive || due >= by || left < 0:
-			case due >= left:
+			case end.Timer.Kind != socket.Keepalive || due >= by:
+			case due < left:
+				return true, r.keep(end.at, fmt.Sprintf("the entry does not expire: the next keepalive probe of the %s's program comes in %s and renews it, with %s left to it",
+					end.side, due.Round(time.Second), left.Round(time.Second)))
+			case by > r.scenario.World.Conntrack.Established:
 				return false, fmt.Errorf("ageing by %s would lie: the keepalive of the %s's program sends a probe in %s, after the entry has expired",
 					by, end.side, due.Round(time.Second))
-			default:
-				text := fmt.Sprintf("the entry does not expire: the next keepalive probe of the %s's program comes in %s and renews it, with %s left to it",
-					end.side, due.Round(time.Second), left.Round(time.Second))
-				r.note(end.at, "kept", text)
-				r.mu.Lock()
-				r.ev.kept, r.ev.keptAt = text, time.Now()
-				r.mu.Unlock()
-				return true, nil
 			}
 		}
 	}
 	return false, nil
+}
+
+// keep notes why the entries are not aged.
+func (r *run) keep(at, text string) error {
+	r.note(at, "kept", text)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ev.kept, r.ev.keptAt = text, time.Now()
+	return nil
+}
+
+// spoke tells whether anything but acknowledgements went over a connection since it was first idle.
+func (r *run) spoke(f *flow) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return !r.idleSince.IsZero() && slices.ContainsFunc(r.ev.packets, func(p packet.Packet) bool {
+		return p.At == r.ev.clientAt && p.Payload > 0 && p.Time.After(r.idleSince) && r.index.packet(p) == f.id
+	})
 }

@@ -58,11 +58,12 @@ type run struct {
 	savedBefore map[string]string
 	servers     []server
 	// client is the client's program if it is not ctsim's own, begun the SYN of the last connection from each of its
-	// addresses, quiet how long a connection that counts as idle is without traffic.
-	client *foreignProgram
-	begun  map[netip.AddrPort]uint32
-	quiet  time.Duration
-	flows  []*flow
+	// addresses, quiet how long a connection that counts as idle is without traffic, idleSince when it last became so.
+	client    *foreignProgram
+	begun     map[netip.AddrPort]uint32
+	quiet     time.Duration
+	idleSince time.Time
+	flows     []*flow
 	// endpoints are the service's at the moment.
 	endpoints []netip.AddrPort
 	phases    []Phase

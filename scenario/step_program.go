@@ -15,9 +15,10 @@ const (
 
 // startClientStep starts the client's program and waits until its connections are there and idle.
 type startClientStep struct {
-	Quiet  time.Duration `yaml:"quiet" min:"50ms" max:"1h" default:"500ms" doc:"A connection is idle once nothing has come or gone for this long."`
-	Input  string        `yaml:"input" doc:"A line to type to it once it is connected."`
-	AtMost time.Duration `yaml:"at_most" min:"100ms" max:"1h" default:"30s" doc:"Give up waiting for an idle connection."`
+	Quiet   time.Duration `yaml:"quiet" min:"50ms" max:"1h" default:"500ms" doc:"A connection is idle once nothing has come or gone for this long."`
+	Input   string        `yaml:"input" doc:"A line to type to it once it is connected."`
+	Printed string        `yaml:"printed" doc:"It is not idle before it has printed this: for programs that are slow to log in."`
+	AtMost  time.Duration `yaml:"at_most" min:"100ms" max:"1h" default:"30s" doc:"Give up waiting for an idle connection."`
 }
 
 func (s *startClientStep) describe() string {
@@ -34,6 +35,11 @@ func (s *startClientStep) run(ctx context.Context, r *run, _ []*flow) error {
 	if err := r.startClient(); err != nil {
 		return err
 	}
+	if s.Printed != "" {
+		if err := r.untilPrinted(ctx, s.Printed, s.AtMost); err != nil {
+			return err
+		}
+	}
 	if s.Input != "" {
 		if err := r.untilIdle(ctx, s.Quiet, s.AtMost); err != nil {
 			return err
@@ -45,6 +51,7 @@ func (s *startClientStep) run(ctx context.Context, r *run, _ []*flow) error {
 	if err := r.untilIdle(ctx, s.Quiet, s.AtMost); err != nil {
 		return err
 	}
+	r.idleSince = time.Now()
 	return r.noteSettings()
 }
 

@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -22,6 +23,7 @@ type use struct {
 
 // do waits until each connection was answered or is lost; after a loss, until the program has a new one or has ended.
 func (u *use) do(ctx context.Context) error {
+	defer func() { u.run.idleSince = time.Now() }()
 	if u.step.Input != "" {
 		if err := u.run.typeToClient(u.step.Input); err != nil {
 			return err
@@ -108,6 +110,7 @@ func (u *use) tryAgain() error {
 		return nil
 	}
 	u.again = true
+	u.run.note(u.run.ev.clientAt, "again", fmt.Sprintf("type %q once more: the connection is lost", u.step.Input))
 	return u.run.typeToClient(u.step.Input)
 }
 

@@ -25,6 +25,7 @@ var commands = []func(*invocation) *cli.Command{
 	scriptCommand,
 	validateCommand,
 	schemaCommand,
+	tryCommand,
 	clientCommand,
 	serverCommand,
 	labCommand,

@@ -22,12 +22,18 @@ type output struct {
 
 func (inv *invocation) newOutput(flags runFlags, asked int, status *status) *output {
 	o := &output{inv: inv, status: status, format: flags.format, asked: asked}
-	o.text = report.TextOptions{Color: inv.coloured(flags.color), Verbose: flags.verbose, Quiet: flags.quiet}
-	if columns, ok := terminalWidth(inv.stdout); ok {
-		o.text.Width = max(40, min(columns, report.DefaultWidth))
-	}
+	o.text = inv.textOptions(flags)
 	if flags.format == "jsonl" {
 		o.lines = report.NewLines(inv.stdout)
+	}
+	return o
+}
+
+// textOptions is how text is written to stdout.
+func (inv *invocation) textOptions(flags runFlags) report.TextOptions {
+	o := report.TextOptions{Color: inv.coloured(flags.color), Verbose: flags.verbose, Quiet: flags.quiet}
+	if columns, ok := terminalWidth(inv.stdout); ok {
+		o.Width = max(40, min(columns, report.DefaultWidth))
 	}
 	return o
 }

@@ -1,0 +1,222 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ctsim/ctsim/scenario"
+)
+
+// idleLimits are after how many seconds of silence something in production forgets a connection.
+var idleLimits = []struct {
+	seconds float64
+	whose   string
+}{
+	{86400, "kube-proxy's conntrack"},
+	{600, "Google Cloud's firewall"},
+	{350, "AWS NLB, NAT gateway"},
+	{240, "Azure load balancer"},
+}
+
+// Try writes the result of a trial of somebody's own programs: what became of the connection, who noticed, what the
+// sockets were set to, and what that means in production.
+func Try(w io.Writer, r *scenario.Result, o TextOptions) error {
+	t := &text{o: o, width: o.Width}
+	if t.width <= 0 {
+		t.width = DefaultWidth
+	}
+	t.trial(r)
+	_, err := io.WriteString(w, t.b.String())
+	return err
+}
+
+func (t *text) trial(r *scenario.Result) {
+	c, ok := tried(r)
+	word := "INCONCLUSIVE"
+	if ok && r.Verdict != scenario.Inconclusive {
+		word = strings.ToUpper(string(c.Outcome))
+	}
+	t.line("%s  %s", t.paint(verdictStyle(r.Verdict), word), t.paint(faint, "took "+seconds(r.DurationS)))
+	t.wrapped("  ", "  ", trialSentence(r, c, ok))
+	if t.o.Quiet {
+		return
+	}
+	t.causes(r)
+	t.ends(r, c)
+	t.production(c)
+	t.programs(r)
+	t.cureLines(r.Cure)
+	if t.o.Verbose {
+		t.world(r)
+		t.evidence(r)
+		t.expectations(r)
+	}
+	t.gaps(r)
+	if t.o.Verbose {
+		t.phases(r)
+	}
+}
+
+// tried is the connection that the trial was about; false if the client never had one.
+func tried(r *scenario.Result) (scenario.Connection, bool) {
+	for _, c := range r.Connections {
+		if c.ID == r.Example {
+			return c, c.Local != ""
+		}
+	}
+	return scenario.Connection{}, false
+}
+
+// trialSentence is the result in a sentence or two.
+func trialSentence(r *scenario.Result, c scenario.Connection, ok bool) string {
+	if !ok || r.Verdict == scenario.Inconclusive {
+		return r.Reason
+	}
+	noticed := ""
+	if c.NoticedAt != nil {
+		noticed = fmt.Sprintf(" at +%.3f s", *c.NoticedAt)
+	}
+	tries := ""
+	if c.Breaks > 1 && c.Outcome != scenario.Survived {
+		tries = fmt.Sprintf(" It took %d tries: until then the fresh pick was the old backend, by luck.", c.Breaks)
+	}
+	got := c.Errno
+	if got == "" {
+		got = "it gave up"
+	}
+	switch c.Outcome {
+	case scenario.Survived:
+		return "the connection survived." + tries
+	case scenario.Reset:
+		text := fmt.Sprintf("the connection is dead: the %s was told first, %s%s.", c.NoticedBy, got, noticed)
+		if c.Peer == scenario.HalfOpen {
+			text += " The server does not know, its socket is half-open."
+		}
+		return text + " The program did not open a new one." + tries
+	case scenario.Hang:
+		return "the connection hangs: what is sent is not answered, and no side was told." + tries
+	case scenario.Timeout:
+		return fmt.Sprintf("the connection hung until the %s gave it up%s.%s", c.NoticedBy, noticed, tries)
+	case scenario.Reconnected:
+		how := "silently opened a new one"
+		if slices.ContainsFunc(r.Timeline, func(o scenario.Observation) bool { return o.Source == "step" && o.Kind == "again" }) {
+			how = "opened a new one when it was used once more"
+		}
+		return fmt.Sprintf("the connection died (%s at the %s%s), and the program %s.%s", got, c.NoticedBy, noticed, how, tries)
+	}
+	return r.Reason
+}
+
+// ends are the connections and what was set on their sockets.
+func (t *text) ends(r *scenario.Result, c scenario.Connection) {
+	t.title("connections")
+	for _, one := range r.Connections {
+		text := fmt.Sprintf("%s → %s: %s", one.Local, strings.Join(one.Backends, " → "), one.Outcome)
+		if one.Replaces > 0 {
+			text += fmt.Sprintf(", in the place of connection %d", one.Replaces)
+		}
+		t.wrapped(fmt.Sprintf("%3d. ", one.ID), "     ", text)
+	}
+	if c.ClientSocket == nil && c.ServerSocket == nil {
+		return
+	}
+	t.title("sockets, as the kernel had them before the fault")
+	for _, s := range []struct {
+		side string
+		set  *scenario.SocketSettings
+	}{{"client", c.ClientSocket}, {"server", c.ServerSocket}} {
+		if s.set != nil {
+			t.wrapped(fmt.Sprintf("  %-7s", s.side), "         ", s.set.Process+": "+s.set.Text)
+		}
+	}
+}
+
+// production says whether the first keepalive probe of either end would come in time.
+func (t *text) production(c scenario.Connection) {
+	first, whose := 0.0, ""
+	for _, end := range []struct {
+		side string
+		set  *scenario.SocketSettings
+	}{{"client", c.ClientSocket}, {"server", c.ServerSocket}} {
+		if end.set != nil && end.set.KeepAlive && (whose == "" || end.set.IdleS < first) {
+			first, whose = end.set.IdleS, end.side
+		}
+	}
+	if c.ClientSocket == nil && c.ServerSocket == nil {
+		return
+	}
+	t.title("idle in production")
+	for _, limit := range idleLimits {
+		text := "cut: no probe ever comes"
+		switch {
+		case whose != "" && first < limit.seconds:
+			text = fmt.Sprintf("kept: the %s's first probe comes after %.0f s", whose, first)
+		case whose != "":
+			text = fmt.Sprintf("cut: the %s's first probe comes after %.0f s, %.0f s too late", whose, first, first-limit.seconds)
+		}
+		t.wrapped(fmt.Sprintf("  %6.0f s  %-23s ", limit.seconds, limit.whose), strings.Repeat(" ", 36), text)
+	}
+}
+
+// shownOutput is how many of the client's last lines are shown.
+const shownOutput = 8
+
+// programs are how the programs ended, and the client's last words.
+func (t *text) programs(r *scenario.Result) {
+	if len(r.Programs) == 0 {
+		return
+	}
+	t.title("programs")
+	for _, p := range r.Programs {
+		t.wrapped("  ", "    ", fmt.Sprintf("%s: %s", p.At, p.Ended))
+		if p.Side != "client" {
+			continue
+		}
+		said := outputOf(r, p.At)
+		for _, o := range said[max(0, len(said)-shownOutput):] {
+			t.line("    %s %s| %s", o.At, o.Kind, Plain(o.Text))
+		}
+	}
+}
+
+// outputOf is what a program has written, in order.
+func outputOf(r *scenario.Result, at string) []scenario.Observation {
+	var out []scenario.Observation
+	for _, o := range r.Timeline {
+		if o.At == at && isOutput(o) {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+func isOutput(o scenario.Observation) bool { return o.Kind == "stdout" || o.Kind == "stderr" }
+
+// HasOutput tells whether programs of the user's own ran.
+func HasOutput(r *scenario.Result) bool { return len(r.Programs) > 0 }
+
+// Output writes what the programs have written, a line each: when, who, which stream.
+func Output(w io.Writer, r *scenario.Result) error {
+	for _, o := range r.Timeline {
+		if isOutput(o) {
+			at := r.Started.Add(time.Duration(o.T * float64(time.Second))).UTC().Format("2006-01-02T15:04:05.000000Z")
+			if _, err := fmt.Fprintf(w, "%s %s %s| %s\n", at, o.At, o.Kind, Plain(o.Text)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (t *text) cureLines(cure string) {
+	if cure == "" {
+		return
+	}
+	t.title("cure")
+	for line := range strings.Lines(cure) {
+		t.wrapped("  - ", "    ", line)
+	}
+}
