@@ -17,7 +17,7 @@ GOLDEN = $(shell grep -r --include='*_test.go' 'flag.Bool."update"' . | grep -v 
 .PHONY: help run build test lint bench golden man claims clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
 run: build ## build ctsim and replay the main case, flush-multi-backend
 	@.ci/install iptables
@@ -30,6 +30,17 @@ test: ## go vet and all tests, those that need a kernel too
 	@.ci/install iptables conntrack ip ss unshare setpriv nsenter tshark
 	$(GO) vet ./...
 	@GO='$(GO)' .ci/test
+
+# What `ctsim try` is shown on, by the names of their commands.
+APPS = initdb psql redis-server redis-cli nginx curl ssh sshd
+
+test-apps: ## ctsim try on psql, redis-cli, curl and ssh, which it installs
+	@.ci/install iptables unshare $(APPS)
+	@CTSIM_TEST_APPS=1 GO='$(GO)' .ci/test ./cmd/ctsim -run TestKernelApplications
+
+applications: ## write from real runs into docs/applications.md which of them survives what
+	@.ci/install iptables unshare $(APPS)
+	@CTSIM_TEST_APPS=1 GO='$(GO)' .ci/test ./cmd/ctsim -run TestKernelApplications -update-applications
 
 lint: ## gofmt, go vet, staticcheck
 	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "not formatted: gofmt -w" $$files >&2; exit 1; fi

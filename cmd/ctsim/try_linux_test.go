@@ -1,0 +1,148 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/ctsim/ctsim/scenario"
+)
+
+// quick are flags that keep a trial short where nothing depends on how long the connection is idle.
+var quick = []string{"--after", "10ms", "--quiet-for", "50ms"}
+
+// try runs a trial and gives its result.
+func (b *binary) try(t *testing.T, code int, args ...string) scenario.Result {
+	t.Helper()
+	args = append(append([]string{"try", "--output", "json"}, quick...), args...)
+	stdout, stderr, got := b.run(t, args...)
+	if got != code {
+		t.Fatalf("%v: exit code %d, want %d\n%s\n%s", args, got, code, stderr, stdout)
+	}
+	var r scenario.Result
+	if err := json.Unmarshal([]byte(stdout), &r); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// TestKernelTry: ctsim's own client and server as programs that the trial knows nothing of.
+func TestKernelTry(t *testing.T) {
+	forEachCaller(t, func(t *testing.T, b *binary) {
+		before := leavingsNow(t)
+		client, server := b.path+" client $SERVICE", b.path+" server 0.0.0.0:$PORT"
+		for _, c := range []struct {
+			name    string
+			code    int
+			outcome scenario.Outcome
+			noticed string
+			args    []string
+		}{
+			{"reset", 1, scenario.Reset, "client", []string{"--client", client, "--server", server, "--input", "hello"}},
+			{"reset expected", 0, scenario.Reset, "client", []string{"--client", client, "--input", "hello", "--expect", "reset"}},
+			{"one backend", 0, scenario.Survived, "", []string{"--client", client, "--server", server, "--input", "hello", "--backends", "1"}},
+			{"by itself", 1, scenario.Reset, "client", []string{"--client", "(sleep 0.3; while echo x; do sleep 0.2; done) | " + client,
+				"--server", server}},
+			{"expired", 1, scenario.Reset, "client", []string{"--client", client, "--server", server, "--input", "hello",
+				"--fault", "expire", "--timeout", "350s"}},
+			{"kept", 0, scenario.Survived, "", []string{"--client", client + " --keepalive-idle 60s", "--server", server, "--input", "hello",
+				"--fault", "expire", "--timeout", "350s"}},
+			{"reconnected", 0, scenario.Reconnected, "client", []string{"--client", "while :; do " + client + " --receive; done",
+				"--server", server, "--input", "hello"}},
+			{"hang", 1, scenario.Hang, "", []string{"--client", client, "--server", server, "--input", "hello", "--fault", "loose-off",
+				"--hold", "1s"}},
+		} {
+			t.Run(c.name, func(t *testing.T) {
+				r := b.try(t, c.code, c.args...)
+				got := r.Connections[0]
+				if got.Outcome != c.outcome || got.NoticedBy != c.noticed {
+					t.Errorf("%s noticed by %q, want %s by %q: %s", got.Outcome, got.NoticedBy, c.outcome, c.noticed, r.Reason)
+				}
+				if got.ClientSocket == nil || got.ClientSocket.KeepAlive != (c.name == "kept") {
+					t.Errorf("the client's socket: %+v", got.ClientSocket)
+				}
+			})
+		}
+		b.leavesNothing(t, before)
+	})
+}
+
+// TestKernelTryFailures: what programs can do wrong is said, with their last words, and nothing is left of them.
+func TestKernelTryFailures(t *testing.T) {
+	b := newBinary(t, callers[0])
+	before := leavingsNow(t)
+	client := b.path + " client $SERVICE"
+	for _, c := range []struct {
+		name string
+		args []string
+		want []string
+	}{
+		{"no such command", []string{"--client", "no-such-command-anywhere"},
+			[]string{"exit code 127 (command not found) before it had a connection", "client| ", "hint: the client has to keep"}},
+		{"server ends", []string{"--client", client, "--server", "echo cannot >&2; exit 3"},
+			[]string{"exit code 3 before it listened on port 2222", "server-1| cannot", "hint: the server has to listen on port $PORT (2222)"}},
+		{"client does not connect", []string{"--client", "sleep 1000", "--hold", "200ms"}, []string{"it runs, but not so that it had a connection"}},
+		{"no such user", []string{"--client", client, "--user", "nosuchuser"}, []string{"user nosuchuser: "}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			stdout, stderr, code := b.run(t, append([]string{"try"}, c.args...)...)
+			if code != exitUnsupported || stdout != "" {
+				t.Errorf("exit code %d, stdout %q", code, stdout)
+			}
+			for _, want := range c.want {
+				if !strings.Contains(stderr, want) {
+					t.Errorf("%q is missing in\n%s", want, stderr)
+				}
+			}
+		})
+	}
+	// A client that is never used again leaves the question open.
+	if _, stderr, code := b.run(t, "try", "--client", client, "--after", "0s", "--hold", "1s", "--quiet-for", "50ms"); code != exitInconclusive {
+		t.Errorf("never used: exit code %d: %s", code, stderr)
+	}
+	b.leavesNothing(t, before)
+}
+
+// TestKernelTryKilled: nothing survives a ctsim that is killed, not even what its programs have left behind.
+func TestKernelTryKilled(t *testing.T) {
+	forEachCaller(t, func(t *testing.T, b *binary) {
+		before := leavingsNow(t)
+		cmd := b.command(context.Background(), "try", "--verbose", "--client",
+			"trap '' TERM; setsid sleep 1000 & echo here; "+b.path+" client $SERVICE")
+		read, write, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = read.Close() }()
+		cmd.Stderr = write
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		_ = write.Close()
+		untilWritten(t, read, "client stdout| here")
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait()
+		b.leavesNothing(t, before)
+	})
+}
+
+// TestKernelTryOutput: a program's output is in the report folder, with times; one that ignores SIGTERM is said to.
+func TestKernelTryOutput(t *testing.T) {
+	b := newBinary(t, callers[0])
+	dir := t.TempDir()
+	args := append([]string{"try", "--report", dir, "--input", "hello", "--hold", "2s"}, quick...)
+	stdout, _, _ := b.run(t, append(args, "--client", "trap '' TERM; echo begun; "+b.path+" client $SERVICE; while :; do sleep 1; done")...)
+	if !strings.Contains(stdout, "client: killed: it ignored SIGTERM") {
+		t.Error(stdout)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "try", "output.txt"))
+	if err != nil || !bytes.Contains(text, []byte("Z client stdout| begun\n")) {
+		t.Errorf("%v: %s", err, text)
+	}
+}
