@@ -109,6 +109,9 @@ func (r *run) serveForeignOn(ctx context.Context, pod string, address netip.Addr
 func hinted(err error, hint string) error {
 	var ended *program.Ended
 	if errors.As(err, &ended) {
+		if ended.Exit != nil && (ended.Exit.Code == 126 || ended.Exit.Code == 127) {
+			hint = "the program starts in a HOME of its own; write the whole path of a command, or $OLDPWD/command"
+		}
 		return &Unsupported{What: "a program did not do what it is here for", Hint: hint, Err: err}
 	}
 	return err

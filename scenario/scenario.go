@@ -57,7 +57,7 @@ type KubeProxy struct {
 
 // Program is how the client's or the servers' sockets are set. The zero value is the article's: keepalive off.
 type Program struct {
-	Exec        string            `yaml:"exec" doc:"A program to run instead of ctsim's own, given to sh -c. $SERVICE (host:port), $SERVICE_HOST, $SERVICE_PORT, $PORT, $POD_NAME and $POD_IP tell it of the world, /etc/hosts has all names; a server listens on $PORT."`
+	Exec        string            `yaml:"exec" doc:"A program to run instead of ctsim's own, given to sh -c. $SERVICE (host:port), $SERVICE_HOST, $SERVICE_PORT, $PORT, $POD_NAME and $POD_IP tell it of the world, /etc/hosts has all names; it starts in a HOME of its own, $OLDPWD is ctsim's folder; a server listens on $PORT."`
 	User        string            `yaml:"user" doc:"The user it runs as, by name or number; without it, ctsim's own: root."`
 	Env         map[string]string `yaml:"env" doc:"Variables for its environment."`
 	Ready       time.Duration     `yaml:"ready" min:"100ms" max:"1h" doc:"How long a server may take to listen; one minute if it is not set."`

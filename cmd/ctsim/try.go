@@ -27,12 +27,13 @@ func tryCommand(inv *invocation) *cli.Command {
 			"through the service is established and idle, breaks it, lets the client use it again, and reports: survived,\n" +
 			"reset, hung or silently reconnected; which side noticed, and when; what is set on the sockets; what helps.\n\n" +
 			"   ctsim try --port 6379 --input PING --client 'redis-cli -h myservice' --server 'redis-server --protected-mode no'\n" +
-			"   ctsim try --fault expire --timeout 350s --client ./client --server ./server\n" +
-			"   ctsim try --expect reset -- ./client\n\n" +
+			"   ctsim try --fault expire --timeout 350s --client $PWD/client --server $PWD/server\n" +
+			"   ctsim try --expect reset -- $PWD/client\n\n" +
 			"Commands are given to sh -c. The service is `myservice` in /etc/hosts, and $SERVICE, $SERVICE_HOST, $SERVICE_PORT;\n" +
-			"a server has to listen on $PORT of all addresses. HOME and TMPDIR are the program's own, in memory, gone at the\n" +
-			"end, and so is /run; nothing else of the machine's files is hidden or kept from being written. stdin is open and\n" +
-			"no terminal. Without --server, ctsim's own stands there: it reads and never answers.\n\n" +
+			"a server has to listen on $PORT of all addresses. They start in a HOME of their own; the folder you are in is\n" +
+			"$OLDPWD. HOME, TMPDIR and /run are in memory and gone at the end; nothing else of the machine's files is hidden,\n" +
+			"or kept from being written. stdin is open and no terminal. Without --server, ctsim's own stands there: it reads\n" +
+			"and never answers.\n\n" +
 			"The flush or expiry is repeated until the flow is re-routed to another backend. The client uses its connection by\n" +
 			"itself within --hold, or when --input is typed to it; that is typed once more if the connection was lost.\n\n" +
 			"Faults:\n" + faultLines() + "\n" +

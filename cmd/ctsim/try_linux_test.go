@@ -82,7 +82,7 @@ func TestKernelTryFailures(t *testing.T) {
 		want []string
 	}{
 		{"no such command", []string{"--client", "no-such-command-anywhere"},
-			[]string{"exit code 127 (command not found) before it had a connection", "client| ", "hint: the client has to keep"}},
+			[]string{"exit code 127 (command not found) before it had a connection", "client| ", "hint: the program starts in a HOME of its own"}},
 		{"server ends", []string{"--client", client, "--server", "echo cannot >&2; exit 3"},
 			[]string{"exit code 3 before it listened on port 2222", "server-1| cannot", "hint: the server has to listen on port $PORT (2222)"}},
 		{"client does not connect", []string{"--client", "sleep 1000", "--hold", "200ms"}, []string{"it runs, but not so that it had a connection"}},

@@ -109,7 +109,7 @@ func (o order) start() (pid int, err error) {
 	if err := unix.Sethostname([]byte(o.Name)); err != nil {
 		return 0, fmt.Errorf("sethostname: %w", err)
 	}
-	attr := &syscall.ProcAttr{Files: []uintptr{0, 1, 2}, Sys: who.attributes(),
+	attr := &syscall.ProcAttr{Dir: home, Files: []uintptr{0, 1, 2}, Sys: who.attributes(),
 		Env: o.environment(who, home, temporary)}
 	pid, err = syscall.ForkExec("/bin/sh", []string{"sh", "-c", o.Command}, attr)
 	if err != nil {
@@ -123,11 +123,14 @@ func (o order) environment(w who, home, temporary string) []string {
 	var env []string
 	for _, e := range os.Environ() {
 		key, _, _ := strings.Cut(e, "=")
-		if !strings.HasPrefix(key, "XDG_") && !strings.HasPrefix(key, "SUDO_") && key != "CTSIM_ROOTLESS" {
+		if !strings.HasPrefix(key, "XDG_") && !strings.HasPrefix(key, "SUDO_") && key != "CTSIM_ROOTLESS" && key != "OLDPWD" {
 			env = append(env, e)
 		}
 	}
-	env = append(env, "HOME="+home, "TMPDIR="+temporary, "HOSTNAME="+o.Name)
+	if dir, err := os.Getwd(); err == nil {
+		env = append(env, "OLDPWD="+dir)
+	}
+	env = append(env, "HOME="+home, "PWD="+home, "TMPDIR="+temporary, "HOSTNAME="+o.Name)
 	if w.name != "" {
 		env = append(env, "USER="+w.name, "LOGNAME="+w.name)
 	}

@@ -83,13 +83,18 @@ func TestKernelProgramSeesThePod(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
 	p := start(t, Spec{Command: `getent hosts myservice myservice.default.svc.cluster.local
 cat /etc/resolv.conf | grep -c search
 uname -n; echo "$GREETING"; echo "to the other" >&2
 touch "$HOME/a" "$TMPDIR/b" && ls "$HOME" "$TMPDIR" | grep -c '^[ab]$'
 ip -o addr show eth0 | grep -o 172.18.219.65
+test "$(pwd)" = "$HOME" && test "$OLDPWD" = "$WANT" && echo at home
 printf 'no line break'`,
-		Env: []string{"GREETING=hello"}, Hosts: []Host{ServiceHost(netip.MustParseAddr("10.108.33.37"), "myservice", "default")}})
+		Env: []string{"GREETING=hello", "WANT=" + here}, Hosts: []Host{ServiceHost(netip.MustParseAddr("10.108.33.37"), "myservice", "default")}})
 	wait(t, "its end", p.Done())
 	var out, errs []string
 	for _, l := range p.Lines() {
@@ -100,7 +105,7 @@ printf 'no line break'`,
 		out = append(out, strings.Join(strings.Fields(l.Text), " "))
 	}
 	names := "10.108.33.37 myservice myservice.default myservice.default.svc myservice.default.svc.cluster.local"
-	want := []string{names, names, "1", "pod", "hello", "2", "172.18.219.65", "no line break"}
+	want := []string{names, names, "1", "pod", "hello", "2", "172.18.219.65", "at home", "no line break"}
 	if strings.Join(out, "\n") != strings.Join(want, "\n") || strings.Join(errs, "\n") != "to the other" {
 		t.Errorf("got\n%s", text(p.Lines()))
 	}

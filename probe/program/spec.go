@@ -11,7 +11,8 @@ import (
 type Spec struct {
 	// Name is the pod's: its host name, and what output calls the program.
 	Name string
-	// Command is given to `sh -c`. Its working directory is ctsim's.
+	// Command is given to `sh -c`. Its working directory is its HOME, so that programs that are the same in every pod do not
+	// write the same files, and nothing of the machine is written by the way; ctsim's own is $OLDPWD.
 	Command string
 	// User runs it as this user, a name or number of the machine; empty is ctsim's own, root. Where ctsim itself works
 	// in a user namespace, the program gets one of its own in which its only user has this number: for programs that
