@@ -17,7 +17,7 @@ import (
 // cause tells a connection's story in the order of time, one sentence for each thing that was observed; what was not
 // observed is not told.
 func (e *evidence) cause(s *story) []string {
-	t := &teller{e: e, s: s}
+	t := &teller{e: e, ix: e.index(), s: s}
 	if s.Local != "" {
 		t.entries()
 	}
@@ -42,6 +42,7 @@ func (e *evidence) cause(s *story) []string {
 
 type teller struct {
 	e   *evidence
+	ix  index
 	s   *story
 	out []sentence
 }
@@ -137,7 +138,7 @@ func natChains(p rulepath.Path) []string {
 func (t *teller) drops() {
 	for _, p := range t.e.paths {
 		at, _ := t.e.when(p)
-		if p.Verdict() != "DROP" || t.e.index().path(p, at) != t.s.ID || len(p.Hops) == 0 {
+		if p.Verdict() != "DROP" || t.ix.path(p, at) != t.s.ID || len(p.Hops) == 0 {
 			continue
 		}
 		by := dropper(p)
@@ -149,7 +150,7 @@ func (t *teller) drops() {
 		return
 	}
 	for i, ev := range t.e.kernel {
-		if ev.Kind != kernel.Drop || t.e.folded(i) || t.e.index().kernel(ev) != t.s.ID {
+		if ev.Kind != kernel.Drop || t.e.folded(i) || t.ix.kernel(ev) != t.s.ID {
 			continue
 		}
 		t.say(ev.Time, "the kernel of %s throws %s > %s away: %s", ev.at, ev.Src, ev.Dst, kernelWords(ev))

@@ -168,14 +168,16 @@ func (w *scriptWriter) expected() string {
 
 // scriptFunctions are those of the library that the text calls, and those that they call.
 func scriptFunctions(text string) string {
-	used := map[int]bool{}
+	used, names := map[int]bool{}, map[string]int{}
 	library := scriptLibrary()
-	for again := true; again; {
-		again = false
-		for i, f := range library {
-			if !used[i] && f.called.MatchString(text) {
-				used[i], again = true, true
-				text += "\n" + f.body
+	for i, f := range library {
+		names[f.name] = i
+	}
+	for texts := []string{text}; len(texts) > 0; texts = texts[1:] {
+		for i := range calls(texts[0], names) {
+			if !used[i] {
+				used[i] = true
+				texts = append(texts, library[i].body)
 			}
 		}
 	}

@@ -16,16 +16,35 @@ var scriptFiles embed.FS
 
 // scriptFunction is one function of the library.
 type scriptFunction struct {
+	name string
 	// text is the function with the comment before it, body is without.
 	text, body string
-	// called finds a call of it.
-	called *regexp.Regexp
 }
 
 var scriptName = regexp.MustCompile(`(?m)^([a-z_]+)\(\) \{`)
 
-// beforeCall is what may stand before a command.
-const beforeCall = `(?m)(^\s*|\$\(|; |\{ |\| |! |&& |\|\| |\b(?:do|if|then|else|until|while) )`
+var (
+	shellWord = regexp.MustCompile(`[a-z_]+`)
+	// beforeCommand is what a line may hold before a command.
+	beforeCommand = regexp.MustCompile(`(^\s*|\$\(|; |\{ |\| |! |&& |\|\| |\b(do|if|then|else|until|while) )$`)
+)
+
+// calls tells which of the functions a text of shell calls, by their names.
+func calls(text string, functions map[string]int) map[int]bool {
+	out := map[int]bool{}
+	for line := range strings.Lines(text) {
+		line = strings.TrimSuffix(line, "\n")
+		for _, at := range shellWord.FindAllStringIndex(line, -1) {
+			i, known := functions[line[at[0]:at[1]]]
+			after := line[at[1]:]
+			if known && !out[i] && (after == "" || strings.ContainsRune(" );", rune(after[0]))) &&
+				beforeCommand.MatchString(line[:at[0]]) {
+				out[i] = true
+			}
+		}
+	}
+	return out
+}
 
 // scriptLibrary is all functions in the order of the files: a block between blank lines is one.
 var scriptLibrary = sync.OnceValue(func() []scriptFunction {
@@ -40,8 +59,7 @@ var scriptLibrary = sync.OnceValue(func() []scriptFunction {
 			if name == nil {
 				panic("scenario: no function in a block of " + file + ".sh: " + block)
 			}
-			out = append(out, scriptFunction{text: block, body: block[name[0]:],
-				called: regexp.MustCompile(beforeCall + block[name[2]:name[3]] + `($|[ );])`)})
+			out = append(out, scriptFunction{block[name[2]:name[3]], block, block[name[0]:]})
 		}
 	}
 	return out
