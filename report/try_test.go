@@ -1,0 +1,53 @@
+package report
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/ctsim/ctsim/scenario"
+)
+
+// TestTry: what a person asks first stands at the top, and each limit says whether a probe comes in time.
+func TestTry(t *testing.T) {
+	at, code := 1.5, 2
+	r := &scenario.Result{Verdict: scenario.Fail, Example: 1, Reason: "not as expected",
+		Connections: []scenario.Connection{{ID: 1, Local: "172.18.219.65:40000", Outcome: scenario.Reset, Errno: "ECONNRESET",
+			NoticedBy: "client", NoticedAt: &at, Peer: scenario.HalfOpen, Breaks: 3, Backends: []string{"server-1", "server-2"},
+			ClientSocket: &scenario.SocketSettings{Process: "psql", KeepAlive: true, IdleS: 7200, Text: "keepalive on"},
+			ServerSocket: &scenario.SocketSettings{Process: "postgres", Text: "keepalive off"}}},
+		Programs: []scenario.ProgramRun{{Side: "client", At: "client", ExitCode: &code, Ended: "exit code 2"}},
+		Timeline: []scenario.Observation{{Source: "client", At: "client", Kind: "stderr", Text: "lost\x1b[31m"}},
+		Cure:     "one\ntwo"}
+	for _, c := range []struct {
+		name   string
+		change func()
+		want   []string
+	}{
+		{"reset", func() {}, []string{
+			"RESET  took 0 ms",
+			"the connection is dead: the client was told first, ECONNRESET at +1.500 s.",
+			"half-open", "It took 3 tries",
+			"  client psql: keepalive on", "  server postgres: keepalive off",
+			"86400 s  kube-proxy's conntrack  kept: the client's first probe comes after 7200 s",
+			"350 s  AWS NLB, NAT gateway    cut: the client's first probe comes after 7200 s, 6850 s too",
+			"  client: exit code 2", "    client stderr| lost[31m", "  - one", "  - two"}},
+		{"no keepalive", func() { r.Connections[0].ClientSocket.KeepAlive = false }, []string{"350 s  AWS NLB, NAT gateway    cut: no probe ever comes"}},
+		{"silently reconnected", func() { r.Connections[0].Outcome = scenario.Reconnected }, []string{"RECONNECTED", "silently opened a new one"}},
+		{"used once more", func() {
+			r.Timeline = append(r.Timeline, scenario.Observation{Source: "step", Kind: "again"})
+		}, []string{"opened a new one when it was used once more"}},
+		{"inconclusive", func() { r.Verdict = scenario.Inconclusive }, []string{"INCONCLUSIVE", "not as expected"}},
+	} {
+		c.change()
+		var b strings.Builder
+		if err := Try(&b, r, TextOptions{Width: 100}); err != nil {
+			t.Fatal(err)
+		}
+		flat := strings.Join(strings.Fields(b.String()), " ")
+		for _, want := range c.want {
+			if !strings.Contains(flat, strings.Join(strings.Fields(want), " ")) {
+				t.Errorf("%s: %q is missing in\n%s", c.name, want, b.String())
+			}
+		}
+	}
+}
