@@ -155,7 +155,7 @@ Nothing but what the name says is set: these are the programs' defaults. ` + "`m
 when the next command is typed, curl within the same request and without a word. *reset*: the program ends, or stays without a
 connection.
 
-Idle time is not waited for: the entries are aged (see ` + "`age`" + ` in [design.md](design.md)), unless the kernel's timer
+Idle time is not waited for: the entries are aged (the step ` + "`age`" + `), unless the kernel's timer
 of a socket, or something that the programs were heard to say to each other, shows that they would have been renewed. What
 a program says of its own accord more rarely than ` + "`--after`" + ` is not heard.
 
