@@ -116,8 +116,8 @@ func TestClientLoses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			client := start("client", at)
-			client.say("hello")
-			server.out.until(t, `recv: 6 bytes "hello\\n"`)
+			client.say("hello " + name) // not what the one before has said
+			server.out.until(t, `recv: \d+ bytes "hello `+name+`\\n"`)
 			server.say("/close", "/say closed "+name)
 			server.out.until(t, "closed "+name)
 			end(client)
