@@ -89,34 +89,58 @@ func (l Leftover) Remove(ctx context.Context) error { return l.remove(ctx) }
 // Leftovers finds what is left of labs that are no more: broken labs, drafts of records, and marked namespaces without a
 // record. Foreign are namespaces in /run/netns that are named as ctsim's would be and do not carry its mark.
 func Leftovers(s *Store) (found []Leftover, foreign []string, err error) {
-	names, err := s.Names()
+	// A lab has its record before it has namespaces. Whoever reads them in this order finds the record of each namespace
+	// seen, though labs come up meanwhile.
+	named, err := namespaces()
 	if err != nil {
 		return nil, nil, err
 	}
-	ids := map[string]bool{}
-	for _, name := range names {
-		r, err := s.Load(name)
-		if err != nil {
-			found = append(found, Leftover{name, "a record that cannot be read: " + err.Error(),
-				func(context.Context) error { return s.remove(name) }})
-			continue
-		}
-		ids[r.ID] = true
-		if status := r.Status(); status.State == Broken {
-			found = append(found, Leftover{name, "lab " + name + ", broken: " + status.Reason,
-				func(ctx context.Context) error { _, err := Down(ctx, s, name); return err }})
-		}
+	records, found, err := s.broken()
+	if err != nil {
+		return nil, nil, err
 	}
-	found = append(found, s.drafts()...)
-	named, foreign, err := strays(ids)
-	found = append(found, named...)
-	if _, statErr := os.Lstat(madeMark); statErr == nil && len(names) == 0 && s.dir == rootDir {
+	strays, foreign := unknown(named, records)
+	found = append(append(found, s.drafts()...), strays...)
+	if _, statErr := os.Lstat(madeMark); statErr == nil && len(records) == 0 && s.dir == rootDir {
 		r := &Record{NamesDir: netnsDir}
 		found = append(found, Leftover{netnsDir, "the folder " + netnsDir + ", made for a lab", func(context.Context) error {
 			return r.undoNamesDir()
 		}})
 	}
-	return found, foreign, err
+	return found, foreign, nil
+}
+
+// broken are the labs of a store that are no more, and the records that cannot be read; records are those that can.
+func (s *Store) broken() (records []*Record, found []Leftover, err error) {
+	names, err := s.Names()
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, name := range names {
+		r, err := s.Load(name)
+		if _, gone := os.Lstat(s.folder(name)); gone != nil {
+			continue // taken down meanwhile
+		}
+		if err != nil {
+			found = append(found, Leftover{name, "a record that cannot be read: " + err.Error(),
+				func(context.Context) error { return s.removeBad(name) }})
+			continue
+		}
+		records = append(records, r)
+		if status := r.Status(); status.State == Broken {
+			found = append(found, Leftover{name, "lab " + name + ", broken: " + status.Reason,
+				func(ctx context.Context) error { _, err := Down(ctx, s, name); return err }})
+		}
+	}
+	return records, found, nil
+}
+
+// removeBad takes a record away that could not be read, unless another lab has got the name by now.
+func (s *Store) removeBad(name string) error {
+	if _, err := s.Load(name); err == nil {
+		return nil
+	}
+	return s.remove(name)
 }
 
 // drafts are folders whose makers have gone: a draft is a lab within a millisecond.
@@ -139,11 +163,13 @@ func removeEmpty(dir string) error {
 	return nil
 }
 
-// strays looks at the namespaces in /run/netns whose names begin as ctsim's do, but for those of the labs known.
-func strays(known map[string]bool) (found []Leftover, foreign []string, err error) {
+// named is a namespace with a name in /run/netns that begins as ctsim's do, and the note it carries.
+type named struct{ path, note string }
+
+func namespaces() (all []named, err error) {
 	paths, err := filepath.Glob(filepath.Join(netnsDir, "ctsim-*"))
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	for _, path := range paths {
 		note, err := noteOf(path)
@@ -151,19 +177,45 @@ func strays(known map[string]bool) (found []Leftover, foreign []string, err erro
 			continue // root's; an ordinary user may not look, and has none of its own here
 		}
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		name := filepath.Base(path)
-		mark, ours := strings.CutPrefix(note, markPrefix)
+		all = append(all, named{path, note})
+	}
+	return all, nil
+}
+
+// unknown are the namespaces that belong to no lab: strays carry a mark, foreign ones do not.
+func unknown(all []named, labs []*Record) (strays []Leftover, foreign []string) {
+	ids, unfinished := map[string]bool{}, map[string]bool{}
+	for _, r := range labs {
+		ids[r.ID] = true
+		if !r.Complete {
+			for _, pod := range r.Blueprint.Topology.Names() {
+				unfinished[r.path(pod)] = true // a name comes before its mark can be read
+			}
+		}
+	}
+	for _, n := range all {
+		name := filepath.Base(n.path)
+		mark, ours := strings.CutPrefix(n.note, markPrefix)
 		id, _, _ := strings.Cut(mark, " ")
 		switch {
-		case ours && known[id]:
+		case ours && ids[id] || unfinished[n.path]:
 		case ours:
-			found = append(found, Leftover{name, "namespace " + name + " of a lab that has no record",
-				func(context.Context) error { return topology.Unpin(path) }})
+			strays = append(strays, Leftover{name, "namespace " + name + " of a lab that has no record",
+				func(context.Context) error { return n.remove() }})
 		default:
 			foreign = append(foreign, name)
 		}
 	}
-	return found, foreign, nil
+	return strays, foreign
+}
+
+// remove takes the name away, unless it stands for another namespace by now.
+func (n named) remove() error {
+	same, err := marked(n.path, n.note)
+	if err != nil || !same {
+		return err
+	}
+	return topology.Unpin(n.path)
 }

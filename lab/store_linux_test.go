@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -108,9 +109,26 @@ func TestLoadRefuses(t *testing.T) {
 			t.Errorf("%s: %+v %v", name, r, err)
 		}
 	}
-	left, _, err := Leftovers(s)
-	if err != nil || len(left) != 3 {
-		t.Errorf("leftovers: %+v %v", left, err)
+	records, left, err := s.broken()
+	if err != nil || len(records) != 0 || len(left) != 3 {
+		t.Errorf("broken: %+v %+v %v", records, left, err)
+	}
+}
+
+// TestUnknown: of the namespaces named as ctsim's would be, those of labs stay, though a lab be half built.
+func TestUnknown(t *testing.T) {
+	up, half := record(t, "up", "flush-multi-backend", 0, 0), record(t, "half", "flush-multi-backend", 0, 0)
+	up.NamesDir, up.Complete, half.NamesDir = netnsDir, true, netnsDir
+	gone := record(t, "gone", "flush-multi-backend", 0, 0)
+	strays, foreign := unknown([]named{
+		{up.path("client"), up.mark()}, {half.path("client"), half.mark()}, {half.path("master"), ""},
+		{netnsDir + "/ctsim-gone-client", gone.mark()}, {up.path("master"), ""}, {netnsDir + "/ctsim-mine", ""},
+	}, []*Record{up, half})
+	if len(strays) != 1 || strays[0].Name != "ctsim-gone-client" {
+		t.Errorf("strays: %+v", strays)
+	}
+	if want := []string{"ctsim-up-master", "ctsim-mine"}; !slices.Equal(foreign, want) {
+		t.Errorf("foreign: %q, want %q", foreign, want)
 	}
 }
 
