@@ -1,10 +1,11 @@
-package kernel
+package probe
 
 import (
 	"bytes"
 	"crypto/sha256"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,30 +19,48 @@ var writeStamp = flag.Bool("stamp", false, "write bpf/generated.txt: the generat
 
 const stampFile = "bpf/generated.txt"
 
+// compiled are the packages with a BPF program.
+var compiled = []bpfPackage{"kernel", "audit"}
+
+// bpfPackage is the folder, and the name, of a package whose BPF program is in its folder bpf.
+type bpfPackage string
+
 // The generated files are from these sources and were not changed by hand. No clang is needed to see that.
 func TestGeneratedStamp(t *testing.T) {
+	for _, p := range compiled {
+		t.Run(string(p), p.stamp)
+	}
+}
+
+func (p bpfPackage) stamp(t *testing.T) {
 	var now strings.Builder
-	for _, file := range append(glob(t, "bpf/*.[ch]"), generated(t)...) {
-		fmt.Fprintf(&now, "%x  %s\n", sha256.Sum256(read(t, file)), file)
+	for _, file := range append(p.glob(t, "bpf/*.[ch]"), p.generated(t)...) {
+		fmt.Fprintf(&now, "%x  %s\n", sha256.Sum256(p.read(t, file)), file)
 	}
 	if *writeStamp {
 		version, err := clangVersion()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(stampFile, []byte(version+"\n"+now.String()), 0o644); err != nil {
+		if err := os.WriteFile(p.path(stampFile), []byte(version+"\n"+now.String()), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	_, sums, _ := strings.Cut(string(read(t, stampFile)), "\n")
+	_, sums, _ := strings.Cut(string(p.read(t, stampFile)), "\n")
 	if sums != now.String() {
-		t.Errorf("%s does not fit the files: go generate ./probe/kernel\nit says\n%sthe files are\n%s", stampFile, sums, now.String())
+		t.Errorf("%s does not fit the files: go generate ./probe/%s\nit says\n%sthe files are\n%s", stampFile, p, sums, now.String())
 	}
 }
 
 // Compiling the sources again gives the committed files. Another clang than theirs may generate other code: then they
 // must still compile, and give the same Go.
 func TestGeneratedCompile(t *testing.T) {
+	for _, p := range compiled {
+		t.Run(string(p), p.compile)
+	}
+}
+
+func (p bpfPackage) compile(t *testing.T) {
 	version, err := clangVersion()
 	if err != nil {
 		if os.Getenv("CTSIM_REQUIRE_CLANG") == "1" {
@@ -50,27 +69,28 @@ func TestGeneratedCompile(t *testing.T) {
 		t.Skipf("needs clang, llvm and libbpf's headers (apt-get install clang llvm libbpf-dev): %v", err)
 	}
 	dir := t.TempDir()
-	generate := exec.Command("go", append([]string{"run"}, directive(t, dir)...)...)
-	generate.Env = append(os.Environ(), "GOPACKAGE=kernel")
+	generate := exec.Command("go", append([]string{"run"}, p.directive(t, dir)...)...)
+	generate.Dir = string(p)
+	generate.Env = append(os.Environ(), "GOPACKAGE="+string(p))
 	if out, err := generate.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", generate, err, out)
 	}
-	stamped, _, _ := strings.Cut(string(read(t, stampFile)), "\n")
-	for _, file := range generated(t) {
+	stamped, _, _ := strings.Cut(string(p.read(t, stampFile)), "\n")
+	for _, file := range p.generated(t) {
 		if filepath.Ext(file) == ".o" && version != stamped {
 			t.Logf("%s is of %s and not compared with one of %s", file, stamped, version)
 			continue
 		}
-		if !bytes.Equal(read(t, file), read(t, filepath.Join(dir, file))) {
-			t.Errorf("%s is not what the sources give: go generate ./probe/kernel", file)
+		if !bytes.Equal(p.read(t, file), readFile(t, filepath.Join(dir, file))) {
+			t.Errorf("%s is not what the sources give: go generate ./probe/%s", p.path(file), p)
 		}
 	}
 }
 
 // directive gives the arguments of generate.go's bpf2go, writing into dir.
-func directive(t *testing.T, dir string) []string {
+func (p bpfPackage) directive(t *testing.T, dir string) []string {
 	t.Helper()
-	for line := range strings.Lines(string(read(t, "generate.go"))) {
+	for line := range strings.Lines(string(p.read(t, "generate.go"))) {
 		command, ok := strings.CutPrefix(line, "//go:generate go run ")
 		if ok && strings.Contains(command, "bpf2go") {
 			return slices.Insert(strings.Fields(command), 1, "-output-dir", dir)
@@ -94,23 +114,32 @@ func clangVersion() (string, error) {
 	return version, err
 }
 
-func generated(t *testing.T) []string {
+// generated are the files bpf2go writes, for both byte orders.
+func (p bpfPackage) generated(t *testing.T) []string {
 	t.Helper()
-	return glob(t, "watch_linux_bpfe[bl].*")
+	return p.glob(t, "*_linux_bpfe[bl].*")
 }
 
-func glob(t *testing.T, pattern string) []string {
+// glob finds files of the package, and gives their names as seen from its folder.
+func (p bpfPackage) glob(t *testing.T, pattern string) []string {
 	t.Helper()
-	files, err := filepath.Glob(pattern)
+	files, err := fs.Glob(os.DirFS(string(p)), pattern)
 	if err != nil || len(files) == 0 {
-		t.Fatalf("no files %s: %v", pattern, err)
+		t.Fatalf("%s: no files %s: %v", p, pattern, err)
 	}
 	return files
 }
 
-func read(t *testing.T, file string) []byte {
+func (p bpfPackage) path(file string) string { return filepath.Join(string(p), file) }
+
+func (p bpfPackage) read(t *testing.T, file string) []byte {
 	t.Helper()
-	b, err := os.ReadFile(file)
+	return readFile(t, p.path(file))
+}
+
+func readFile(t *testing.T, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
