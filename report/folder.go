@@ -1,7 +1,6 @@
 package report
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -51,30 +50,23 @@ func Pcap(w io.Writer, r *scenario.Result) error {
 // finds before a run what would be a pity to find after it.
 func CheckFolder(dir, scenario string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
+		return fmt.Errorf("the folder cannot be made: %w", bare(err))
 	}
 	if err := replaceable(filepath.Join(dir, scenario)); err != nil {
 		return err
 	}
-	return CheckWritable(dir)
+	return checkWritable(dir)
 }
 
-// CheckWritable tells whether files can be made in a folder, by making one.
-func CheckWritable(dir string) error {
-	f, err := os.CreateTemp(dir, ".ctsim-*")
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Close(), os.Remove(f.Name()))
-}
-
-// replaceable tells whether a path is free, or holds an earlier report: nothing else is ever deleted.
+// replaceable tells whether a path is free, or holds an earlier report and nothing else: nothing else is ever deleted.
 func replaceable(path string) error {
-	switch _, err := os.Lstat(path); {
+	switch info, err := os.Lstat(path); {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
 		return err
+	case !info.IsDir():
+		return fmt.Errorf("%s is there already and is no report of ctsim's", path)
 	}
 	data, err := os.ReadFile(filepath.Join(path, resultFile))
 	var mark struct {
@@ -84,51 +76,108 @@ func replaceable(path string) error {
 	if err != nil || json.Unmarshal(data, &mark) != nil || mark.Schema == 0 || mark.Scenario != filepath.Base(path) {
 		return fmt.Errorf("%s is there already and is no report of ctsim's", path)
 	}
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !ours(e.Name()) {
+			return fmt.Errorf("%s holds an earlier report, and %s beside it, which would be lost", path, e.Name())
+		}
+	}
+	if err := movable(path); err != nil {
+		return fmt.Errorf("%s is an earlier report that cannot be replaced: %w", path, err)
+	}
 	return nil
 }
 
-// Folder writes everything there is about a run into dir/SCENARIO, in the place of an earlier report, and gives that
-// path. The report is there as a whole or not at all.
-func Folder(dir string, r *scenario.Result) (path string, err error) {
-	path = filepath.Join(dir, r.Scenario)
-	if err := replaceable(path); err != nil {
-		return "", err
+// ours tells whether a report has a file of this name.
+func ours(name string) bool {
+	for _, f := range files {
+		if f.name == name {
+			return true
+		}
 	}
-	half, err := os.MkdirTemp(dir, ".ctsim-*")
+	rules, _ := filepath.Match(savedRulesFile("*", "*"), name)
+	return rules
+}
+
+// Folder writes everything there is about a run into dir/SCENARIO, in the place of an earlier report, and gives that
+// path. The report is there as a whole or not at all. Of several runs that write the same one at the same time, the last
+// one's stays.
+func Folder(dir string, r *scenario.Result) (path string, err error) {
+	unlock, err := lock(dir)
 	if err != nil {
 		return "", err
+	}
+	defer unlock()
+	if err := sweep(dir); err != nil {
+		return "", err
+	}
+	half, err := os.MkdirTemp(dir, unfinished)
+	if err != nil {
+		return "", bare(err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(half)) }()
 	made := filepath.Join(half, "new")
 	if err := os.Mkdir(made, 0o755); err != nil {
+		return "", bare(err)
+	}
+	if err := fill(made, r); err != nil {
 		return "", err
+	}
+	path = filepath.Join(dir, r.Scenario)
+	if err := replaceable(path); err != nil {
+		return "", err
+	}
+	if err := os.Rename(path, filepath.Join(half, "old")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", bare(err)
+	}
+	return path, bare(os.Rename(made, path))
+}
+
+// unfinished is how a report is called while it is written.
+const unfinished = ".ctsim-report-*"
+
+// sweep deletes what runs have left that were killed while they wrote. Nobody else is writing: the folder is locked.
+func sweep(dir string) error {
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		if left, _ := filepath.Match(unfinished, e.Name()); left {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
+		}
+	}
+	return err
+}
+
+// fill writes the files of a report.
+func fill(dir string, r *scenario.Result) error {
+	put := func(name string, write func(io.Writer) error) error {
+		err := writeFile(filepath.Join(dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, write)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		return nil
 	}
 	for _, f := range files {
 		if !f.has(r) {
 			continue
 		}
-		if err := writeFile(filepath.Join(made, f.name), func(w io.Writer) error { return f.write(w, r) }); err != nil {
-			return "", err
+		if err := put(f.name, func(w io.Writer) error { return f.write(w, r) }); err != nil {
+			return err
 		}
 	}
-	if err := savedRules(made, r); err != nil {
-		return "", err
-	}
-	if err := os.Rename(path, filepath.Join(half, "old")); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", err
-	}
-	return path, os.Rename(made, path)
-}
-
-// savedRules writes what iptables-save printed, before the first break and at the end.
-func savedRules(dir string, r *scenario.Result) error {
+	// What iptables-save printed, before the first break and at the end.
 	for _, s := range r.Saved {
 		for _, part := range []struct{ when, text string }{{"before", s.Before}, {"after", s.After}} {
 			if part.text == "" {
 				continue
 			}
-			name := filepath.Join(dir, "rules-"+s.Node+"-"+part.when+".txt")
-			if err := os.WriteFile(name, []byte(part.text), 0o644); err != nil {
+			err := put(savedRulesFile(s.Node, part.when), func(w io.Writer) error {
+				_, err := io.WriteString(w, part.text)
+				return err
+			})
+			if err != nil {
 				return err
 			}
 		}
@@ -136,27 +185,4 @@ func savedRules(dir string, r *scenario.Result) error {
 	return nil
 }
 
-// WriteFile writes a file as a whole or not at all, in the place of an earlier one.
-func WriteFile(path string, write func(io.Writer) error) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".ctsim-*")
-	if err != nil {
-		return err
-	}
-	half := f.Name()
-	if err := errors.Join(f.Chmod(0o644), f.Close()); err != nil {
-		return errors.Join(err, os.Remove(half))
-	}
-	if err := writeFile(half, write); err != nil {
-		return errors.Join(err, os.Remove(half))
-	}
-	return os.Rename(half, path)
-}
-
-func writeFile(path string, write func(io.Writer) error) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
-	if err != nil {
-		return err
-	}
-	w := bufio.NewWriter(f)
-	return errors.Join(write(w), w.Flush(), f.Close())
-}
+func savedRulesFile(node, when string) string { return "rules-" + node + "-" + when + ".txt" }

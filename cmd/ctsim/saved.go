@@ -1,8 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/ctsim/ctsim/report"
@@ -21,8 +24,11 @@ func (inv *invocation) checkSaved(s saved, scenarios []scenario.Scenario) error 
 		return inv.usage("run", "--pcap is for one scenario, these are %d; --report writes a capture file for each", len(scenarios))
 	}
 	if s.pcap != "" {
-		if err := report.CheckWritable(filepath.Dir(s.pcap)); err != nil {
-			return inv.usage("run", "--pcap %s: %s", quote(s.pcap), err)
+		if inv.isStdout(s.pcap) {
+			return usageHint(inv.retyped(s.pcap, scenarios[0].Name+".pcapng"), "--pcap %s: stdout is for the report; name a file or a pipe", s.pcap)
+		}
+		if err := report.CheckFile(s.pcap); err != nil {
+			return usageHint(inv.elsewhere(s.pcap, "packets.pcapng"), "--pcap %s: %s", quote(s.pcap), err)
 		}
 	}
 	if s.folder == "" {
@@ -30,10 +36,34 @@ func (inv *invocation) checkSaved(s saved, scenarios []scenario.Scenario) error 
 	}
 	for _, one := range scenarios {
 		if err := report.CheckFolder(s.folder, one.Name); err != nil {
-			return inv.usage("run", "--report %s: %s", quote(s.folder), err)
+			return usageHint(inv.elsewhere(s.folder, "report"), "--report %s: %s", quote(s.folder), err)
 		}
 	}
 	return nil
+}
+
+// isStdout tells whether a file is what the report is written to. Nobody minds what /dev/null is given.
+func (inv *invocation) isStdout(path string) bool {
+	if path == "-" {
+		return true
+	}
+	stdout, ok := inv.stdout.(*os.File)
+	if !ok || path == os.DevNull {
+		return false
+	}
+	here, err := stdout.Stat()
+	there, err2 := os.Stat(path)
+	return err == nil && err2 == nil && os.SameFile(here, there)
+}
+
+// elsewhere is a command that mends what keeps a file from being written: it makes the folder that is not there, or else
+// it is the command line with another place.
+func (inv *invocation) elsewhere(path, instead string) string {
+	dir := filepath.Dir(path)
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return "mkdir -p " + quote(dir)
+	}
+	return inv.retyped(path, filepath.Join(os.TempDir(), fmt.Sprintf("ctsim-%d-%s", os.Getuid(), instead)))
 }
 
 // save writes the files of one run, if it has come to a result, and says where they are.
