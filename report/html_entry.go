@@ -204,7 +204,7 @@ func lifeOf(e scenario.Entry, line string) *life {
 		l.Ended = stamp(*e.Ended)
 	}
 	if e.By == "" {
-		l.By = "nobody"
+		l.By = "–"
 	}
 	return l
 }
@@ -231,13 +231,23 @@ func rows(before scenario.Entry, beforeLine string, after *scenario.Entry, after
 		{Name: "ended", Before: bl.Ended, After: al.Ended},
 		{Name: "ended by", Before: bl.By, After: al.By},
 	}
+	if b.State == "" && a.State == "" { // UDP has none
+		out = slices.DeleteFunc(out, func(c compared) bool { return c.Name == "state" })
+	}
+	says := []string{"leads to pod", "original", "reply", "state", "flags", "seconds left"}
 	for i := range out {
+		if out[i].Before == "" {
+			out[i].Before = "–"
+		}
 		if after == nil {
 			out[i].After = ""
 			continue
 		}
+		if out[i].After == "" {
+			out[i].After = "–"
+		}
 		// When they were made and how they ended differs for any two; it says nothing.
-		out[i].Differs = i < 6 && out[i].Before != out[i].After
+		out[i].Differs = slices.Contains(says, out[i].Name) && out[i].Before != out[i].After
 	}
 	return out
 }

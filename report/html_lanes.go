@@ -36,7 +36,14 @@ func newLanes(r *scenario.Result, story []scenario.Observation) *lanes {
 			l.service[parsed.Original.To()] = true
 		}
 	}
-	used := map[string]bool{}
+	used := map[string]bool{} // and where it was led, though nothing was seen there
+	for _, c := range r.Connections {
+		if c.ID == r.Example {
+			for _, pod := range c.Backends {
+				used[pod] = true
+			}
+		}
+	}
 	for _, o := range story {
 		if o.Source != "step" && o.At != "" {
 			used[o.At] = true

@@ -22,9 +22,12 @@ type page struct {
 	JS     template.JS
 	Policy string
 	// Mark is the verdict as a sign, for those who do not see colours.
-	Mark   string
-	Facts  []field
-	Causes []cause
+	Mark string
+	// Unmet are the expectations behind a verdict that has several reasons; Conclusion is what is said before them.
+	Conclusion string
+	Unmet      []scenario.Check
+	Facts      []field
+	Causes     []cause
 	// Picture is nil if nothing is known of the world.
 	Picture   *picture
 	ExampleOf *scenario.Connection
@@ -32,6 +35,8 @@ type page struct {
 	Entry     *comparison
 	Lives     []scenario.Entry
 	Path      rulesMet
+	// Lost tells whether the example's entry was lost.
+	Lost bool
 	// Moved and Still are the rules that packets met after the break, and those they met before it alone.
 	Moved, Still []ruleCounter
 	Kernels      []kernelEvent
@@ -50,6 +55,7 @@ type cause struct{ Time, Text string }
 func newPage(r *scenario.Result) *page {
 	p := &page{Result: r, CSS: template.CSS(pageStyle), JS: template.JS(pageScript), Policy: contentPolicy(), Mark: mark(r.Verdict)}
 	p.Facts = facts(r)
+	p.Conclusion, p.Unmet = conclusion(r)
 	p.Causes = causes(r.Cause)
 	var example scenario.Connection
 	if i := slices.IndexFunc(r.Connections, func(c scenario.Connection) bool { return c.ID == r.Example }); i >= 0 {
@@ -63,6 +69,8 @@ func newPage(r *scenario.Result) *page {
 	p.Sequence = newSequence(r, story)
 	p.Entry, p.Lives = compare(r.Entries), r.Entries
 	p.Path = rulesAround(story, r.Entries)
+	node, _ := lostEntry(r.Entries)
+	p.Lost = node != ""
 	p.Moved, p.Still = ruleCounters(r.Rules)
 	p.Kernels = kernelEvents(story)
 	p.Looks, p.LooksLeft = socketLooks(story)
@@ -78,6 +86,20 @@ func newPage(r *scenario.Result) *page {
 		}
 	}
 	return p
+}
+
+// conclusion takes a reason that is a list apart: as one sentence nobody would read it.
+func conclusion(r *scenario.Result) (short string, unmet []scenario.Check) {
+	for _, e := range r.Expectations {
+		if e.Verdict == r.Verdict {
+			unmet = append(unmet, e)
+		}
+	}
+	short, _, isList := strings.Cut(r.Reason, ": ")
+	if r.Verdict == scenario.Pass || len(unmet) < 2 || !isList {
+		return r.Reason, nil
+	}
+	return fmt.Sprintf("%s, in %d of %d expectations", short, len(unmet), len(r.Expectations)), unmet
 }
 
 // storyOf is what was seen of the example, and what belongs to no connection or to all.

@@ -269,3 +269,41 @@ func TestGroups(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+func TestConclusion(t *testing.T) {
+	checks := []scenario.Check{{Text: "a", Verdict: scenario.Fail}, {Text: "b", Verdict: scenario.Pass}, {Text: "c", Verdict: scenario.Fail}}
+	for _, test := range []struct {
+		r     scenario.Result
+		short string
+		unmet int
+	}{
+		{scenario.Result{Verdict: scenario.Pass, Reason: "as expected: survived", Expectations: checks}, "as expected: survived", 0},
+		{scenario.Result{Verdict: scenario.Fail, Reason: "not as expected: a: x; c: y", Expectations: checks}, "not as expected, in 2 of 3 expectations", 2},
+		{scenario.Result{Verdict: scenario.Fail, Reason: "not as expected: a: x", Expectations: checks[:2]}, "not as expected: a: x", 0},
+		{scenario.Result{Verdict: scenario.Inconclusive, Reason: "the run was interrupted before its last step", Expectations: checks}, "the run was interrupted before its last step", 0},
+	} {
+		if short, unmet := conclusion(&test.r); short != test.short || len(unmet) != test.unmet {
+			t.Errorf("%q: got %q and %v", test.r.Reason, short, unmet)
+		}
+	}
+}
+
+// TestDropped: where no entry was lost, the packet that a rule dropped is the one to follow.
+func TestDropped(t *testing.T) {
+	rule := func(at float64, kind string, detail ...string) scenario.Observation {
+		return scenario.Observation{T: at, Source: "rule", At: "node1", Kind: kind, Text: "a > b [P.]: filter FORWARD", Detail: detail}
+	}
+	story := []scenario.Observation{
+		rule(1, "ESTABLISHED", "filter FORWARD policy → ACCEPT"),
+		rule(2, "DROP", "filter KUBE-FORWARD rule: -m conntrack --ctstate INVALID -j DROP → DROP"),
+	}
+	entry := lives("master server-1")
+	entry[0].Ended = nil
+	met := rulesAround(story, entry)
+	if met.Dropped == nil || met.Dropped.Time != stamp(2) || met.After != nil || met.Before != nil {
+		t.Errorf("got %+v", met)
+	}
+	if met := rulesAround(story[:1], entry); met.Dropped != nil {
+		t.Errorf("nothing was dropped: %+v", met.Dropped)
+	}
+}

@@ -51,14 +51,21 @@ func newPath(o scenario.Observation) *rulePath {
 	return p
 }
 
-// rulesBefore and after the break: the last packet that still had its entry, and the first that had none any more.
-type rulesMet struct{ Before, After *rulePath }
+// rulesMet is before and after the break: the last packet that still had its entry, and the first that had none any more.
+// Dropped is the first packet that a rule dropped although no entry was lost; the other two are nil then.
+type rulesMet struct{ Before, After, Dropped *rulePath }
 
 // rulesAround picks the two paths around the moment when the entry was lost, on the node that translates.
 func rulesAround(story []scenario.Observation, entries []scenario.Entry) rulesMet {
 	var met rulesMet
 	node, ended := lostEntry(entries)
 	if node == "" {
+		i := slices.IndexFunc(story, func(o scenario.Observation) bool {
+			return o.Source == "rule" && slices.ContainsFunc(newPath(o).Hops, func(h ruleHop) bool { return h.Drop })
+		})
+		if i >= 0 {
+			met.Dropped = newPath(story[i])
+		}
 		return met
 	}
 	var before []scenario.Observation

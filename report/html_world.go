@@ -29,13 +29,13 @@ type box struct {
 type edge struct {
 	Path, Class, Label string
 	LX, LY             int
-	// Anchor is how the label stands to its point.
+	// Anchor is how the label stands to its point: it ends or starts there.
 	Anchor string
 }
 
 const (
 	worldWidth = 400
-	podWidth   = 172
+	podWidth   = 164
 	podHeight  = 46
 	gap        = 14
 	// nodeGap is the room between two nodes.
@@ -51,7 +51,7 @@ func newPicture(r *scenario.Result, example scenario.Connection) *picture {
 	spots := map[string]box{}
 	for _, place := range r.World {
 		if place.Kind == "machine" {
-			b := p.add(box{X: worldWidth - podWidth - 2*gap, Y: y, W: podWidth, H: podHeight, Class: "machine " + place.Role,
+			b := p.add(box{X: (worldWidth - podWidth) / 2, Y: y, W: podWidth, H: podHeight, Class: "machine " + place.Role,
 				Title: "machine " + place.Name, Small: place.Address})
 			spots[place.Name] = b
 			y += podHeight + 30
@@ -91,7 +91,7 @@ func (p *picture) node(r *scenario.Result, node scenario.Place, example scenario
 	shown, hidden := podsOf(r, node.Name, example)
 	bottom := top - gap
 	for i, pod := range shown {
-		x := frame.X + gap + (i%2)*(podWidth+20)
+		x := frame.X + gap + (i%2)*(worldWidth-2*(frame.X+gap)-podWidth)
 		b := p.add(box{X: x, Y: top + (i/2)*(podHeight+gap), W: podWidth, H: podHeight, Class: "pod " + pod.Role + standing(pod, example),
 			Title: "pod " + pod.Name, Small: pod.Address})
 		spots[pod.Name], bottom = b, b.Y+b.H
@@ -102,7 +102,7 @@ func (p *picture) node(r *scenario.Result, node scenario.Place, example scenario
 	}
 	if first {
 		service := p.add(box{X: frame.X + gap, Y: bottom + 34, W: frame.W - 2*gap, H: podHeight, Class: "service",
-			Title: "service " + r.Service.Name, Small: fmt.Sprintf("%s:%d %s, DNAT by this node's rules", r.Service.Address, r.Service.Port, r.Service.Protocol)})
+			Title: "service " + r.Service.Name, Small: fmt.Sprintf("%s:%d %s, DNAT by this node", r.Service.Address, r.Service.Port, r.Service.Protocol)})
 		if len(shown) == 0 {
 			p.Boxes[len(p.Boxes)-1].Y = top
 			service = p.moved(top)
@@ -177,46 +177,76 @@ func (p *picture) links(world []scenario.Place, spots map[string]box) {
 	}
 }
 
-// way draws where the example's packets went: to the service, to the first backend, to the last.
+// way draws where the example's packets went: to the service, to the first backend, to the last. All ways run in the
+// aisle between the two columns of pods, where nothing is written.
 func (p *picture) way(r *scenario.Result, example scenario.Connection, spots map[string]box) {
 	service, drawn := spots["service"]
 	if !drawn {
 		return
 	}
 	for _, place := range r.World {
-		if from, ok := spots[place.Name]; ok && place.Role == "client" && place.Kind != "node" {
-			x := from.X + from.W/2
-			p.Edges = append(p.Edges, edge{Path: fmt.Sprintf("M%d %dV%d", x, from.Y+from.H, service.Y-2), Class: "way"})
+		from, ok := spots[place.Name]
+		if !ok || place.Role != "client" {
+			continue
 		}
+		x, y := from.X+from.W/2, from.Y+from.H
+		if place.Kind == "node" { // the client is the node's own
+			y = from.TY + 8
+		}
+		p.Edges = append(p.Edges, edge{Path: fmt.Sprintf("M%d %dV%d", x, y, service.Y-2), Class: "way"})
 	}
 	n := len(example.Backends)
 	if n == 0 {
 		return
 	}
-	first, last := example.Backends[0], example.Backends[n-1]
-	if to, ok := spots[first]; ok {
-		label := "at first"
-		if first == last {
-			label = "translated to"
+	first, knowsFirst := spots[example.Backends[0]]
+	last, knowsLast := spots[example.Backends[n-1]]
+	switch moved := example.Backends[0] != example.Backends[n-1]; {
+	case !moved && knowsFirst:
+		p.Edges = append(p.Edges, lead(service, first, 0, "translated to", "way first"))
+	case moved:
+		// Of two on one side, the nearer one's way is the outer one: they do not cross.
+		lane := 4
+		if goesLeft(first) && !(goesLeft(last) && farther(service, first, last)) || !goesLeft(first) && !goesLeft(last) && farther(service, first, last) {
+			lane = -4
 		}
-		p.Edges = append(p.Edges, curve(service, to, label, "way first"))
-	}
-	if to, ok := spots[last]; ok && last != first {
-		p.Edges = append(p.Edges, curve(service, to, "after the break", "way last"))
+		if knowsFirst {
+			p.Edges = append(p.Edges, lead(service, first, lane, "at first", "way first"))
+		}
+		if knowsLast {
+			p.Edges = append(p.Edges, lead(service, last, -lane, "after the break", "way last"))
+		}
 	}
 }
 
-// curve leads from the service to a pod.
-func curve(from, to box, label, class string) edge {
-	x1, y1, x2, y2 := from.X+from.W/2, from.Y+from.H, to.X+to.W/2, to.Y-2
-	if to.Y < from.Y { // a pod of the same node stands above
-		y1, y2 = from.Y, to.Y+to.H+2
+// goesLeft tells whether a pod stands left of the aisle.
+func goesLeft(pod box) bool { return pod.X < worldWidth/2 }
+
+// farther tells whether a is farther up or down from the service than b.
+func farther(service, a, b box) bool {
+	distance := func(pod box) int { return max(pod.Y-service.Y, service.Y-pod.Y) }
+	return distance(a) > distance(b)
+}
+
+// lead is the way from the service to a pod: along the aisle, lane pixels from its middle, and in at the pod's side.
+func lead(service, pod box, lane int, label, class string) edge {
+	const bend = 8
+	x, from, to := worldWidth/2+lane, service.Y+service.H, pod.Y+pod.H/2
+	before, ly := to-bend, from+gap+nodeGap/2+4
+	if pod.Y < service.Y { // a pod of the same node stands above
+		from, before, ly = service.Y, to+bend, service.Y-14
 	}
-	mid := (y1 + y2) / 2
-	e := edge{Path: fmt.Sprintf("M%d %dC%d %d %d %d %d %d", x1, y1, x1, mid, x2, mid, x2, y2), Class: class, Label: label,
-		LX: (x1+x2)/2 - 12, LY: mid - 2, Anchor: "end"}
-	if x2 > x1 {
-		e.LX, e.Anchor = (x1+x2)/2+12, "start"
+	turn, side := x-bend, pod.X+pod.W+2
+	if !goesLeft(pod) {
+		turn, side = x+bend, pod.X-2
+	}
+	if (turn < side) == goesLeft(pod) { // no room to bend
+		turn = side
+	}
+	e := edge{Path: fmt.Sprintf("M%d %dV%dQ%d %d %d %dH%d", x, from, before, x, to, turn, to, side), Class: class, Label: label,
+		LX: worldWidth/2 - 14, LY: ly, Anchor: "end"}
+	if lane > 0 || lane == 0 && !goesLeft(pod) {
+		e.LX, e.Anchor = worldWidth/2+14, "start"
 	}
 	return e
 }
