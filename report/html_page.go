@@ -122,8 +122,12 @@ func facts(r *scenario.Result) []field {
 	if r.Interrupted {
 		took = "interrupted after " + took
 	}
-	return []field{{"kernel", r.Kernel}, {"run as", user}, {"started", r.Started.UTC().Format(time.DateTime + " UTC")}, {"took", took},
+	out := []field{{"kernel", r.Kernel}, {"run as", user}, {"started", r.Started.UTC().Format(time.DateTime + " UTC")}, {"took", took},
 		{"observations", fmt.Sprint(len(r.Timeline))}}
+	if r.TimeScale > 1 {
+		out = append(out, field{"time", scaled(r.TimeScale)})
+	}
+	return out
 }
 
 // timed finds the time that a link of the chain begins with.

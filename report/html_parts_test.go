@@ -307,3 +307,12 @@ func TestDropped(t *testing.T) {
 		t.Errorf("nothing was dropped: %+v", met.Dropped)
 	}
 }
+
+func TestFactsTimeScale(t *testing.T) {
+	told := func(r scenario.Result) bool {
+		return strings.Contains(fmt.Sprint(facts(&r)), "time_scale 3600: every duration is divided by it, an hour of production takes 1.00 s")
+	}
+	if !told(scenario.Result{TimeScale: 3600}) || told(scenario.Result{}) {
+		t.Errorf("got %v and %v", facts(&scenario.Result{TimeScale: 3600}), facts(&scenario.Result{}))
+	}
+}

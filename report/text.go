@@ -95,6 +95,14 @@ func (t *text) world(r *scenario.Result) {
 	t.title("world")
 	t.wrapped("  ", "    ", client+" → "+service+" → "+backends(r.Service.Backends))
 	t.wrapped("  ", "  ", fmt.Sprintf("kernel %s, %s", r.Kernel, user))
+	if r.TimeScale > 1 {
+		t.wrapped("  ", "  ", scaled(r.TimeScale))
+	}
+}
+
+// scaled tells how times of this run and times of production go together.
+func scaled(by int) string {
+	return fmt.Sprintf("time_scale %d: every duration is divided by it, an hour of production takes %s", by, seconds(3600/float64(by)))
 }
 
 // manyBackends is the number of backends from which on they are counted rather than named.

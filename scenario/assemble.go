@@ -19,6 +19,9 @@ func (s Scenario) assemble(e *evidence) *Result {
 		Lost: e.lost, Missing: e.missing, Interrupted: e.interrupted, Programs: e.programRuns(),
 		Summary: map[string]int{"connections": len(stories)},
 	}
+	if s.TimeScale > 1 {
+		r.TimeScale = s.TimeScale
+	}
 	for _, o := range slices.Concat(outcomes, []Outcome{HalfOpen}) {
 		r.Summary[string(o)] = 0
 	}

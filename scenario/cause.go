@@ -21,6 +21,7 @@ func (e *evidence) cause(s *story) []string {
 	if s.Local != "" {
 		t.entries()
 	}
+	t.probes()
 	t.drops()
 	t.resets()
 	t.sends()
@@ -150,12 +151,45 @@ func (t *teller) drops() {
 		return
 	}
 	for i, ev := range t.e.kernel {
-		if ev.Kind != kernel.Drop || t.e.folded(i) || t.ix.kernel(ev) != t.s.ID {
+		if ev.Kind != kernel.Drop || t.e.folded(i) || t.ix.kernel(ev) != t.s.ID || t.isProbe(ev) {
 			continue
 		}
 		t.say(ev.Time, "the kernel of %s throws %s > %s away: %s", ev.at, ev.Src, ev.Dst, kernelWords(ev))
 		return
 	}
+}
+
+// probes tells of the keepalive probes of each side: when the first went out, and how many there were.
+func (t *teller) probes() {
+	for _, at := range append([]string{t.e.clientAt}, podNames(t.e)...) {
+		var first packet.Packet
+		n := 0
+		for _, p := range t.s.packets {
+			if p.At == at && p.Direction == packet.Out && p.Relative.Repeat == packet.KeepAlive {
+				if n++; n == 1 {
+					first = p
+				}
+			}
+		}
+		switch {
+		case n == 1:
+			t.say(first.Time, "the kernel of %s sends a keepalive probe", at)
+		case n > 1:
+			t.say(first.Time, "the kernel of %s begins to send keepalive probes, %d in all", at, n)
+		}
+	}
+}
+
+// isProbe tells whether what the kernel threw away was a keepalive probe: it has answered it, and so has it done all
+// that a probe asks for.
+func (t *teller) isProbe(ev kernelEvent) bool {
+	last := packet.Fresh
+	for _, p := range t.s.packets {
+		if p.At == ev.at && p.Direction == packet.In && p.Src == ev.Src && p.Dst == ev.Dst && !p.Time.After(ev.Time) {
+			last = p.Relative.Repeat
+		}
+	}
+	return last == packet.KeepAlive
 }
 
 // lucky sums up the times the flow went back to where it came from.
@@ -172,8 +206,11 @@ func (t *teller) lucky(again []nodeEvent) {
 	if t.s.Outcome == Reset && !t.s.rerouted() {
 		end = "" // the right pod did not help
 	}
-	t.say(again[0].Time, "%s the packet after the break is translated afresh, in mid-stream, to %s%s",
-		times(len(again), "time", "times"), how, end)
+	often := ""
+	if n := len(again); n > 1 {
+		often = fmt.Sprintf("%d times ", n)
+	}
+	t.say(again[0].Time, "%sthe packet after the break is translated afresh, in mid-stream, to %s%s", often, how, end)
 }
 
 // stateText is the new entry's state as a conntrack line shows it.
@@ -208,6 +245,10 @@ func (t *teller) resets() {
 		return
 	}
 	got := packets[j]
+	if got.At == translating { // seen before the node translates it for its own program
+		t.say(got.Time, "it reaches %s as %s > %s, which translates it back", got.At, got.Src, got.Dst)
+		return
+	}
 	t.say(got.Time, "it reaches %s as %s > %s, %s", got.At, got.Src, got.Dst, t.role(got.Src))
 }
 

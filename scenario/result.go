@@ -52,7 +52,9 @@ type Result struct {
 	Rootless  bool      `json:"rootless"`
 	Started   time.Time `json:"started"`
 	DurationS float64   `json:"duration_s"`
-	Service   Service   `json:"service"`
+	// TimeScale is what the durations of the scenario were divided by; 0 if they are the run's own.
+	TimeScale int     `json:"time_scale,omitempty"`
+	Service   Service `json:"service"`
 	// Connections are in the order they were opened.
 	Connections []Connection `json:"connections"`
 	// Summary counts "connections" and each outcome, the ones that did not occur as 0.

@@ -270,13 +270,13 @@ func (r *run) step(ctx context.Context, s Step, active []*flow) error {
 	} else if err != nil {
 		return err
 	}
-	r.tell(s.Describe(), 0)
+	r.tell(r.scenario.inThisRun(s), 0)
 	if s.breaks() {
 		if err := r.countBefore(); err != nil {
 			return err
 		}
 	}
-	r.note("step", s.Name, s.Describe())
+	r.note("step", s.Name, r.scenario.inThisRun(s))
 	if err := s.action.run(ctx, r, active); err != nil {
 		return err
 	}

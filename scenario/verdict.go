@@ -87,11 +87,11 @@ func (x Expect) application(c *checker) {
 		})
 	}
 	if x.Breaks > 0 {
-		c.each(fmt.Sprintf("entry destroyed at least %d times", x.Breaks), func(s *story) string {
+		c.each("entry destroyed at least "+times(x.Breaks, "time", "times"), func(s *story) string {
 			if s.Breaks >= x.Breaks {
 				return ""
 			}
-			return fmt.Sprintf("%d times", s.Breaks)
+			return times(s.Breaks, "time", "times")
 		})
 		c.doubt("conntrack", c.out[len(c.out)-1].Verdict == Fail)
 	}
