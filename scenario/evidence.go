@@ -125,12 +125,16 @@ func (ix index) add(a netip.AddrPort, f flowFacts) {
 
 // index is complete once the events are: a masqueraded source is known from the reply tuple of the translating node.
 func (e *evidence) index() index {
-	ix := index{}
+	ix, own := index{}, map[netip.AddrPort]bool{}
 	for _, f := range e.flows {
 		ix.add(f.local, f)
+		own[f.local] = true
 	}
 	for _, ev := range e.events {
-		if f := ix.at(ev.Original.Src, ev.Time); f.id != 0 && ev.node == translating && ev.Reply.Dst != ev.Original.Src {
+		// A client on the node itself has the address that its node masquerades with: by chance one connection is given the
+		// port that another one has.
+		f := ix.at(ev.Original.Src, ev.Time)
+		if f.id != 0 && ev.node == translating && ev.Reply.Dst != ev.Original.Src && !own[ev.Reply.Dst] {
 			ix.add(ev.Reply.Dst, f)
 		}
 	}

@@ -1,0 +1,34 @@
+package scenario
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/ctsim/ctsim/probe/conntrack"
+)
+
+// TestIndexMasqueraded: where the client is the node itself, one connection may be masqueraded with the port that another
+// one has; the other one's entry stays the other's.
+func TestIndexMasqueraded(t *testing.T) {
+	at := func(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
+	start := time.Unix(1, 0)
+	entry := func(local, instead string) nodeEvent {
+		ev := nodeEvent{node: translating}
+		ev.Type, ev.Time = conntrack.New, start.Add(time.Second)
+		ev.Original.Src, ev.Original.Dst = at(local), at("10.108.33.37:2222")
+		ev.Reply.Src, ev.Reply.Dst = at("172.18.166.130:2222"), at(instead)
+		return ev
+	}
+	e := &evidence{flows: []flowFacts{{1, at("192.168.122.20:100"), start}, {2, at("192.168.122.20:200"), start}},
+		events: []nodeEvent{entry("192.168.122.20:100", "192.168.122.20:200"), entry("192.168.122.20:200", "192.168.122.20:300")}}
+	ix := e.index()
+	for i, ev := range e.events {
+		if got := ix.event(ev); got != i+1 {
+			t.Errorf("the entry of connection %d is taken for that of %d", i+1, got)
+		}
+	}
+	if got := ix.of(start.Add(time.Second), at("192.168.122.20:300")); got != 2 {
+		t.Errorf("the address that a node put in the place of connection 2's is taken for that of %d", got)
+	}
+}
