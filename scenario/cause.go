@@ -2,15 +2,13 @@ package scenario
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/ctsim/ctsim/iptables"
 	"github.com/ctsim/ctsim/probe"
 	"github.com/ctsim/ctsim/probe/conntrack"
-	"github.com/ctsim/ctsim/probe/kernel"
-	"github.com/ctsim/ctsim/probe/packet"
 	"github.com/ctsim/ctsim/probe/rulepath"
 )
 
@@ -20,12 +18,14 @@ func (e *evidence) cause(s *story) []string {
 	t := &teller{e: e, ix: e.index(), s: s}
 	if s.Local != "" {
 		t.entries()
+		t.elsewhere()
 	}
-	t.probes()
+	t.repeats()
 	t.drops()
 	t.resets()
 	t.sends()
 	t.losses()
+	t.goesOn()
 	t.foreign()
 	if s.Peer == HalfOpen {
 		t.say(e.ended, "the old backend does not know: the socket on %s is still ESTABLISHED (half-open)", t.openServer())
@@ -61,35 +61,85 @@ func (t *teller) say(at time.Time, format string, args ...any) {
 func (t *teller) entries() {
 	var pods []string
 	var lucky []nodeEvent
+	var before nodeEvent // the last that translates
 	for _, ev := range t.s.events {
 		if ev.node != translating {
 			continue
 		}
-		if pod := t.e.pick(ev); ev.Type == conntrack.New && pod != "" {
-			switch {
-			case len(pods) == 0:
-				t.say(ev.Time, "at its first packet the flow %s → %s was translated, once, to %s (%s) by %s",
-					ev.Original.Src, ev.Original.Dst, pod, ev.Reply.Src, ev.node)
-			case pod == pods[0]:
-				lucky = append(lucky, ev)
-			default:
-				t.say(ev.Time, "the next packet finds no entry: %s translates it afresh%s (%s), this time to %s (%s)%s",
-					ev.node, midStream(ev), stateText(ev), pod, ev.Reply.Src, t.way(ev))
-			}
-			pods = append(pods, pod)
-		} else if ev.Type == conntrack.New && len(pods) > 0 {
-			t.say(ev.Time, "%s > %s finds no entry on %s, and no rule translates it: it goes on with the addresses it has",
-				ev.Original.Src, ev.Original.Dst, ev.node)
+		pod := t.e.pick(ev)
+		switch {
+		case ev.Type != conntrack.New:
+		case pod == "" && len(pods) > 0:
+			t.say(ev.Time, "%s > %s finds no entry on %s, and no rule translates it: it goes on with the addresses it has, "+
+				"and with an entry of its own", ev.Original.Src, ev.Original.Dst, ev.node)
+		case pod == "":
+		case len(pods) == 0:
+			t.say(ev.Time, "at its first packet the flow %s → %s was translated, once, to %s (%s) by %s",
+				ev.Original.Src, ev.Original.Dst, pod, ev.Reply.Src, ev.node)
+		case pod == pods[0]:
+			lucky = append(lucky, before, ev)
+		default:
+			t.say(ev.Time, "the next packet finds no entry: %s translates it afresh%s (%s), this time to %s (%s)%s%s",
+				ev.node, midStream(ev), stateText(ev), pod, ev.Reply.Src, masqueraded(before, ev), t.way(ev))
+		}
+		if ev.Type == conntrack.New && pod != "" {
+			pods, before = append(pods, pod), ev
 		}
 		switch by := ev.DestroyedBy(); {
 		case by == conntrack.NotDestroyed:
+		case by == conntrack.Reset && pod == "":
+			t.say(ev.Time, "conntrack on %s sees the RST and destroys the entry of what it has not translated", ev.node)
 		case by == conntrack.Reset:
 			t.say(ev.Time, "conntrack on %s sees the RST and destroys the entry", ev.node)
 		case len(pods) < 2 || by == conntrack.Kernel:
-			t.say(ev.Time, "the entry on %s is destroyed: %s", ev.node, t.e.destroyedBy(ev))
+			t.say(ev.Time, "the entry on %s is destroyed: %s%s", ev.node, t.e.destroyedBy(ev), t.aged(before, ev))
 		}
 	}
 	t.lucky(lucky)
+}
+
+// aged tells of the step that has brought an expiry about; empty if time alone has.
+func (t *teller) aged(made, gone nodeEvent) string {
+	if gone.DestroyedBy() != conntrack.Expired {
+		return ""
+	}
+	for _, n := range slices.Backward(t.e.notes) {
+		if n.kind == "age" && n.time.Before(gone.Time) && n.time.After(made.Time) {
+			return " (step: " + n.text + ")"
+		}
+	}
+	return ""
+}
+
+// masqueraded tells that a fresh translation has given the flow another source too: to the backend it is a stranger's.
+func masqueraded(before, after nodeEvent) string {
+	if after.Reply.Dst == after.Original.Src || after.Reply.Dst == before.Reply.Dst {
+		return ""
+	}
+	return fmt.Sprintf(", masqueraded afresh as %s (before it was %s)", after.Reply.Dst, before.Reply.Dst)
+}
+
+// elsewhere tells of an entry that was lost on a node that translates nothing, unless one was lost where it matters.
+func (t *teller) elsewhere() {
+	if t.s.Breaks > 0 {
+		return
+	}
+	told := map[string]int{} // what was told of a node: the loss, and then what came of it
+	for _, ev := range t.s.events {
+		if ev.node == translating {
+			continue
+		}
+		by := ev.DestroyedBy()
+		switch {
+		case told[ev.node] == 0 && (by == conntrack.Caller || by == conntrack.Expired):
+			t.say(ev.Time, "the entry on %s, which translates nothing, is destroyed: %s", ev.node, t.e.destroyedBy(ev))
+			told[ev.node] = 1
+		case told[ev.node] == 1 && ev.Type == conntrack.New:
+			t.say(ev.Time, "the next packet finds no entry on %s, which takes it up%s (%s) with the addresses it has: they are right",
+				ev.node, midStream(ev), stateText(ev))
+			told[ev.node] = 2
+		}
+	}
 }
 
 // midStream says so if there is a stream.
@@ -134,83 +184,37 @@ func natChains(p rulepath.Path) []string {
 	return out
 }
 
-// drops tells of the first packet that a rule threw away, and of the first that the kernel did where no rule was to
-// blame.
-func (t *teller) drops() {
-	for _, p := range t.e.paths {
-		at, _ := t.e.when(p)
-		if p.Verdict() != "DROP" || t.ix.path(p, at) != t.s.ID || len(p.Hops) == 0 {
-			continue
-		}
-		by := dropper(p)
-		verb := "drops"
-		if strings.Contains(by, "-j REJECT") {
-			verb = "rejects"
-		}
-		t.say(at, "%s "+verb+" %s > %s [%s]: %s", p.Node, p.Packet.Src, p.Packet.Dst, p.Packet.Flags, by)
-		return
-	}
-	for i, ev := range t.e.kernel {
-		if ev.Kind != kernel.Drop || t.e.folded(i) || t.ix.kernel(ev) != t.s.ID || t.isProbe(ev) {
-			continue
-		}
-		t.say(ev.Time, "the kernel of %s throws %s > %s away: %s", ev.at, ev.Src, ev.Dst, kernelWords(ev))
-		return
-	}
-}
-
-// probes tells of the keepalive probes of each side: when the first went out, and how many there were.
-func (t *teller) probes() {
-	for _, at := range append([]string{t.e.clientAt}, podNames(t.e)...) {
-		var first packet.Packet
-		n := 0
-		for _, p := range t.s.packets {
-			if p.At == at && p.Direction == packet.Out && p.Relative.Repeat == packet.KeepAlive {
-				if n++; n == 1 {
-					first = p
-				}
-			}
-		}
-		switch {
-		case n == 1:
-			t.say(first.Time, "the kernel of %s sends a keepalive probe", at)
-		case n > 1:
-			t.say(first.Time, "the kernel of %s begins to send keepalive probes, %d in all", at, n)
-		}
-	}
-}
-
-// isProbe tells whether what the kernel threw away was a keepalive probe: it has answered it, and so has it done all
-// that a probe asks for.
-func (t *teller) isProbe(ev kernelEvent) bool {
-	last := packet.Fresh
-	for _, p := range t.s.packets {
-		if p.At == ev.at && p.Direction == packet.In && p.Src == ev.Src && p.Dst == ev.Dst && !p.Time.After(ev.Time) {
-			last = p.Relative.Repeat
-		}
-	}
-	return last == packet.KeepAlive
-}
-
-// lucky sums up the times the flow went back to where it came from.
+// lucky sums up the times the flow went back to where it came from; again is, for each, the entry before and the new one.
 func (t *teller) lucky(again []nodeEvent) {
 	if len(again) == 0 {
 		return
 	}
-	pod := t.e.podName(again[0].Reply.Src.Addr())
+	before, first := again[0], again[1]
+	pod := t.e.podName(first.Reply.Src.Addr())
 	how := pod + " again, by luck"
-	if len(t.e.pods) == 1 {
+	switch {
+	case len(t.e.pods) == 1:
 		how = pod + ", the only backend"
+	case t.e.sticky():
+		how = pod + " again, as the rules of sessionAffinity have it"
 	}
 	end := ", and the flow goes on"
 	if t.s.Outcome == Reset && !t.s.rerouted() {
 		end = "" // the right pod did not help
 	}
 	often := ""
-	if n := len(again); n > 1 {
+	if n := len(again) / 2; n > 1 {
 		often = fmt.Sprintf("%d times ", n)
 	}
-	t.say(again[0].Time, "%sthe packet after the break is translated afresh, in mid-stream, to %s%s", often, how, end)
+	t.say(first.Time, "%sthe client's next packet finds no entry: %s translates it afresh%s, to %s%s%s", often, first.node,
+		midStream(first), how, masqueraded(before, first), end)
+}
+
+// sticky tells whether a rule was met that gives a client the backend it had before.
+func (e *evidence) sticky() bool {
+	return slices.ContainsFunc(e.rules[translating], func(c iptables.Counter) bool {
+		return c.Packets > 0 && strings.Contains(c.Rule, "-m recent") && strings.Contains(c.Rule, "--rcheck")
+	})
 }
 
 // stateText is the new entry's state as a conntrack line shows it.
@@ -225,68 +229,25 @@ func stateText(ev nodeEvent) string {
 	return strings.TrimSpace(text)
 }
 
-// resets tells where a RST was sent and as whose it arrived.
-func (t *teller) resets() {
-	packets := t.s.packets
-	isReset := func(p packet.Packet, direction packet.Direction, at func(string) bool) bool {
-		return p.Protocol == packet.TCP && p.Flags.Has(packet.RST) && p.Direction == direction && at(p.At)
-	}
-	pod := func(name string) bool { return name == t.e.clientAt || slices.Contains(podNames(t.e), name) }
-	i := slices.IndexFunc(packets, func(p packet.Packet) bool { return isReset(p, packet.Out, pod) })
-	if i < 0 {
-		return
-	}
-	sent := packets[i]
-	t.say(sent.Time, "%s and answers RST, %s > %s%s", t.s.whyReset(sent), sent.Src, sent.Dst, t.wordOn(sent))
-	j := slices.IndexFunc(packets, func(p packet.Packet) bool {
-		return p.At != sent.At && isReset(p, packet.In, pod)
-	})
-	if j < 0 {
-		return
-	}
-	got := packets[j]
-	if got.At == translating { // seen before the node translates it for its own program
-		t.say(got.Time, "it reaches %s as %s > %s, which translates it back", got.At, got.Src, got.Dst)
-		return
-	}
-	t.say(got.Time, "it reaches %s as %s > %s, %s", got.At, got.Src, got.Dst, t.role(got.Src))
-}
-
-// wordOn is what the kernel itself told of the RST that it sent; empty if it was not asked.
-func (t *teller) wordOn(sent packet.Packet) string {
-	for _, ev := range t.e.kernel {
-		ours := ev.Packet && ev.Dst == sent.Src && ev.Src == sent.Dst || !ev.Packet && ev.Src == sent.Src && ev.Dst == sent.Dst
-		if ev.Kind == kernel.SendReset && ev.at == sent.At && ours && !ev.Time.After(sent.Time) {
-			return " (its kernel: " + kernelWords(ev) + ")"
-		}
-	}
-	return ""
-}
-
-// role tells whose address a packet carries.
-func (t *teller) role(src netip.AddrPort) string {
-	if src == t.e.service {
-		return "as if the service had sent it"
-	}
-	return "with the pod's own address, un-translated"
-}
-
-// sends tells which calls failed, and that the one that drew the RST had not.
+// sends tells at each place which call was the first to fail, and whether the one before had not.
 func (t *teller) sends() {
-	var last *probe.Report // the successful send before
-	for i, r := range t.s.reports {
-		if r.Err == nil {
-			if r.Call == probe.Send {
-				last = &t.s.reports[i]
-			}
-			continue
-		}
-		if r.Call == probe.Send && last != nil && last.Side == r.Side {
+	last := map[string]probe.Report{} // the successful send before, by place
+	failed := map[string]bool{}
+	for _, r := range t.s.reports {
+		switch before, sent := last[r.At]; {
+		case r.Err == nil && r.Call == probe.Send:
+			last[r.At] = r
+		case r.Err == nil, failed[r.At], r.Call == probe.Close && len(failed) > 0:
+		case r.Call == probe.Send && sent && before.Time.Before(t.s.lastBreak):
+			t.say(r.Time, "the %s's first send after the break already gets %s", r.Side, probe.ErrnoText(r.Err))
+			failed[r.At] = true
+		case r.Call == probe.Send && sent:
 			t.say(r.Time, "the %s's send before had returned success; this one gets %s", r.Side, probe.ErrnoText(r.Err))
-		} else {
+			failed[r.At] = true
+		default:
 			t.say(r.Time, "the %s's %s gets %s", r.Side, r.Call, probe.ErrnoText(r.Err))
+			failed[r.At] = true
 		}
-		return
 	}
 }
 
@@ -298,6 +259,20 @@ func (t *teller) losses() {
 		return
 	}
 	t.say(t.e.ended, "of the client's sends that returned success, %s never arrived at a server", times(n, "message", "messages"))
+}
+
+// goesOn tells of the first message that arrives after all that was told, where nothing tells so already.
+func (t *teller) goesOn() {
+	if t.s.Outcome != Survived || t.s.Breaks > 0 || len(t.out) < 2 {
+		return
+	}
+	last := slices.MaxFunc(t.out, func(a, b sentence) int { return a.time.Compare(b.time) }).time
+	for _, r := range t.s.reports {
+		if r.Side == probe.Server && r.Call == probe.Recv && r.Bytes > 0 && r.Time.After(last) {
+			t.say(r.Time, "the client's next message arrives at %s: the connection goes on", r.At)
+			return
+		}
+	}
 }
 
 func (t *teller) openServer() string {

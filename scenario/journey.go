@@ -86,18 +86,27 @@ func (e *evidence) comment(s *story, p packet.Packet) string {
 	return ""
 }
 
-// whyReset tells why a pod sends a RST: whether one of its programs ever had a socket with these two addresses.
+// whyReset tells why a pod sends a RST: whether one of its programs ever had a socket with these two addresses, or the
+// packet that drew it was a SYN.
 func (s *story) whyReset(sent packet.Packet) string {
 	for _, r := range s.reports {
 		if r.At == sent.At && (r.Call == probe.Accept || r.Call == probe.Connect) && r.Err == nil &&
 			r.Local == sent.Src && r.Remote == sent.Dst {
-			return sent.At + " has ended its side of the connection"
+			return sent.At + " no longer has this connection"
 		}
 	}
-	for _, p := range s.packets { // programs that do not report what they do
-		if p.At == sent.At && p.Direction == packet.Out && p.Flags.Has(packet.SYN) && p.Src == sent.Src && p.Dst == sent.Dst {
-			return sent.At + " has ended its side of the connection"
+	var drew packet.Packet
+	for _, p := range s.packets { // also of programs that do not report what they do
+		switch {
+		case p.At != sent.At || p.Time.After(sent.Time):
+		case p.Direction == packet.Out && p.Flags.Has(packet.SYN) && p.Src == sent.Src && p.Dst == sent.Dst:
+			return sent.At + " no longer has this connection"
+		case p.Direction == packet.In && p.Src == sent.Dst && p.Dst == sent.Src:
+			drew = p
 		}
+	}
+	if drew.Flags.Has(packet.SYN) && !drew.Flags.Has(packet.ACK) {
+		return fmt.Sprintf("nothing listens on port %d of %s, which refuses the connection", sent.Src.Port(), sent.At)
 	}
 	return sent.At + " has no such connection"
 }
