@@ -20,13 +20,19 @@ func (t *text) evidence(r *scenario.Result) {
 		t.observations("evidence", fold(telling(r, 0)))
 		return
 	}
-	t.connections(example)
-	if others := len(r.Connections) - 1; others > 0 {
+	if len(r.Connections) <= fewConnections { // with so few, each is there for a reason of its own
+		t.connections(r.Connections...)
+	} else {
+		t.connections(example)
+		others := len(r.Connections) - 1
 		t.line("  %s", t.paint(faint, fmt.Sprintf("… and %d more %s, shown with --verbose", others, plural(others, "connection"))))
 	}
 	before, earlier, after := lastBreak(telling(r, example.ID))
 	t.observations("evidence", fold(slices.Concat(before, earlierBreaks(earlier), after)))
 }
+
+// fewConnections is how many are told of one by one.
+const fewConnections = 4
 
 // connections writes a sentence for each: who, what became of it, who noticed, where its entries led.
 func (t *text) connections(all ...scenario.Connection) {
@@ -61,6 +67,14 @@ func telling(r *scenario.Result, id int) []scenario.Observation {
 	translated := func(o scenario.Observation) bool { return strings.Contains(o.Text, " dst="+r.Service.Address+" ") }
 	// With no such event at all, what the other nodes saw is all there is.
 	anyNode := !slices.ContainsFunc(r.Timeline, translated)
+	// The node that translates; where it has lost no entry, what the others have lost is the story.
+	node, lost := "", false
+	for _, o := range r.Timeline {
+		if translated(o) {
+			node = o.At
+			lost = lost || o.Kind == "DESTROY" && (o.Connection == 0 || o.Connection == id)
+		}
+	}
 	var out []scenario.Observation
 	lastRST := ""
 	broken := false // from the first loss of the entry on, a NEW is a second one
@@ -74,10 +88,11 @@ func telling(r *scenario.Result, id int) []scenario.Observation {
 		case "step", "client", "server":
 			out = append(out, o)
 		case "conntrack":
-			if anyNode || translated(o) {
+			breaks := o.Kind == "DESTROY" && (anyNode || translated(o) || !lost)
+			if anyNode || translated(o) || breaks || broken && (o.At == node || !lost) {
 				out = append(out, o)
-				broken = broken || o.Kind == "DESTROY"
 			}
+			broken = broken || breaks
 		case "kernel":
 			if o.Kind != "kfree_skb" || !dropped[o.At+" kernel"] {
 				out = append(out, o)
@@ -170,13 +185,10 @@ func addresses(text string) string {
 // lastBreak cuts the story of a connection whose entry was lost many times into what was before the first loss, the
 // losses that changed nothing, and the last loss with all that came of it.
 func lastBreak(all []scenario.Observation) (before, earlier, after []scenario.Observation) {
-	is := func(kind string) func(scenario.Observation) bool {
-		return func(o scenario.Observation) bool { return o.Source == "conntrack" && o.Kind == kind }
-	}
-	first := slices.IndexFunc(all, is("DESTROY"))
+	first := slices.IndexFunc(all, isLoss)
 	// The last NEW is the packet that was translated afresh after the last loss.
-	last := lastIndex(all, is("NEW"))
-	if last = lastIndex(all[:last+1], is("DESTROY")); first < 0 || last <= first {
+	last := lastIndex(all, func(o scenario.Observation) bool { return o.Source == "conntrack" && o.Kind == "NEW" })
+	if last = lastIndex(all[:last+1], isLoss); first < 0 || last <= first {
 		return all, nil, nil
 	}
 	step := func(o scenario.Observation) bool { return o.Source == "step" }
@@ -187,11 +199,16 @@ func lastBreak(all []scenario.Observation) (before, earlier, after []scenario.Ob
 	return all[:from], all[from:to], all[to:]
 }
 
+// isLoss tells whether an entry was lost while its connection was open; a RST ends both.
+func isLoss(o scenario.Observation) bool {
+	return o.Source == "conntrack" && o.Kind == "DESTROY" && !strings.Contains(o.By, "RST")
+}
+
 // earlierBreaks is one line in place of many.
 func earlierBreaks(all []scenario.Observation) []scenario.Observation {
 	n := 0
 	for _, o := range all {
-		if o.Source == "conntrack" && o.Kind == "DESTROY" {
+		if isLoss(o) {
 			n++
 		}
 	}

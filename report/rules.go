@@ -2,13 +2,19 @@ package report
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/ctsim/ctsim/scenario"
 )
 
 // rules writes the rules that packets met, those in bold whose counters moved after the first break.
 func (t *text) rules(r *scenario.Result) {
-	if !t.o.Verbose || len(r.Rules) == 0 {
+	if !t.o.Verbose {
+		t.askedAgain(r)
+		return
+	}
+	if len(r.Rules) == 0 {
 		return
 	}
 	t.title("rules met, packets before the first break → at the end")
@@ -23,6 +29,28 @@ func (t *text) rules(r *scenario.Result) {
 			line = t.paint(bold, line)
 		}
 		t.line("%s", line)
+	}
+}
+
+// askedAgain writes, where no packet's way through the rules was followed, the counters that prove the same: those of
+// the nat table that moved after the first break, although no connection was new.
+func (t *text) askedAgain(r *scenario.Result) {
+	broken := slices.ContainsFunc(r.Connections, func(c scenario.Connection) bool { return c.Breaks > 0 })
+	followed := slices.ContainsFunc(r.Timeline, func(o scenario.Observation) bool { return o.Source == "rule" })
+	if !broken || followed {
+		return
+	}
+	titled := false
+	for _, rule := range r.Rules {
+		if rule.Table != "nat" || rule.Packets == rule.Before || !strings.HasPrefix(rule.Chain, "KUBE-S") {
+			continue
+		}
+		if !titled {
+			t.title("rules of the nat table met after the first break, packets before it → at the end")
+			titled = true
+		}
+		first := fmt.Sprintf("  %s  %s  ", Plain(rule.Node), counts(rule))
+		t.wrapped(first, strings.Repeat(" ", min(columns(first), t.width/4)), "-A "+rule.Chain+" "+rule.Rule)
 	}
 }
 

@@ -136,9 +136,12 @@ func (t *text) summary(r *scenario.Result) {
 	}
 	var parts []string
 	for _, outcome := range slices.Sorted(maps.Keys(r.Summary)) {
-		if n := r.Summary[outcome]; outcome != "connections" && n > 0 {
+		if n := r.Summary[outcome]; n > 0 && outcome != "connections" && outcome != string(scenario.HalfOpen) {
 			parts = append(parts, fmt.Sprintf("%d %s (%.0f %%)", n, outcome, 100*float64(n)/float64(total)))
 		}
+	}
+	if n := r.Summary[string(scenario.HalfOpen)]; n > 0 { // no outcome: it comes on top of one
+		parts = append(parts, fmt.Sprintf("and %d left the other side %s", n, scenario.HalfOpen))
 	}
 	t.section(fmt.Sprintf("%d connections", total), strings.Join(parts, ", "))
 }

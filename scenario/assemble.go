@@ -101,11 +101,12 @@ func conclude(e *evidence, checks []Check) (Verdict, string) {
 	return Pass, ""
 }
 
-// typical is the connection that stands for the others: the first that was reset, or else the first that ended as
-// expected if that is no survival, or else the first that did not survive, or else the first.
+// typical is the connection that stands for the others: the first that was reset, or else the first that met another's
+// server, or else the first that ended as expected if that is no survival, or else the first that did not survive, or else the first.
 func typical(stories []*story, expected Outcome) *story {
 	for _, is := range []func(Outcome) bool{
 		func(o Outcome) bool { return o == Reset },
+		func(o Outcome) bool { return o == WrongBackend },
 		func(o Outcome) bool { return o == expected && o != Survived },
 		func(o Outcome) bool { return o != Survived },
 		func(Outcome) bool { return true },
@@ -125,12 +126,16 @@ func (e *evidence) summary(s *story, stories []*story) string {
 		text = fmt.Sprintf("the connection was lost (%s after %s), and the client's program opened a new one by itself",
 			s.lostPhrase(), times(s.Breaks, "break", "breaks"))
 	case s.Outcome == Reset && s.rerouted():
-		text = fmt.Sprintf("the flow was re-routed from %s to %s at break %d, which answered RST; the %s got %s",
-			s.Backends[0], s.Backends[len(s.Backends)-1], s.Breaks, s.NoticedBy, s.Errno)
-	case s.Outcome == Reset:
-		text = fmt.Sprintf("the %s got %s after %s", s.NoticedBy, s.Errno, times(s.Breaks, "break", "breaks"))
+		text = fmt.Sprintf("after %s the flow was re-routed from %s to %s, which answered RST; the %s got %s",
+			times(s.Breaks, "loss of its entry", "losses of its entry"), s.Backends[0], s.Backends[len(s.Backends)-1], s.NoticedBy, s.Errno)
+	case s.Outcome == Reset && s.Breaks > 0:
+		text = fmt.Sprintf("the %s got %s after %s", s.NoticedBy, s.Errno, times(s.Breaks, "loss of the entry", "losses of the entry"))
+	case s.Outcome == Reset && s.Errno != "":
+		text = fmt.Sprintf("the %s got %s, although no entry was lost", s.NoticedBy, s.Errno)
 	case s.Outcome == Survived && s.Breaks > 0:
 		text = fmt.Sprintf("the connection survived %s", times(s.Breaks, "loss of its entry", "losses of its entry"))
+	case s.Outcome == Hang && s.lost() <= 0:
+		text = "the connection hangs: what was sent last is never acknowledged"
 	case s.Outcome == Hang:
 		text = "the connection hangs: sends succeed, nothing arrives"
 	}

@@ -26,6 +26,7 @@ func (e *evidence) cause(s *story) []string {
 	t.sends()
 	t.losses()
 	t.goesOn()
+	t.astray()
 	t.foreign()
 	if s.Peer == HalfOpen {
 		t.say(e.ended, "the old backend does not know: the socket on %s is still ESTABLISHED (half-open)", t.openServer())
@@ -68,6 +69,10 @@ func (t *teller) entries() {
 		}
 		pod := t.e.pick(ev)
 		switch {
+		case ev.Type == conntrack.Update && pod != "" && len(pods) == 0:
+			t.say(ev.Time, "%s → %s meets an entry that was there before it, and by it %s translates it to the address of %s (%s)",
+				ev.Original.Src, ev.Original.Dst, ev.node, pod, ev.Reply.Src)
+			pods, before = append(pods, pod), ev
 		case ev.Type != conntrack.New:
 		case pod == "" && len(pods) > 0:
 			t.say(ev.Time, "%s > %s finds no entry on %s, and no rule translates it: it goes on with the addresses it has, "+
@@ -234,19 +239,25 @@ func (t *teller) sends() {
 	last := map[string]probe.Report{} // the successful send before, by place
 	failed := map[string]bool{}
 	for _, r := range t.s.reports {
-		switch before, sent := last[r.At]; {
-		case r.Err == nil && r.Call == probe.Send:
+		before, sent := last[r.At]
+		if r.Err == nil && r.Call == probe.Send {
 			last[r.At] = r
-		case r.Err == nil, failed[r.At], r.Call == probe.Close && len(failed) > 0:
+		}
+		if r.Err == nil || failed[r.At] || r.Call == probe.Close && len(failed) > 0 {
+			continue
+		}
+		failed[r.At] = true
+		whose, errno := "the client's", probe.ErrnoText(r.Err)
+		if r.Side == probe.Server {
+			whose = r.At + "'s"
+		}
+		switch {
 		case r.Call == probe.Send && sent && before.Time.Before(t.s.lastBreak):
-			t.say(r.Time, "the %s's first send after the break already gets %s", r.Side, probe.ErrnoText(r.Err))
-			failed[r.At] = true
+			t.say(r.Time, "%s first send after the break already gets %s", whose, errno)
 		case r.Call == probe.Send && sent:
-			t.say(r.Time, "the %s's send before had returned success; this one gets %s", r.Side, probe.ErrnoText(r.Err))
-			failed[r.At] = true
+			t.say(r.Time, "%s send before had returned success; this one gets %s", whose, errno)
 		default:
-			t.say(r.Time, "the %s's %s gets %s", r.Side, r.Call, probe.ErrnoText(r.Err))
-			failed[r.At] = true
+			t.say(r.Time, "%s %s gets %s", whose, r.Call, errno)
 		}
 	}
 }
@@ -270,6 +281,29 @@ func (t *teller) goesOn() {
 	for _, r := range t.s.reports {
 		if r.Side == probe.Server && r.Call == probe.Recv && r.Bytes > 0 && r.Time.After(last) {
 			t.say(r.Time, "the client's next message arrives at %s: the connection goes on", r.At)
+			return
+		}
+	}
+}
+
+// astray tells who received what was meant for another.
+func (t *teller) astray() {
+	if t.s.Outcome != WrongBackend {
+		return
+	}
+	first := ""
+	for _, r := range t.s.reports {
+		if r.Side != probe.Server || r.Call != probe.Recv || r.Bytes == 0 {
+			continue
+		}
+		switch ours := slices.Contains(podNames(t.e), r.At); {
+		case !ours:
+			t.say(r.Time, "what the client sends arrives at %s, which is no backend of the service", r.At)
+			return
+		case first == "":
+			first = r.At
+		case r.At != first:
+			t.say(r.Time, "what the client sends arrives at %s, no longer at %s", r.At, first)
 			return
 		}
 	}

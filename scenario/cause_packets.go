@@ -133,10 +133,10 @@ func (t *teller) isReset(p packet.Packet, direction packet.Direction) bool {
 
 func (t *teller) arrives(p packet.Packet) {
 	if p.At == translating { // seen before the node translates it for its own program
-		t.say(p.Time, "it reaches %s as %s > %s, which translates it back", p.At, p.Src, p.Dst)
+		t.say(p.Time, "the RST reaches %s as %s > %s, which translates it back", p.At, p.Src, p.Dst)
 		return
 	}
-	t.say(p.Time, "it reaches %s as %s > %s, %s", p.At, p.Src, p.Dst, t.role(p.Src))
+	t.say(p.Time, "the RST reaches %s as %s > %s, %s", p.At, p.Src, p.Dst, t.role(p.Src))
 }
 
 // untranslated tells of the packet that drew a RST from the client because it came with a pod's own address, although

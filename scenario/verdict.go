@@ -16,7 +16,11 @@ func (x Expect) checks(e *evidence, stories []*story, backends int) []Check {
 	if x.Share != nil {
 		c.share(*x.Share, backends)
 	} else {
-		c.each("every connection: "+string(x.Outcome), func(s *story) string {
+		every := "every connection: "
+		if len(x.Connections) > 0 {
+			every = "every other connection: " // than those below
+		}
+		c.each(every+string(x.Outcome), func(s *story) string {
 			return differs(string(s.Outcome), string(x.Outcome))
 		})
 	}
