@@ -229,8 +229,8 @@ func (x exchange) check(t *testing.T, dir, ctsim string) []string {
 	isRun, isDoctor := args[1] == "run", args[1] == "doctor"
 	text, code := said(t, dir, ctsim, args[1:]...)
 	// The README shows the main case as it goes when the first flush re-routes the flow.
-	for i := 0; i < 50 && *update && isRun && !regexp.MustCompile(`at break 1\b`).MatchString(text) &&
-		strings.Contains(text, "at break"); i++ {
+	for i := 0; i < 50 && *update && isRun && !strings.Contains(text, "after 1 loss of its entry") &&
+		strings.Contains(text, "losses of its entry"); i++ {
 		text, code = said(t, dir, ctsim, args[1:]...)
 	}
 	if (isRun || isDoctor) && code == 3 && os.Getenv("CTSIM_REQUIRE_KERNEL") != "1" {

@@ -61,6 +61,9 @@ func Open(ns *topology.Namespace, flavour Flavour) (*Node, error) {
 // Flavour is which engine the rules are in, never the zero value.
 func (n *Node) Flavour() Flavour { return n.programs.flavour }
 
+// Program is the path of the iptables command that works on the node's rules.
+func (n *Node) Program() string { return n.programs.iptables }
+
 // Install puts a RuleSet into a namespace that has no rules of kube-proxy yet; use [Node.Sync] where it has. It needs
 // CAP_NET_ADMIN and CAP_SYS_ADMIN over the namespace.
 func (n *Node) Install(rs RuleSet) error { return n.InstallWith(Auto, rs) }

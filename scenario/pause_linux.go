@@ -8,11 +8,14 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ctsim/ctsim/iptables"
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/socket"
 	"github.com/ctsim/ctsim/topology"
@@ -140,6 +143,38 @@ func (p *Pause) Enter(place string) (string, error) {
 		return "sudo nsenter " + path, nil // the other terminal is not root's either
 	}
 	return "nsenter " + path, nil
+}
+
+// Here is a command as it works on this machine now, from any terminal of the same user: in its pod or node, with the
+// iptables that the run uses, and with the path of a program that is not in PATH.
+func (p *Pause) Here(c Command) (string, error) {
+	prefix, err := p.Enter(c.At)
+	if err != nil {
+		return "", err
+	}
+	name, rest, _ := strings.Cut(c.Line, " ")
+	path := name
+	switch node := p.run.rules[c.At]; {
+	case name == "iptables" && node != nil:
+		if path = node.Program(); node.Flavour() == iptables.Legacy {
+			prefix += " env XTABLES_LOCKFILE=/proc/self/ns/net" // the usual one is root's
+		}
+	case name == "ctsim":
+		if path, err = os.Executable(); err != nil {
+			return "", err
+		}
+	default:
+		for _, dir := range []string{"/usr/sbin", "/sbin"} { // not in the PATH of Debian's ordinary users
+			if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+				path = filepath.Join(dir, name)
+				break
+			}
+		}
+	}
+	if found, err := exec.LookPath(filepath.Base(path)); err == nil && (found == path || !filepath.IsAbs(path)) {
+		path = filepath.Base(path)
+	}
+	return strings.TrimSpace(prefix + " " + path + " " + rest), nil
 }
 
 // Table is the conntrack table of a node. Equivalent: `conntrack -L`.

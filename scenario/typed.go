@@ -130,17 +130,23 @@ func (*deleteStaleStep) commands(m moment) []Command {
 	return out
 }
 
-// commands are for the entries that are there. `conntrack -U` takes a time of 0 for none given: 1 is the least.
+// commands are for the entries that are there. `conntrack -U` takes a time of 0 for none given: 1 is the least, and has
+// to be waited for.
 func (a *ageStep) commands(m moment) []Command {
 	by := m.scenario.here(a.By, time.Second)
 	var out []Command
+	expires := false
 	for _, node := range m.scenario.nodeNames() {
 		for _, e := range m.entries[node] {
 			t := e.Original
 			out = append(out, Command{At: node, Line: fmt.Sprintf(
 				"conntrack -U -p %s -s %s -d %s --orig-port-src %d --orig-port-dst %d -t %d", m.protocol(), t.Src.Addr(),
 				t.Dst.Addr(), t.Src.Port(), t.Dst.Port(), max(time.Second, e.Timeout-by)/time.Second)})
+			expires = expires || e.Timeout <= by
 		}
+	}
+	if expires {
+		out = append(out, Command{At: translating, Line: "sleep 2"})
 	}
 	return out
 }
@@ -273,7 +279,7 @@ func (s Scenario) timers() []string {
 	}
 	s.Steps.walk(func(step Step) {
 		if a, ok := step.action.(*ageStep); ok {
-			out = append(out, "the time here comes on top of the "+a.By.String()+" that are made up")
+			out = append(out, "the time you take comes on top of the "+a.By.String()+" that are made up")
 		}
 	})
 	return out

@@ -92,6 +92,9 @@ func (s *stepper) before(in *bufio.Reader) func(context.Context, *scenario.Pause
 				s.say("end of input: going on without stopping\n")
 				return nil
 			}
+			if !s.typed { // else it stands there already
+				s.say("ctsim> " + report.Plain(line) + "\n")
+			}
 			if done, err := s.do(ctx, strings.Fields(line)); done || err != nil {
 				return err
 			}
@@ -137,8 +140,8 @@ func byHand(p *scenario.Pause, c scenario.Command) string {
 		return fmt.Sprintf("  by hand, in %s, into %s: %s\n", c.At, c.Into, line)
 	}
 	text := fmt.Sprintf("  by hand, in %s: %s\n", c.At, line)
-	if prefix, err := p.Enter(c.At); err == nil {
-		text += "           here: " + prefix + " " + line + "\n"
+	if here, err := p.Here(c); err == nil {
+		text += "           here: " + report.Plain(here) + "\n"
 	}
 	return text
 }

@@ -124,6 +124,24 @@ func TestKernelStep(t *testing.T) {
 	})
 }
 
+// TestKernelStepLegacy: what is printed to be pasted works on the rules that the run has put in, not on those of the other
+// kind of iptables, and without root too.
+func TestKernelStepLegacy(t *testing.T) {
+	forEachCaller(t, func(t *testing.T, b *binary) {
+		s := b.stepThrough(t, "endpoint-removed", "--iptables", "legacy", "--quiet")
+		for _, step := range []string{"step 1/7  connect", "step 2/7  client sends"} {
+			s.until(step)
+			s.say("")
+		}
+		s.until("step 3/7  remove the connection's endpoint")
+		b.inAnotherTerminal(t, strings.TrimPrefix(s.until("           here: "), "           here: "))
+		s.say("continue")
+		if code := s.end(); code != exitPass {
+			t.Errorf("exit code %d, %q", code, s.stdout)
+		}
+	})
+}
+
 // inAnotherTerminal runs a command line as the same user and gives what it printed.
 func (b *binary) inAnotherTerminal(t *testing.T, line string) string {
 	t.Helper()
