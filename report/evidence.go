@@ -12,7 +12,11 @@ import (
 func (t *text) evidence(r *scenario.Result) {
 	if t.o.Verbose {
 		t.connections(r.Connections...)
-		t.observations("evidence, every observation", r.Timeline)
+		title := "evidence, every observation"
+		if len(r.Connections) > 1 {
+			title += ", and the connection it belongs to"
+		}
+		t.observations(title, r.Timeline)
 		return
 	}
 	example, found := exampleOf(r)
@@ -273,9 +277,9 @@ func (t *text) observations(title string, all []scenario.Observation) {
 		return
 	}
 	t.title(title)
-	at := 0
+	at, id := 0, 0
 	for _, o := range all {
-		at = max(at, columns(Plain(o.At)))
+		at, id = max(at, columns(Plain(o.At))), max(id, o.Connection)
 	}
 	for _, o := range all {
 		stamp := fmt.Sprintf("%+.6f", o.T)
@@ -284,6 +288,13 @@ func (t *text) observations(title string, all []scenario.Observation) {
 		}
 		pad := strings.Repeat(" ", at-columns(Plain(o.At)))
 		first := fmt.Sprintf("  %s %s%s ", t.paint(faint, stamp), Plain(o.At), pad)
+		if t.o.Verbose && id > 1 {
+			number := ""
+			if o.Connection > 0 {
+				number = fmt.Sprint(o.Connection)
+			}
+			first += fmt.Sprintf("%*s ", len(fmt.Sprint(id)), number)
+		}
 		if t.o.Verbose { // to be pasted: conntrack's lines as conntrack prints them
 			t.line("%s%s", first, t.paint(observationStyle(o), what(o)))
 			continue

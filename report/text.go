@@ -122,7 +122,11 @@ func (t *text) causes(r *scenario.Result) {
 	if len(r.Cause) == 0 {
 		return
 	}
-	t.title("what happened")
+	title := "what happened"
+	if lost := lost(r); lost != "" { // what they would have told is missing here
+		title += ", as far as it was seen (lost: " + lost + ")"
+	}
+	t.title(title)
 	for i, sentence := range r.Cause {
 		number := fmt.Sprintf("%3d. ", i+1)
 		t.wrapped(number, strings.Repeat(" ", len(number)), sentence)
@@ -172,13 +176,7 @@ func mark(v scenario.Verdict) string {
 
 // gaps says what the report does not rest on: what watchers lost, and what could not be watched at all.
 func (t *text) gaps(r *scenario.Result) {
-	var lost []string
-	for _, source := range slices.Sorted(maps.Keys(r.Lost)) {
-		if n := r.Lost[source]; n > 0 {
-			lost = append(lost, fmt.Sprintf("%d of %s", n, source))
-		}
-	}
-	t.section("lost observations", strings.Join(lost, ", "))
+	t.section("lost observations", lost(r))
 	if len(r.Missing) == 0 {
 		return
 	}
@@ -186,6 +184,17 @@ func (t *text) gaps(r *scenario.Result) {
 	for _, what := range r.Missing {
 		t.wrapped("  - ", "    ", what)
 	}
+}
+
+// lost counts what watchers could not deliver, by source; empty if nothing is missing.
+func lost(r *scenario.Result) string {
+	var out []string
+	for _, source := range slices.Sorted(maps.Keys(r.Lost)) {
+		if n := r.Lost[source]; n > 0 {
+			out = append(out, fmt.Sprintf("%d of %s", n, source))
+		}
+	}
+	return strings.Join(out, ", ")
 }
 
 func (t *text) phases(r *scenario.Result) {

@@ -81,12 +81,7 @@ func conclude(e *evidence, checks []Check) (Verdict, string) {
 		return Inconclusive, "the run was interrupted before its last step"
 	}
 	for _, v := range []Verdict{Fail, Inconclusive} {
-		var reasons []string
-		for _, c := range checks {
-			if c.Verdict == v {
-				reasons = append(reasons, c.Text+": "+c.Reason)
-			}
-		}
+		reasons := reasons(checks, v)
 		if len(reasons) == 0 {
 			continue
 		}
@@ -99,6 +94,31 @@ func conclude(e *evidence, checks []Check) (Verdict, string) {
 		return Inconclusive, "cannot be told: " + e.unmet
 	}
 	return Pass, ""
+}
+
+// notWatched is why a check cannot be told whose source nobody watched.
+const notWatched = " was not watched"
+
+// reasons are those of the checks with that verdict, each with the check it is of. What several lack for the same reason
+// is said once.
+func reasons(checks []Check, v Verdict) []string {
+	var out, unwatched []string
+	resting := map[string]int{}
+	for _, c := range checks {
+		switch {
+		case c.Verdict != v:
+		case strings.HasSuffix(c.Reason, notWatched):
+			if resting[c.Reason]++; resting[c.Reason] == 1 {
+				unwatched = append(unwatched, c.Reason)
+			}
+		default:
+			out = append(out, c.Text+": "+c.Reason)
+		}
+	}
+	for _, reason := range unwatched {
+		out = append(out, fmt.Sprintf("%s, which %s", reason, times(resting[reason], "expectation rests on", "expectations rest on")))
+	}
+	return out
 }
 
 // typical is the connection that stands for the others: the first that was reset, or else the first that met another's

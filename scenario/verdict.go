@@ -146,7 +146,7 @@ func (c *checker) each(text string, wrong func(*story) string) {
 func (c *checker) doubt(source string, restsOnAbsence bool) {
 	last := &c.out[len(c.out)-1]
 	if c.e.unwatched[Source(source)] {
-		last.Verdict, last.Reason = Inconclusive, source+" was not watched"
+		last.Verdict, last.Reason = Inconclusive, source+notWatched
 		return
 	}
 	if n := c.e.lost[source]; n > 0 && restsOnAbsence {
