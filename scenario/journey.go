@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/ctsim/ctsim/probe"
@@ -113,6 +114,13 @@ func (s *story) whyReset(sent packet.Packet) string {
 
 // translations comments the packets for which an entry was made on the translating node, where they leave it.
 func (e *evidence) translations(packets []packet.Packet, stories []*story, out map[int]string) {
+	type way struct{ src, dst netip.AddrPort }
+	left := map[way][]int{} // what left the node with these addresses, by its place among all packets
+	for i, p := range packets {
+		if p.At == translating && p.Direction == packet.Out {
+			left[way{p.Src, p.Dst}] = append(left[way{p.Src, p.Dst}], i)
+		}
+	}
 	for _, s := range stories {
 		before := ""
 		for _, ev := range s.events {
@@ -126,12 +134,10 @@ func (e *evidence) translations(packets []packet.Packet, stories []*story, out m
 					ev.Original.Dst, ev.Reply.Src, pod, before)
 			}
 			before = pod
-			i := slices.IndexFunc(packets, func(p packet.Packet) bool {
-				return p.At == translating && p.Direction == packet.Out && p.Dst == ev.Reply.Src && !p.Time.Before(ev.Time) &&
-					p.Src == ev.Reply.Dst
-			})
-			if i >= 0 && out[i] == "" {
-				out[i] = text
+			of := left[way{ev.Reply.Dst, ev.Reply.Src}]
+			n := slices.IndexFunc(of, func(i int) bool { return !packets[i].Time.Before(ev.Time) })
+			if n >= 0 && out[of[n]] == "" {
+				out[of[n]] = text
 			}
 		}
 	}
