@@ -12,11 +12,7 @@ import (
 func (t *text) evidence(r *scenario.Result) {
 	if t.o.Verbose {
 		t.connections(r.Connections...)
-		title := "evidence, every observation"
-		if len(r.Connections) > 1 {
-			title += ", and the connection it belongs to"
-		}
-		t.observations(title, r.Timeline)
+		t.observations("evidence, every observation", r.Timeline)
 		return
 	}
 	example, found := exampleOf(r)
@@ -79,6 +75,7 @@ func telling(r *scenario.Result, id int) []scenario.Observation {
 			lost = lost || o.Kind == "DESTROY" && (o.Connection == 0 || o.Connection == id)
 		}
 	}
+	few := len(r.Connections) <= fewConnections // what their applications got shows what the sentence on each says
 	var out []scenario.Observation
 	lastRST := ""
 	broken := false // from the first loss of the entry on, a NEW is a second one
@@ -86,6 +83,9 @@ func telling(r *scenario.Result, id int) []scenario.Observation {
 	dropped := map[string]bool{} // what is dropped again, is dropped for the same reason
 	for _, o := range r.Timeline {
 		if o.Connection != 0 && o.Connection != id {
+			if few && (o.Source == "client" || o.Source == "server") {
+				out = append(out, o)
+			}
 			continue
 		}
 		switch o.Source {
@@ -276,31 +276,38 @@ func (t *text) observations(title string, all []scenario.Observation) {
 	if len(all) == 0 {
 		return
 	}
-	t.title(title)
-	at, id := 0, 0
+	at, id, first := 0, 0, 0 // connections are numbered where there are several
 	for _, o := range all {
 		at, id = max(at, columns(Plain(o.At))), max(id, o.Connection)
+		if first == 0 {
+			first = o.Connection
+		}
 	}
+	several := slices.ContainsFunc(all, func(o scenario.Observation) bool { return o.Connection != 0 && o.Connection != first })
+	if several {
+		title += ", and the connection it belongs to"
+	}
+	t.title(title)
 	for _, o := range all {
 		stamp := fmt.Sprintf("%+.6f", o.T)
 		if o.Unordered {
 			stamp = "~" + stamp[1:]
 		}
 		pad := strings.Repeat(" ", at-columns(Plain(o.At)))
-		first := fmt.Sprintf("  %s %s%s ", t.paint(faint, stamp), Plain(o.At), pad)
-		if t.o.Verbose && id > 1 {
+		begin := fmt.Sprintf("  %s %s%s ", t.paint(faint, stamp), Plain(o.At), pad)
+		if several {
 			number := ""
 			if o.Connection > 0 {
 				number = fmt.Sprint(o.Connection)
 			}
-			first += fmt.Sprintf("%*s ", len(fmt.Sprint(id)), number)
+			begin += fmt.Sprintf("%*s ", len(fmt.Sprint(id)), number)
 		}
 		if t.o.Verbose { // to be pasted: conntrack's lines as conntrack prints them
-			t.line("%s%s", first, t.paint(observationStyle(o), what(o)))
+			t.line("%s%s", begin, t.paint(observationStyle(o), what(o)))
 			continue
 		}
-		rest := strings.Repeat(" ", min(2+len(stamp)+1+at+1+2, t.width/4)) // a narrow terminal has no room to indent
-		t.wrapped(first, rest, t.paint(observationStyle(o), strings.TrimLeft(what(o), " ")))
+		rest := strings.Repeat(" ", min(columns(begin)+2, t.width/4)) // a narrow terminal has no room to indent
+		t.wrapped(begin, rest, t.paint(observationStyle(o), strings.TrimLeft(what(o), " ")))
 	}
 }
 

@@ -118,12 +118,14 @@ func (e *evidence) destroyedBy(ev nodeEvent) string {
 }
 
 func (e *evidence) applicationObservation(r probe.Report, connection int) Observation {
-	at := r.Time
+	at, text := r.Time, r.String()
 	if !r.Began.IsZero() {
 		at = r.Began // what the call caused comes after it
+		if took := r.Time.Sub(at); took >= 100*time.Millisecond {
+			text += fmt.Sprintf(", after %d ms", took.Milliseconds())
+		}
 	}
-	return Observation{T: e.since(at), Source: string(r.Side), At: r.At, Kind: string(r.Call),
-		Text: r.String(), Connection: connection}
+	return Observation{T: e.since(at), Source: string(r.Side), At: r.At, Kind: string(r.Call), Text: text, Connection: connection}
 }
 
 func (e *evidence) socketObservation(l look) Observation {

@@ -8,9 +8,11 @@ listen() {
 # caught_up waits until every event up to now is written: one that is provoked comes after all others. The addresses are
 # for documentation, no packet has them.
 caught_up() {
+	local tries=0
 	marks=$((marks + 1))
 	while ! grep -q "dst=192.0.2.2 sport=$marks " /run/events; do
 		ip netns exec master conntrack -I -p udp -s 192.0.2.1 -d 192.0.2.2 --sport $marks --dport 9 -t 1 >/dev/null 2>&1 || true
+		[ "$((tries += 1))" -le 600 ] || fail "conntrack -E says nothing on master"
 		sleep 0.05
 	done
 	ip netns exec master conntrack -D -p udp -s 192.0.2.1 >/dev/null 2>&1 || true
