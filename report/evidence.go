@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ctsim/ctsim/probe/packet"
 	"github.com/ctsim/ctsim/scenario"
 )
 
@@ -80,6 +81,7 @@ func telling(r *scenario.Result, id int) []scenario.Observation {
 	lastRST := ""
 	broken := false // from the first loss of the entry on, a NEW is a second one
 	sockets := map[string]string{}
+	probed := map[string]bool{}  // a keepalive probe has come in, which the kernel answers and throws away
 	dropped := map[string]bool{} // what is dropped again, is dropped for the same reason
 	for _, o := range r.Timeline {
 		if o.Connection != 0 && o.Connection != id {
@@ -98,6 +100,9 @@ func telling(r *scenario.Result, id int) []scenario.Observation {
 			}
 			broken = broken || breaks
 		case "kernel":
+			if o.Kind == "kfree_skb" && probed[o.At] {
+				continue
+			}
 			if o.Kind != "kfree_skb" || !dropped[o.At+" kernel"] {
 				out = append(out, o)
 			}
@@ -116,6 +121,9 @@ func telling(r *scenario.Result, id int) []scenario.Observation {
 		case "packet":
 			if way := addresses(o.Text); o.Kind == "RST" && way != lastRST {
 				out, lastRST = append(out, o), way
+			}
+			if p := o.Packet; p != nil && p.Direction == "in" {
+				probed[o.At] = p.Repeat == packet.KeepAlive.String()
 			}
 			if p := o.Packet; p != nil && p.Repeat != "" && p.Direction == "out" && sentBy(r, o.At) {
 				out = append(out, o)

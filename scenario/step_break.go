@@ -241,7 +241,8 @@ func (s *repeatStep) run(ctx context.Context, r *run, active []*flow) error {
 		}
 	}
 	if s.Until != "" {
-		r.unmet(fmt.Sprintf("%d of %d connections were not re-routed in %d rounds", len(active), len(r.flows), rounds))
+		r.unmet(fmt.Sprintf("%d of %s not re-routed in %s", len(active),
+			times(len(r.flows), "connection was", "connections were"), times(rounds, "round", "rounds")))
 	}
 	return nil
 }

@@ -245,7 +245,11 @@ func (x PacketCheck) describe() string {
 	if x.From != "" {
 		text += " from the " + x.From
 	}
-	return text + " at " + x.At
+	at := x.At
+	if at == "" { // of a step, which has its defaults only when it runs
+		at = podClient
+	}
+	return text + " at " + at
 }
 
 func (c *checker) packets(x PacketCheck) {
