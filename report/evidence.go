@@ -40,7 +40,11 @@ func (t *text) connections(all ...scenario.Connection) {
 	if len(all) == 0 {
 		return
 	}
-	t.title(plural(len(all), "connection"))
+	title := plural(len(all), "connection")
+	if t.interrupted { // what is told of them is so until then
+		title += ", as far as the run went"
+	}
+	t.title(title)
 	if len(all) == 1 {
 		t.wrapped("  ", "  ", connection(all[0]))
 		return

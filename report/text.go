@@ -30,7 +30,7 @@ type TextOptions struct {
 // Text writes one result as the story a colleague needs: the verdict, the world, what happened, the evidence for it,
 // what was expected, and the cure.
 func Text(w io.Writer, r *scenario.Result, o TextOptions) error {
-	t := &text{o: o, width: o.Width}
+	t := &text{o: o, width: o.Width, interrupted: r.Interrupted}
 	if t.width <= 0 {
 		t.width = DefaultWidth
 	}
@@ -44,6 +44,8 @@ type text struct {
 	o     TextOptions
 	width int
 	b     strings.Builder
+	// interrupted is that of the result.
+	interrupted bool
 }
 
 func (t *text) result(r *scenario.Result) {

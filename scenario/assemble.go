@@ -54,6 +54,11 @@ var outcomes = []Outcome{Survived, Reset, Hang, Refused, Timeout, WrongBackend, 
 func (s Scenario) judge(r *Result, e *evidence, stories []*story) {
 	r.Expectations = s.Expect.checks(e, stories, s.World.Backends)
 	r.Verdict, r.Reason = conclude(e, r.Expectations)
+	if e.interrupted { // what was not seen may have come, and what was good until now may not have stayed so
+		for i := range r.Expectations {
+			r.Expectations[i].Verdict, r.Expectations[i].Reason = Inconclusive, ""
+		}
+	}
 	for _, a := range s.Expect.Alternatives {
 		if r.Verdict != Fail {
 			return

@@ -110,8 +110,14 @@ func TestInterruptedIsInconclusive(t *testing.T) {
 	for _, name := range recorded {
 		e := evidenceOf(t, name)
 		e.interrupted = true
-		if r := find(t, name).assemble(e); r.Verdict != Inconclusive || !r.Interrupted {
+		r := find(t, name).assemble(e)
+		if r.Verdict != Inconclusive || !r.Interrupted {
 			t.Errorf("%s as it was: %s", name, r.Verdict)
+		}
+		for _, c := range r.Expectations {
+			if c.Verdict != Inconclusive {
+				t.Errorf("%s: %s: %s", name, c.Text, c.Verdict)
+			}
 		}
 		withoutErrors(e)
 		if r := find(t, name).assemble(e); r.Verdict != Inconclusive {
