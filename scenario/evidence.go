@@ -115,11 +115,16 @@ const translating = nodeMaster
 
 // index is which connection an address belongs to: the client's own, and the ones that a node has put in its place.
 // Several connections that used the same address stand in the order of their beginning.
-type index map[netip.AddrPort][]flowFacts
+type index map[ends][]flowFacts
 
-func (ix index) add(a netip.AddrPort, f flowFacts) {
-	if !slices.Contains(ix[a], f) {
-		ix[a] = append(ix[a], f)
+// ends are an address, or if that is not enough to tell connections apart, the addresses of both ends.
+type ends struct{ client, peer netip.AddrPort }
+
+func (ix index) add(a netip.AddrPort, f flowFacts) { ix.put(ends{client: a}, f) }
+
+func (ix index) put(e ends, f flowFacts) {
+	if !slices.Contains(ix[e], f) {
+		ix[e] = append(ix[e], f)
 	}
 }
 
@@ -131,19 +136,24 @@ func (e *evidence) index() index {
 		own[f.local] = true
 	}
 	for _, ev := range e.events {
+		f := ix.at(ends{client: ev.Original.Src}, ev.Time)
+		if f.id == 0 || ev.node != translating || ev.Reply.Dst == ev.Original.Src {
+			continue
+		}
 		// A client on the node itself has the address that its node masquerades with: by chance one connection is given the
-		// port that another one has.
-		f := ix.at(ev.Original.Src, ev.Time)
-		if f.id != 0 && ev.node == translating && ev.Reply.Dst != ev.Original.Src && !own[ev.Reply.Dst] {
+		// port that another one has. Their peers differ, the service and a pod.
+		if own[ev.Reply.Dst] {
+			ix.put(ends{ev.Reply.Dst, ev.Reply.Src}, f)
+		} else {
 			ix.add(ev.Reply.Dst, f)
 		}
 	}
 	return ix
 }
 
-// at is the connection that had the address at that time, the zero value if none had.
-func (ix index) at(a netip.AddrPort, t time.Time) flowFacts {
-	all := ix[a]
+// at is the connection that had these ends at that time, the zero value if none had.
+func (ix index) at(e ends, t time.Time) flowFacts {
+	all := ix[e]
 	for i := len(all) - 1; i > 0; i-- {
 		if !all[i].since.After(t) {
 			return all[i]
@@ -155,10 +165,18 @@ func (ix index) at(a netip.AddrPort, t time.Time) flowFacts {
 	return flowFacts{}
 }
 
-// of is the connection that one of the addresses belongs to, 0 if none does.
-func (ix index) of(t time.Time, ends ...netip.AddrPort) int {
-	for _, end := range ends {
-		if f := ix.at(end, t); f.id != 0 {
+// of is the connection that addresses belong to, 0 if they do to none. They come two by two, both ends of a packet, and
+// the first that is known counts.
+func (ix index) of(t time.Time, all ...netip.AddrPort) int {
+	for i := 0; i+1 < len(all); i += 2 {
+		for _, e := range []ends{{all[i], all[i+1]}, {all[i+1], all[i]}} {
+			if f := ix.at(e, t); f.id != 0 {
+				return f.id
+			}
+		}
+	}
+	for _, a := range all {
+		if f := ix.at(ends{client: a}, t); f.id != 0 {
 			return f.id
 		}
 	}

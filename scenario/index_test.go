@@ -28,6 +28,19 @@ func TestIndexMasqueraded(t *testing.T) {
 			t.Errorf("the entry of connection %d is taken for that of %d", i+1, got)
 		}
 	}
+	// Beyond the node the port is that of the connection it was given to.
+	pod, service := at("172.18.166.130:2222"), at("10.108.33.37:2222")
+	for _, tt := range []struct {
+		src, dst netip.AddrPort
+		want     int
+	}{
+		{at("192.168.122.20:200"), pod, 1}, {pod, at("192.168.122.20:200"), 1}, {at("192.168.122.20:200"), service, 2},
+		{at("192.168.122.20:300"), pod, 2}, {service, at("192.168.122.20:100"), 1},
+	} {
+		if got := ix.of(start.Add(time.Second), tt.src, tt.dst); got != tt.want {
+			t.Errorf("%s > %s is taken for connection %d's, not %d's", tt.src, tt.dst, got, tt.want)
+		}
+	}
 	if got := ix.of(start.Add(time.Second), at("192.168.122.20:300")); got != 2 {
 		t.Errorf("the address that a node put in the place of connection 2's is taken for that of %d", got)
 	}

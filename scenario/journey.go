@@ -36,7 +36,7 @@ func (e *evidence) journeys(ix index, packets []packet.Packet) []int {
 	n := 0
 	for i, p := range packets {
 		id := ix.packet(p)
-		k := key{id, p.Payload, p.Protocol, p.Seq, p.Ack, p.Flags, ix.at(p.Src, p.Time).id != id}
+		k := key{id, p.Payload, p.Protocol, p.Seq, p.Ack, p.Flags, ix.at(ends{client: p.Src}, p.Time).id == 0}
 		h := hop{p.At, p.Direction}
 		j := last[k]
 		if begins := p.Direction == packet.Out && slices.Contains(pods, p.At); j == nil || begins || slices.Contains(j.hops, h) {

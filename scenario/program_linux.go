@@ -291,7 +291,7 @@ func (r *run) foreignEnds(f *flow) []look {
 			continue
 		}
 		for _, s := range all {
-			if s.State != socket.Listening && at.at(unmapped(s.Remote), now).id == f.id {
+			if s.State != socket.Listening && at.of(now, unmapped(s.Local), unmapped(s.Remote)) == f.id {
 				out = append(out, look{now, name, f.id, probe.Server, s})
 			}
 		}

@@ -64,7 +64,7 @@ func (s *deleteEntryStep) run(_ context.Context, r *run, _ []*flow) error {
 	}
 	for _, e := range entries {
 		r.mu.Lock()
-		mine := r.index.of(time.Now(), e.Original.Src, e.Original.Dst, e.Reply.Dst) == s.Connection
+		mine := r.index.of(time.Now(), e.Original.Src, e.Original.Dst, e.Reply.Src, e.Reply.Dst) == s.Connection
 		r.mu.Unlock()
 		if !mine {
 			continue
