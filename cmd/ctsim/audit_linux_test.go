@@ -122,7 +122,7 @@ func TestKernelAudit(t *testing.T) {
 			t.Errorf("-want +got:\n%s%s", diff, stdout)
 		}
 		said := strings.Join(append(r.Missing, r.Namespaces[0].Problems...), "\n")
-		for _, what := range []string{"CAP_NET_ADMIN", "processes may not be looked into"} {
+		for _, what := range []string{"CAP_NET_ADMIN", "processes that may not be looked into"} {
 			if strings.Contains(said, what) == root && !(root && what != "CAP_NET_ADMIN") {
 				t.Errorf("%q: %s", what, said)
 			}

@@ -222,7 +222,7 @@ func (v *view) missing() []string {
 		missing = append(missing, v.host.problems...)
 	}
 	if ownerless > 0 && v.closed > 0 {
-		missing = append(missing, fmt.Sprintf("the processes of %d connections: %d processes may not be looked into (run with sudo)", ownerless, v.closed))
+		missing = append(missing, fmt.Sprintf("the processes of %d of %d connections; processes that may not be looked into: %d (run with sudo)", ownerless, connections, v.closed))
 	}
 	if connections > 0 && v.blind != nil {
 		missing = append(missing, fmt.Sprintf("the sockets' own keepalive times, and whether packets go through conntrack at all; that needs %s", v.blind))
