@@ -48,21 +48,24 @@ func (l *Lab) startPod(ctx context.Context) (string, error) {
 	if l.Backends >= scenario.MaxBackends {
 		return "", ErrFull
 	}
-	world := scenario.Scenario{Name: l.Scenario, TimeScale: l.TimeScale, World: l.World}
-	plan, node := world.Server(l.Backends)
-	if err := l.world.AddPod(node, plan); err != nil {
+	plan, err := scenario.Scenario{Name: l.Scenario, TimeScale: l.TimeScale, World: l.World}.WorldPlan(scenario.Size{Backends: l.Backends + 1})
+	if err != nil {
 		return "", err
 	}
-	err := l.world.Ready(ctx)
+	pod := plan.Pods[len(plan.Pods)-1] // as there would be with one more
+	if err := l.world.AddPod(pod.Node, scenario.TopologyPod(pod)); err != nil {
+		return "", err
+	}
+	err = l.world.Ready(ctx)
 	if err == nil {
-		err = l.name(l.Namespace(plan.Name))
+		err = l.name(l.Namespace(pod.Name))
 	}
 	if err != nil {
-		return "", errors.Join(err, l.world.RemovePod(plan.Name))
+		return "", errors.Join(err, l.world.RemovePod(pod.Name))
 	}
 	l.Backends++
 	l.Blueprint.Topology = l.world.Plan()
-	return plan.Name, nil
+	return pod.Name, nil
 }
 
 // RemoveBackend takes a server pod out of the service's endpoints, as kube-proxy does: its rules go, entries of TCP

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/ctsim/ctsim/iptables"
@@ -45,8 +44,8 @@ type Record struct {
 	// Backends is how many server pods there have ever been: the next one's number.
 	Backends int `json:"backends"`
 	// Blueprint is the world as it stands now; its Service has the endpoints of the moment.
-	Blueprint scenario.Blueprint `json:"blueprint"`
-	Flavour   iptables.Flavour   `json:"flavour"`
+	Blueprint Blueprint        `json:"blueprint"`
+	Flavour   iptables.Flavour `json:"flavour"`
 }
 
 // Process is a process that cannot be mistaken for a later one with the same number.
@@ -56,13 +55,31 @@ type Process struct {
 	Start uint64 `json:"start"`
 }
 
-// NewRecord is a lab that does not stand yet: the world of a scenario, under a name.
-func NewRecord(name string, s scenario.Scenario, o scenario.Options) (*Record, error) {
-	s, problems := s.With(o)
-	if len(problems) > 0 {
-		return nil, problems
+// Blueprint is the world of a lab as it stands: it begins as a scenario's plan, and pods and endpoints come and go.
+type Blueprint struct {
+	// Topology is the pods, nodes and links.
+	Topology topology.Plan
+	// Proxy is how kube-proxy is set on every node.
+	Proxy iptables.Config
+	// Service is the Service with its endpoints.
+	Service iptables.Service
+	// Client is the namespace the client runs in, Target what it connects to: the service's virtual address, or from
+	// outside the cluster its node port.
+	Client string
+	Target netip.AddrPort
+}
+
+// NewRecord is a lab that does not stand yet: the world of a scenario in a size, under a name. Its steps make no
+// difference. The error is that of Scenario.WorldPlan.
+func NewRecord(name string, s scenario.Scenario, size scenario.Size, flavour iptables.Flavour) (*Record, error) {
+	plan, err := s.WorldPlan(size)
+	if err != nil {
+		return nil, err
 	}
-	b := s.Blueprint()
+	if size.Nodes != 0 {
+		s.World.Nodes = size.Nodes
+	}
+	b := Blueprint{Topology: scenario.Topology(plan), Proxy: plan.Proxy, Service: plan.Service, Client: plan.Client.At, Target: plan.Target}
 	for i := range b.Topology.Nodes {
 		// The default of 2 gives an entry the means to report only if somebody listened when it was made. Here somebody
 		// may begin to listen at any time.
@@ -70,7 +87,7 @@ func NewRecord(name string, s scenario.Scenario, o scenario.Options) (*Record, e
 		n.Sysctls = append(slices.Clone(n.Sysctls), topology.Sysctl{Key: "net.netfilter.nf_conntrack_events", Value: "1"})
 	}
 	return &Record{Format: recordFormat, ID: newID(), Name: name, Created: time.Now().Round(0), Scenario: s.Name,
-		TimeScale: s.TimeScale, World: s.World, Backends: len(b.Service.Endpoints), Blueprint: b, Flavour: o.Flavour,
+		TimeScale: s.TimeScale, World: s.World, Backends: len(plan.Servers), Blueprint: b, Flavour: flavour,
 		Namespaces: map[string]uint64{}}, nil
 }
 
@@ -171,7 +188,4 @@ func (r *Record) Place(a netip.Addr) string {
 }
 
 // ServiceText is the service in one line, "default/myservice 10.108.33.37:2222/TCP".
-func (r *Record) ServiceText() string {
-	svc := r.Blueprint.Service
-	return fmt.Sprintf("%s %s:%d/%s", svc, svc.ClusterIP, svc.Port, strings.ToUpper(svc.Protocol.String()))
-}
+func (r *Record) ServiceText() string { return scenario.ServiceText(r.Blueprint.Service) }

@@ -32,7 +32,7 @@ func record(t *testing.T, name, of string, backends, nodes int) *Record {
 	if nodes > 0 {
 		s.World.Nodes = nodes
 	}
-	r, err := NewRecord(name, s, scenario.Options{Backends: backends})
+	r, err := NewRecord(name, s, scenario.Size{Backends: backends}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,9 +93,13 @@ func TestRecordIsKept(t *testing.T) {
 		}
 		// A server pod that is added later is the one that there would have been with more backends.
 		more := record(t, "kept", s.Name, before.Backends+1, 0)
-		pod, node := scenario.Scenario{TimeScale: after.TimeScale, World: after.World}.Server(after.Backends)
-		if got := more.backend(pod.Name); got == nil || got.Node != node || got.Address != pod.Address {
-			t.Errorf("%s: server %d would be %+v on %s, not %+v", s.Name, after.Backends+1, pod, node, got)
+		plan, err := scenario.Scenario{TimeScale: after.TimeScale, World: after.World}.WorldPlan(scenario.Size{Backends: after.Backends + 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		pod := plan.Pods[len(plan.Pods)-1]
+		if got := more.backend(pod.Name); got == nil || got.Node != pod.Node || got.Address != pod.Address {
+			t.Errorf("%s: server %d would be %+v, not %+v", s.Name, after.Backends+1, pod, got)
 		}
 	}
 }

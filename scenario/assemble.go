@@ -7,20 +7,20 @@ import (
 )
 
 // assemble makes the result of a run out of its evidence. It is pure.
-func (s Scenario) assemble(e *evidence) *Result {
+func assemble(p *Plan, e *evidence) *Result {
 	ix := e.index()
 	packets := e.followed()
-	stories := e.stories(max(s.World.Connections, e.connections), ix, packets)
+	stories := e.stories(max(p.Connections, e.connections), ix, packets)
 	r := &Result{
-		Schema: SchemaVersion, Scenario: s.Name, Title: s.Title, Cure: s.Cure,
+		Schema: SchemaVersion, Scenario: p.Scenario, Title: p.Title, Cure: p.Cure,
 		Started: e.started, DurationS: e.since(e.ended),
-		Service: s.serviceResult(),
-		World:   s.drawn(e), Rules: e.ruleCounts(s.nodeNames()), Saved: e.saved,
+		Service: serviceResult(p),
+		World:   p.drawn(e), Rules: e.ruleCounts(p.NodeNames()), Saved: e.saved,
 		Lost: e.lost, Missing: e.missing, Interrupted: e.interrupted, Programs: e.programRuns(),
 		Summary: map[string]int{"connections": len(stories)},
 	}
-	if s.TimeScale > 1 {
-		r.TimeScale = s.TimeScale
+	if p.TimeScale > 1 {
+		r.TimeScale = p.TimeScale
 	}
 	for _, o := range slices.Concat(outcomes, []Outcome{HalfOpen}) {
 		r.Summary[string(o)] = 0
@@ -32,14 +32,14 @@ func (s Scenario) assemble(e *evidence) *Result {
 			r.Summary[string(st.Peer)]++
 		}
 	}
-	if s.foreignClient() && r.Cure == "" {
+	if p.ExternalClient() && r.Cure == "" {
 		r.Cure = advice(stories)
 	}
 	comments := e.comments(ix, packets, stories)
 	r.Timeline = e.timeline(ix, packets, comments)
 	r.Capture = Capture{Hops: e.hops, Packets: packets, Comments: comments}
-	s.judge(r, e, stories)
-	example := typical(stories, s.Expect.Outcome)
+	p.judge(r, e, stories)
+	example := typical(stories, p.Expect.Outcome)
 	r.Cause, r.Example, r.Entries = e.cause(example), example.ID, e.entries(example)
 	if r.Verdict == Pass {
 		r.Reason = "as expected: " + e.summary(example, stories)
@@ -51,19 +51,19 @@ func (s Scenario) assemble(e *evidence) *Result {
 var outcomes = []Outcome{Survived, Reset, Hang, Refused, Timeout, WrongBackend, Reconnected}
 
 // judge compares the stories with what is expected; where that fails and an alternative holds, with the alternative.
-func (s Scenario) judge(r *Result, e *evidence, stories []*story) {
-	r.Expectations = s.Expect.checks(e, stories, s.World.Backends)
+func (p *Plan) judge(r *Result, e *evidence, stories []*story) {
+	r.Expectations = p.Expect.checks(e, stories, len(p.Servers))
 	r.Verdict, r.Reason = conclude(e, r.Expectations)
 	if e.interrupted { // what was not seen may have come, and what was good until now may not have stayed so
 		for i := range r.Expectations {
 			r.Expectations[i].Verdict, r.Expectations[i].Reason = Inconclusive, ""
 		}
 	}
-	for _, a := range s.Expect.Alternatives {
+	for _, a := range p.Expect.Alternatives {
 		if r.Verdict != Fail {
 			return
 		}
-		checks := a.Expect.checks(e, stories, s.World.Backends)
+		checks := a.Expect.checks(e, stories, len(p.Servers))
 		if v, reason := conclude(e, checks); v != Fail { // one in doubt leaves the whole in doubt
 			checks = append(checks, Check{Text: "this kernel shows the alternative", Verdict: v, Reason: a.Reason})
 			r.Expectations, r.Verdict, r.Reason = checks, v, reason
@@ -71,9 +71,9 @@ func (s Scenario) judge(r *Result, e *evidence, stories []*story) {
 	}
 }
 
-func (s Scenario) serviceResult() Service {
-	svc := s.service()
-	out := Service{Name: svc.String(), Address: svc.ClusterIP.String(), Port: int(svc.Port), Protocol: s.World.Service.Protocol}
+func serviceResult(p *Plan) Service {
+	svc := p.Service
+	out := Service{Name: svc.String(), Address: svc.ClusterIP.String(), Port: int(svc.Port), Protocol: p.Protocol()}
 	for _, ep := range svc.Endpoints {
 		out.Backends = append(out.Backends, ep.String())
 	}

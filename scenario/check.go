@@ -18,6 +18,13 @@ func (s Scenario) problems() Problems {
 	return p.all
 }
 
+// worldProblems are those of the world alone.
+func (s Scenario) worldProblems() Problems {
+	p := &checks{at: s.place}
+	s.checkWorld(p)
+	return p.all
+}
+
 // checks collects problems of one scenario.
 type checks struct {
 	at  Problem
@@ -36,6 +43,9 @@ func (s Scenario) checkWorld(p *checks) {
 	}
 	if n := s.World.Connections; n < 1 || n > maxConnections {
 		p.add("world.connections", "", "%d connections, want 1 to %d", n, maxConnections)
+	}
+	if n := s.World.Nodes; n < 2 || n > maxNodes {
+		p.add("world.nodes", "", "%d nodes, want 2 to %d", n, maxNodes)
 	}
 	for _, place := range slices.Sorted(maps.Keys(s.World.Sysctls)) {
 		if places := s.places(); !slices.Contains(places, place) {

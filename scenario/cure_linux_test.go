@@ -57,7 +57,7 @@ func TestKernelCuresAreNeeded(t *testing.T) {
 			s := fresh(t, name)
 			remove(&s)
 			hurry(&s)
-			r, err := Run(context.Background(), s, Options{})
+			r, err := Run(context.Background(), planOf(t, s), Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -74,7 +74,7 @@ func TestKernelWrongExpectation(t *testing.T) {
 	needKernel(t)
 	s := fresh(t, "flush-single-backend")
 	s.Expect.Outcome = Reset
-	r, err := Run(context.Background(), s, Options{})
+	r, err := Run(context.Background(), planOf(t, s), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestKernelInterrupted(t *testing.T) {
 			cancel()
 		}
 	}}
-	r, err := Run(ctx, fresh(t, multi), o)
+	r, err := Run(ctx, planOf(t, fresh(t, multi)), o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,8 @@ func setDefaults(v reflect.Value) {
 		switch {
 		case f.Kind() == reflect.Struct:
 			setDefaults(f)
+		case f.Kind() == reflect.Pointer && f.Type().Elem().Kind() == reflect.Struct && !f.IsNil():
+			setDefaults(f.Elem())
 		case f.Kind() == reflect.Slice && f.Type().Elem().Kind() == reflect.Struct:
 			for j := range f.Len() {
 				setDefaults(f.Index(j))

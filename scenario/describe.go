@@ -6,56 +6,27 @@ import (
 	"time"
 )
 
-// Describe explains the scenario in words and draws its world, for `ctsim show`.
-func (s Scenario) Describe() string {
+// Describe explains the plan in words and draws its world, for `ctsim show`.
+func (p *Plan) Describe() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n  %s\n", s.Name, s.Title)
+	fmt.Fprintf(&b, "%s\n  %s\n", p.Scenario, p.Title)
 	section := func(title, text string) {
 		if text != "" {
 			fmt.Fprintf(&b, "\n%s\n  %s\n", title, strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  "))
 		}
 	}
-	section("World", s.drawing())
-	section("Settings", strings.Join(s.settings(), "\n"))
-	section("Steps", strings.Join(s.Steps.lines(""), "\n"))
-	section("Must be seen", strings.Join(s.Expect.lines(s.World.Backends), "\n"))
-	section("Cause", s.Cause)
-	section("What to look for", s.See)
-	section("Cure", s.Cure)
-	section("Source", s.Source)
+	section("World", p.Drawing().String())
+	section("Settings", strings.Join(p.Settings, "\n"))
+	section("Steps", strings.Join(p.Steps.lines(""), "\n"))
+	section("Must be seen", strings.Join(p.Expect.lines(len(p.Servers)), "\n"))
+	section("Cause", p.Cause)
+	section("What to look for", p.See)
+	section("Cure", p.Cure)
+	section("Source", p.Source)
 	return b.String()
 }
 
-// drawing is the article's picture with this scenario's numbers.
-func (s Scenario) drawing() string {
-	n := s.World.Backends
-	svc := s.service()
-	lines := []string{
-		fmt.Sprintf("service %s  %s:%d/%s", svc, svc.ClusterIP, svc.Port, s.World.Service.Protocol),
-		"",
-		"client 172.18.219.65 ── master 192.168.122.20 ══ node1 192.168.122.21 ─┬─ server-1 " + s.serverAddress(0).String(),
-	}
-	const gap = 71 // the branches stand below the first one's
-	for i := 1; i < n; i++ {
-		if n > 4 && i == 2 {
-			lines = append(lines, strings.Repeat(" ", gap)+"┆")
-			continue
-		}
-		if n > 4 && i > 2 && i < n-1 {
-			continue
-		}
-		branch := "├─ "
-		if i == n-1 {
-			branch = "└─ "
-		}
-		lines = append(lines, fmt.Sprintf("%s%s%s %s", strings.Repeat(" ", gap), branch, serverName(i), s.serverAddress(i)))
-	}
-	if n == 1 {
-		lines[2] = strings.Replace(lines[2], "─┬─", "───", 1)
-	}
-	return strings.Join(lines, "\n")
-}
-
+// settings is what is out of the ordinary, one line each.
 func (s Scenario) settings() []string {
 	w := s.World
 	out := []string{

@@ -1,12 +1,14 @@
 package scenario
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/ctsim/ctsim"
+	"github.com/ctsim/ctsim/iptables"
 )
 
 // FuzzParse: whatever the bytes, Parse does not panic, and gives either problems or scenarios that can be explained,
@@ -36,19 +38,26 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		for _, s := range lib.Scenarios {
-			if p := s.Check(Options{}); len(p) > 0 {
-				t.Errorf("%s was accepted and does not fit: %v", s.Name, p)
+			p, err := s.Plan(Size{})
+			if err != nil {
+				t.Errorf("%s was accepted and cannot be planned: %v", s.Name, err)
+				continue
 			}
-			if s.Describe() == "" {
+			if p.Describe() == "" {
 				t.Errorf("%s has no description", s.Name)
 			}
-			if _, err := s.RuleSet(Options{}); err != nil {
+			if text, err := p.JSON(); err != nil || !json.Valid(text) {
+				t.Errorf("%s: %v: %s", s.Name, err, text)
+			}
+			if err := iptables.Rules(p.Proxy, p.Service).Err(); err != nil {
 				t.Errorf("%s: %v", s.Name, err)
 			}
-			s.topology()
-			s.Steps.walk(func(step Step) {
+			if err := Topology(p).Check(); err != nil {
+				t.Errorf("%s: %v", s.Name, err)
+			}
+			p.Steps.walk(func(step Step) {
 				_ = step.Describe() + step.String()
-				step.action.commands(moment{scenario: s})
+				commandsOf(step, moment{plan: p})
 			})
 		}
 	})

@@ -22,7 +22,7 @@ func Parse(file string, data []byte) (*Library, error) {
 		d.library(root, lib)
 	}
 	for _, s := range lib.Scenarios {
-		for _, p := range s.Check(Options{}) {
+		for _, p := range s.problems() {
 			d.problems = append(d.problems, d.nearer(p))
 		}
 	}

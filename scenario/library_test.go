@@ -1,7 +1,6 @@
 package scenario
 
 import (
-	"context"
 	"errors"
 	"strings"
 	"sync"
@@ -64,7 +63,7 @@ func TestBuiltInScenariosAreComplete(t *testing.T) {
 
 func TestDescribe(t *testing.T) {
 	for _, s := range library(t).Scenarios {
-		t.Run(s.Name, func(t *testing.T) { golden(t, "describe/"+s.Name+".txt", s.Describe()) })
+		t.Run(s.Name, func(t *testing.T) { golden(t, "describe/"+s.Name+".txt", planOf(t, s).Describe()) })
 	}
 }
 
@@ -83,33 +82,46 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// Options that do not fit the scenario are refused before anything is started, with or without privileges.
-func TestOptionsAreChecked(t *testing.T) {
+// planOf is a scenario settled in its own size.
+func planOf(t testing.TB, s Scenario) *Plan {
+	t.Helper()
+	p, err := s.Plan(Size{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// A size that the scenario cannot have is refused before anything is started, and told of the option, with or without
+// privileges.
+func TestSizesAreChecked(t *testing.T) {
 	s := find(t, "flush-multi-backend")
-	for name, o := range map[string]Options{
-		"one backend cannot be re-routed": {Backends: 1},
-		"too many backends":               {Backends: 251},
-		"negative":                        {Backends: -1},
-		"too many connections":            {Connections: 4001},
-		"negative connections":            {Connections: -2},
+	for name, tt := range map[string]struct {
+		size Size
+		want string
+	}{
+		"one backend cannot be re-routed": {Size{Backends: 1, Connections: 5}, "backends 1: does not go with scenarios.yaml:"},
+		"too many backends":               {Size{Backends: 251}, "backends 251: 251 backends, want 1 to 250"},
+		"negative":                        {Size{Backends: -1}, "backends -1: -1 backends, want 1 to 250"},
+		"too many connections":            {Size{Connections: 4001, Backends: 3}, "connections 4001: 4001 connections, want 1 to 4000"},
+		"negative connections":            {Size{Connections: -2}, "connections -2: -2 connections, want 1 to 4000"},
+		"too many nodes":                  {Size{Nodes: 6}, "nodes 6: 6 nodes, want 2 to 5"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if len(s.Check(o)) == 0 {
-				t.Error("Check accepts it")
-			}
-			var problems Problems
-			if _, err := Run(context.Background(), s, o); !errors.As(err, &problems) {
-				t.Errorf("Run gave %v, want Problems", err)
-			}
-			if _, err := s.RuleSet(o); !errors.As(err, &problems) {
-				t.Errorf("RuleSet gave %v, want Problems", err)
+			var wrong *SizeProblem
+			if _, err := s.Plan(tt.size); !errors.As(err, &wrong) || !strings.HasPrefix(err.Error(), tt.want) {
+				t.Errorf("Plan gave %v, want a SizeProblem: %s", err, tt.want)
 			}
 		})
 	}
-	if problems := s.Check(Options{Backends: 250, Connections: 4000}); len(problems) > 0 {
-		t.Errorf("what is allowed is refused: %v", problems)
+	if _, err := s.Plan(Size{Backends: 250, Connections: 4000}); err != nil {
+		t.Errorf("what is allowed is refused: %v", err)
+	}
+	// A world without steps need not go with them.
+	if _, err := s.WorldPlan(Size{Backends: 1}); err != nil {
+		t.Errorf("a world of one backend is refused: %v", err)
 	}
 	if s.World.Backends != 2 {
-		t.Error("Check has changed the scenario")
+		t.Error("Plan has changed the scenario")
 	}
 }

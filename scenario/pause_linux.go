@@ -55,8 +55,8 @@ func (r *run) before(ctx context.Context, s Step, active []*flow) error {
 	if r.options.Before == nil {
 		return nil
 	}
-	p := &Pause{Scenario: r.scenario.Name, Step: s, Number: slices.Clone(r.pausing.number), Steps: r.progress.Steps,
-		ByHand: s.action.commands(r.moment(active)), Timers: r.scenario.timers(), run: r}
+	p := &Pause{Scenario: r.plan.Scenario, Step: s, Number: slices.Clone(r.pausing.number), Steps: r.progress.Steps,
+		ByHand: commandsOf(s, r.moment(active)), Timers: timers(r.plan), run: r}
 	if n := len(r.pausing.rounds); n > 0 {
 		p.Round = r.pausing.rounds[n-1]
 	}
@@ -69,7 +69,7 @@ func (r *run) before(ctx context.Context, s Step, active []*flow) error {
 	}
 	if errors.Is(err, ErrSkip) {
 		r.note("step", "skipped", "done by hand: "+s.Describe())
-		for _, node := range r.scenario.nodeNames() {
+		for _, node := range r.plan.NodeNames() {
 			err = errors.Join(err, r.relearn(node)) // it may have been iptables
 		}
 		return errors.Join(err, r.drain())
@@ -84,7 +84,7 @@ func (p *Pause) Skippable() bool {
 
 // moment is what is known now.
 func (r *run) moment(active []*flow) moment {
-	m := moment{scenario: r.scenario, endpoints: r.endpoints, ports: map[int]uint16{}, entries: map[string][]conntrack.Entry{}}
+	m := moment{plan: r.plan, endpoints: r.endpoints, ports: map[int]uint16{}, entries: map[string][]conntrack.Entry{}}
 	if a, ok := r.serving(); ok {
 		m.serving = r.ev.pods[a]
 	}
@@ -96,10 +96,10 @@ func (r *run) moment(active []*flow) moment {
 			m.ports[f.id] = f.conn.Local().Port()
 		}
 	}
-	for _, node := range r.scenario.nodeNames() {
+	for _, node := range r.plan.NodeNames() {
 		m.entries[node], _ = conntrack.List(r.lab.Namespace(node)) // what cannot be read gives no command
 	}
-	for _, name := range r.scenario.serverNames() {
+	for _, name := range r.plan.ServerNames() {
 		if r.lab.Namespace(name) != nil {
 			m.pods = append(m.pods, name)
 		}
@@ -108,7 +108,7 @@ func (r *run) moment(active []*flow) moment {
 }
 
 // Nodes are the nodes' names, Places those of everything that has a network namespace.
-func (p *Pause) Nodes() []string { return p.run.scenario.nodeNames() }
+func (p *Pause) Nodes() []string { return p.run.plan.NodeNames() }
 
 // Places are the pods and nodes by name, without those that are gone.
 func (p *Pause) Places() []string {

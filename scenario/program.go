@@ -1,70 +1,19 @@
 package scenario
 
 import (
-	"net/netip"
-	"slices"
-	"strconv"
 	"strings"
-	"time"
-
-	"github.com/ctsim/ctsim/probe"
-	"github.com/ctsim/ctsim/probe/program"
-	"github.com/ctsim/ctsim/topology"
 )
 
 // foreignClient and foreignServer tell whether a program that ctsim has not written stands in the place of its own.
 func (s Scenario) foreignClient() bool { return s.World.Client.Exec != "" }
 func (s Scenario) foreignServer() bool { return s.World.Server.Exec != "" }
 
-// ready is how long the program may take to listen.
-func (p Program) ready() time.Duration {
-	if p.Ready == 0 {
-		return time.Minute
-	}
-	return p.Ready
-}
-
 // programSysctls let a program that is not root listen on any port, as containerd does in a pod.
-func (s Scenario) programSysctls() []topology.Sysctl {
+func (s Scenario) programSysctls() []Sysctl {
 	if !s.foreignClient() && !s.foreignServer() {
 		return nil
 	}
-	return []topology.Sysctl{{Key: "net.ipv4.ip_unprivileged_port_start", Value: "0"}}
-}
-
-// hosts is what /etc/hosts of every pod says of the others: the service, the pods, the nodes.
-func (s Scenario) hosts() []program.Host {
-	svc := s.service()
-	out := []program.Host{program.ServiceHost(svc.ClusterIP, svc.Name, svc.Namespace)}
-	plan := s.topology()
-	for _, h := range plan.Hosts {
-		out = append(out, program.Host{Address: h.Address, Names: []string{h.Name}})
-	}
-	for _, n := range plan.Nodes {
-		out = append(out, program.Host{Address: n.Address, Names: []string{n.Name}})
-		for _, p := range n.Pods {
-			out = append(out, program.Host{Address: p.Address, Names: []string{p.Name}})
-		}
-	}
-	return out
-}
-
-// environment is what a program in a pod or on a node is told of the world. The names with the service's own in front
-// are those that Kubernetes gives to every container.
-func (s Scenario) environment(place string, address netip.Addr, p Program) []string {
-	target := s.target()
-	host, port := target.Addr().String(), strconv.Itoa(int(target.Port()))
-	own := strings.ToUpper(strings.ReplaceAll(s.service().Name, "-", "_")) + "_SERVICE_"
-	out := []string{
-		"SERVICE=" + target.String(), "SERVICE_HOST=" + host, "SERVICE_PORT=" + port, "SERVICE_NAME=" + s.service().Name,
-		own + "HOST=" + host, own + "PORT=" + port,
-		"PORT=" + strconv.Itoa(int(s.service().Port)), "POD_NAME=" + place, "POD_IP=" + address.String(),
-	}
-	for key, value := range p.Env {
-		out = append(out, key+"="+value)
-	}
-	slices.Sort(out[9:])
-	return out
+	return []Sysctl{{Key: "net.ipv4.ip_unprivileged_port_start", Value: "0"}}
 }
 
 // checkPrograms reports what single fields cannot show of programs that ctsim has not written.
@@ -91,7 +40,7 @@ func (s Scenario) checkPrograms(p *checks) {
 		if own.Keepalive != nil || own.UserTimeout != 0 {
 			p.add(side.field, "", "keepalive and user_timeout are for ctsim's own program; %q sets its sockets by itself", own.Exec)
 		}
-		if s.protocol() == probe.UDP {
+		if s.World.Service.Protocol == "UDP" {
 			p.add(side.field+".exec", "", "programs are followed over TCP, the service's protocol is UDP")
 		}
 		if s.TimeScale > 1 {

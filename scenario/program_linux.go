@@ -47,16 +47,20 @@ func (r *run) programs() []*foreignProgram {
 		}
 	}
 	slices.SortFunc(out, func(a, b *foreignProgram) int { // each server is here as soon as it runs
-		return cmp.Or(cmp.Compare(a.side, b.side), r.scenario.serverNumber(a.Name())-r.scenario.serverNumber(b.Name()))
+		return cmp.Or(cmp.Compare(a.side, b.side), r.serverNumber(a.Name())-r.serverNumber(b.Name()))
 	})
 	return out
 }
 
 // startProgram starts the program of one side in a pod or on a node.
-func (r *run) startProgram(side probe.Side, place string, address netip.Addr, p Program) (*foreignProgram, error) {
-	started, err := program.Start(r.lab.Namespace(place), program.Spec{Name: place, Command: p.Exec, User: p.User,
-		Env: r.scenario.environment(place, address, p), Hosts: r.scenario.hosts(),
-		Output: func(l program.Line) { r.printed(side, place, l) }})
+func (r *run) startProgram(side probe.Side, end End) (*foreignProgram, error) {
+	var hosts []program.Host
+	for _, h := range r.plan.Names {
+		hosts = append(hosts, program.Host{Address: h.Address, Names: h.Names})
+	}
+	started, err := program.Start(r.lab.Namespace(end.At), program.Spec{Name: end.At, Command: end.Program.Command,
+		User: end.Program.User, Env: end.Program.Env, Hosts: hosts,
+		Output: func(l program.Line) { r.printed(side, end.At, l) }})
 	if err != nil {
 		return nil, &Unsupported{What: fmt.Sprintf("the %s's program did not start", side), Err: err}
 	}
@@ -77,10 +81,10 @@ func (r *run) printed(side probe.Side, place string, l program.Line) {
 
 // serveForeign starts the server's program in every pod, side by side, and waits until all listen.
 func (r *run) serveForeign(ctx context.Context) error {
-	errs := make([]error, r.scenario.World.Backends)
+	errs := make([]error, len(r.plan.Servers))
 	var wait sync.WaitGroup
 	for i := range errs {
-		wait.Go(func() { errs[i] = r.serveForeignOn(ctx, serverName(i), r.scenario.serverAddress(i)) })
+		wait.Go(func() { errs[i] = r.serveForeignOn(ctx, r.plan.Servers[i]) })
 	}
 	wait.Wait()
 	for _, err := range errs {
@@ -91,9 +95,9 @@ func (r *run) serveForeign(ctx context.Context) error {
 	return nil
 }
 
-func (r *run) serveForeignOn(ctx context.Context, pod string, address netip.Addr) error {
-	spec, port := r.scenario.World.Server, r.scenario.service().Port
-	p, err := r.startProgram(probe.Server, pod, address, spec)
+func (r *run) serveForeignOn(ctx context.Context, end End) error {
+	port := r.plan.Service.Port
+	p, err := r.startProgram(probe.Server, end)
 	if err != nil {
 		return err
 	}
@@ -101,7 +105,7 @@ func (r *run) serveForeignOn(ctx context.Context, pod string, address netip.Addr
 	r.servers = append(r.servers, p)
 	r.mu.Unlock()
 	r.tell(fmt.Sprintf("wait until the servers listen on port %d", port), 0)
-	return hinted(p.Await(ctx, r.lab.Namespace(pod), spec.ready(), fmt.Sprintf("it listened on port %d", port), program.Listens(port)),
+	return hinted(p.Await(ctx, r.lab.Namespace(end.At), end.Program.Ready, fmt.Sprintf("it listened on port %d", port), program.Listens(port)),
 		fmt.Sprintf("the server has to listen on port $PORT (%d) of all addresses and to stay in the foreground", port))
 }
 
@@ -118,7 +122,7 @@ func hinted(err error, hint string) error {
 }
 
 func (r *run) startClient() (err error) {
-	r.client, err = r.startProgram(probe.Client, r.ev.clientAt, r.ev.client, r.scenario.World.Client)
+	r.client, err = r.startProgram(probe.Client, r.plan.Client)
 	return err
 }
 
@@ -133,7 +137,7 @@ func (r *run) typeToClient(line string) error {
 // discover notes a connection that the client's program begins. Each SYN is seen once where the client is; one that is
 // sent again has the same number.
 func (r *run) discover(p packet.Packet) {
-	if !r.scenario.foreignClient() || p.At != r.ev.clientAt || p.Direction != packet.Out || p.Protocol != packet.TCP ||
+	if !r.plan.ExternalClient() || p.At != r.ev.clientAt || p.Direction != packet.Out || p.Protocol != packet.TCP ||
 		p.Dst != r.service() || !p.Flags.Has(packet.SYN) || p.Flags.Has(packet.ACK) {
 		return
 	}
@@ -150,7 +154,7 @@ func (r *run) discover(p packet.Packet) {
 func (r *run) adopt() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.scenario.foreignClient() {
+	if !r.plan.ExternalClient() {
 		return
 	}
 	for _, f := range r.ev.flows[len(r.flows):] {
@@ -274,7 +278,7 @@ func (r *run) programAt(place string) *foreignProgram {
 func (r *run) foreignEnds(f *flow) []look {
 	var out []look
 	now := time.Now()
-	if own, err := r.clientSockets(); err == nil && r.scenario.foreignClient() && r.newest(f) {
+	if own, err := r.clientSockets(); err == nil && r.plan.ExternalClient() && r.newest(f) {
 		if s, ok := own[f.address()]; ok {
 			out = append(out, look{now, r.ev.clientAt, f.id, probe.Client, s})
 		}
@@ -283,7 +287,7 @@ func (r *run) foreignEnds(f *flow) []look {
 	at := r.ev.index() // with the addresses that nodes have put in the client's place
 	r.mu.Unlock()
 	for _, name := range r.lab.Names() {
-		if r.scenario.serverNumber(name) < 0 {
+		if r.serverNumber(name) < 0 {
 			continue
 		}
 		all, err := r.sockets(name)
@@ -306,7 +310,7 @@ func (r *run) newest(f *flow) bool {
 
 // lookForeign notes the state of both ends of every connection, final says that it is the last time.
 func (r *run) lookForeign(last bool) {
-	if !r.scenario.foreignClient() && !r.scenario.foreignServer() {
+	if !r.plan.ExternalClient() && !r.plan.ExternalServer() {
 		return
 	}
 	r.adopt()
@@ -346,7 +350,7 @@ func (r *run) stopPrograms() {
 // keepalive probe, or by what they say to each other of their own accord. Then the entries are left alone. A probe that
 // would come after the entry has expired, but within the time that is to pass, cannot be replayed.
 func (r *run) keptAlive(by time.Duration) (bool, error) {
-	if !r.scenario.foreignClient() && !r.scenario.foreignServer() {
+	if !r.plan.ExternalClient() && !r.plan.ExternalServer() {
 		return false, nil
 	}
 	for _, f := range r.flows {
@@ -367,7 +371,7 @@ func (r *run) keptAlive(by time.Duration) (bool, error) {
 			case due < left:
 				return true, r.keep(end.at, fmt.Sprintf("the entry does not expire: the next keepalive probe of the %s's program comes in %s and renews it, with %s left to it",
 					end.side, due.Round(time.Second), left.Round(time.Second)))
-			case by > r.scenario.World.Conntrack.Established:
+			case by > r.plan.Conntrack.Established:
 				return false, fmt.Errorf("ageing by %s would lie: the keepalive of the %s's program sends a probe in %s, after the entry has expired",
 					by, end.side, due.Round(time.Second))
 			}
@@ -392,4 +396,9 @@ func (r *run) spoke(f *flow) bool {
 	return !r.idleSince.IsZero() && slices.ContainsFunc(r.ev.packets, func(p packet.Packet) bool {
 		return p.At == r.ev.clientAt && p.Payload > 0 && p.Time.After(r.idleSince) && r.index.packet(p) == f.id
 	})
+}
+
+// serverNumber is the place of a server pod among all, -1 for any other name.
+func (r *run) serverNumber(name string) int {
+	return slices.IndexFunc(r.plan.Servers, func(e End) bool { return e.At == name })
 }

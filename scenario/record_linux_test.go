@@ -21,7 +21,7 @@ func TestKernelRecord(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := find(t, name)
-			r := newRun(s, Options{})
+			r := newRun(planOf(t, s), Options{})
 			result, err := r.do(context.Background())
 			if err != nil {
 				t.Fatal(err)
@@ -40,7 +40,7 @@ func TestKernelRecord(t *testing.T) {
 			if err := replay(text, reflect.ValueOf(&again).Elem()); err != nil {
 				t.Fatal(err)
 			}
-			replayed := s.assemble(&again)
+			replayed := assemble(planOf(t, s), &again)
 			if replayed.Verdict != Pass || replayed.Reason != result.Reason || !reflect.DeepEqual(replayed.Timeline, result.Timeline) {
 				t.Errorf("the run: %s\nthe replay: %s %s", result.Reason, replayed.Verdict, replayed.Reason)
 			}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -44,7 +45,7 @@ type server interface {
 
 // run is a scenario under way. Its evidence is written by watchers' goroutines too, under mu.
 type run struct {
-	scenario Scenario
+	plan     *Plan
 	options  Options
 	lab      *topology.Lab
 	rules    map[string]*iptables.Node
@@ -84,37 +85,29 @@ type run struct {
 
 // Run replays a scenario in a world of its own and judges it. A scenario that does not end as expected is a Result
 // with the verdict Fail, not an error. When ctx ends, the run ends at once with what it has seen: Interrupted, and
-// Inconclusive. The error is Problems if the options do not fit the scenario, *Unsupported if this machine or user
-// cannot run it. Whatever happens, nothing is left behind.
+// Inconclusive. The error is *Unsupported if this machine or user cannot run it. Whatever happens, nothing is left behind.
 //
 // It needs CAP_SYS_ADMIN and CAP_NET_ADMIN in the current user namespace.
-func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
-	s, problems := s.With(o)
-	if len(problems) > 0 {
-		return nil, problems
-	}
-	return newRun(s, o).do(ctx)
+func Run(ctx context.Context, p *Plan, o Options) (*Result, error) {
+	return newRun(p, o).do(ctx)
 }
 
-// newRun is a run in which nothing has happened yet; the options are in the scenario already.
-func newRun(s Scenario, o Options) *run {
-	r := &run{scenario: s, options: o, rules: map[string]*iptables.Node{}, received: map[int]int{},
+// newRun is a run in which nothing has happened yet.
+func newRun(p *Plan, o Options) *run {
+	r := &run{plan: p, options: o, rules: map[string]*iptables.Node{}, received: map[int]int{},
 		begun: map[netip.AddrPort]uint32{},
 		picks: map[netip.AddrPort][]netip.Addr{}, index: index{},
 		tracers: map[string]*rulepath.Watcher{}, readers: map[string]*socket.Reader{}}
 	// Round takes the monotonic reading off: the kernel's times have none, and all must be counted on one clock.
 	r.ev = evidence{started: time.Now().Round(0), service: r.service(),
 		pods: map[netip.Addr]string{}, ours: map[uint32]bool{}, deleted: map[uint32]bool{}, unwatched: map[Source]bool{}, rules: map[string][]iptables.Counter{}, lost: map[string]int{}}
-	r.ev.clientAt, r.ev.client = s.client()
-	r.ev.foreignClient = s.foreignClient()
-	for i := range s.World.Backends {
-		r.ev.pods[s.serverAddress(i)] = serverName(i)
+	r.ev.clientAt, r.ev.client = p.Client.At, p.Client.Address
+	r.ev.foreignClient = p.ExternalClient()
+	for _, s := range p.Servers {
+		r.ev.pods[s.Address] = s.At
 	}
-	r.endpoints = s.service().Endpoints
-	for i := range s.World.Connections {
-		if s.foreignClient() {
-			break // it opens them itself
-		}
+	r.endpoints = slices.Clone(p.Service.Endpoints)
+	for i := range p.Connections {
 		r.flows = append(r.flows, &flow{id: i + 1})
 	}
 	return r
@@ -156,7 +149,7 @@ func (r *run) phase(name string, do func() error) error {
 }
 
 func (r *run) build(ctx context.Context) (err error) {
-	r.lab, err = Build(ctx, r.scenario.topology())
+	r.lab, err = Build(ctx, Topology(r.plan))
 	return err
 }
 
@@ -197,10 +190,10 @@ func (r *run) sync() error {
 }
 
 func (r *run) onNodes(do func(node string, rs iptables.RuleSet) error) error {
-	svc := r.scenario.service()
+	svc := r.plan.Service
 	svc.Endpoints = r.endpoints
-	rs := iptables.Rules(r.scenario.proxy(), svc)
-	names := r.scenario.nodeNames()
+	rs := iptables.Rules(r.plan.Proxy, svc)
+	names := r.plan.NodeNames()
 	errs := make([]error, len(names))
 	var wait sync.WaitGroup
 	for i, name := range names {
@@ -220,11 +213,11 @@ func (r *run) onNodes(do func(node string, rs iptables.RuleSet) error) error {
 }
 
 func (r *run) serve(ctx context.Context) error {
-	if r.scenario.foreignServer() {
+	if r.plan.ExternalServer() {
 		return errors.Join(r.serveForeign(ctx), r.joinKernel())
 	}
-	for i := range r.scenario.World.Backends {
-		if err := r.serveOn(serverName(i)); err != nil {
+	for _, s := range r.plan.Servers {
+		if err := r.serveOn(s.At); err != nil {
 			return err
 		}
 	}
@@ -232,13 +225,13 @@ func (r *run) serve(ctx context.Context) error {
 }
 
 func (r *run) serveOn(pod string) error {
-	address := netip.AddrPortFrom(netip.IPv4Unspecified(), r.scenario.service().Port)
+	address := netip.AddrPortFrom(netip.IPv4Unspecified(), r.plan.Service.Port)
 	var l server
 	var err error
-	if r.scenario.protocol() == probe.UDP {
+	if r.plan.UDP() {
 		l, err = probe.ServeDatagrams(r.lab.Namespace(pod), address, r.report)
 	} else {
-		l, err = probe.Serve(r.lab.Namespace(pod), address, r.scenario.socket(r.scenario.World.Server), r.report)
+		l, err = probe.Serve(r.lab.Namespace(pod), address, socketOptions(r.plan.Servers[0].Socket), r.report)
 	}
 	if err != nil {
 		return fmt.Errorf("server on %s: %w", pod, err)
@@ -248,8 +241,8 @@ func (r *run) serveOn(pod string) error {
 }
 
 func (r *run) steps(ctx context.Context) error {
-	r.progress.Steps = len(r.scenario.Steps)
-	for i, s := range r.scenario.Steps {
+	r.progress.Steps = len(r.plan.Steps)
+	for i, s := range r.plan.Steps {
 		r.progress.Step, r.pausing.number = i+1, []int{i + 1}
 		if err := r.step(ctx, s, r.flows); err != nil {
 			return fmt.Errorf("step %s: %w", s, err)
@@ -270,14 +263,14 @@ func (r *run) step(ctx context.Context, s Step, active []*flow) error {
 	} else if err != nil {
 		return err
 	}
-	r.tell(r.scenario.inThisRun(s), 0)
+	r.tell(s.InThisRun(), 0)
 	if s.breaks() {
 		if err := r.countBefore(); err != nil {
 			return err
 		}
 	}
-	r.note("step", s.Name, r.scenario.inThisRun(s))
-	if err := s.action.run(ctx, r, active); err != nil {
+	r.note("step", s.Name, s.InThisRun())
+	if err := r.take(ctx, s, active); err != nil {
 		return err
 	}
 	if s.Name != "repeat" { // its own steps have looked
@@ -333,7 +326,7 @@ func (r *run) close() error {
 	return errors.Join(errs...)
 }
 
-func (r *run) service() netip.AddrPort { return r.scenario.target() }
+func (r *run) service() netip.AddrPort { return r.plan.Target }
 
 // serverConn is the server's end of a connection: of the pods that have heard of it, the first.
 func (r *run) serverConn(f *flow) *probe.Conn {

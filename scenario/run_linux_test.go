@@ -34,7 +34,7 @@ func TestKernelLibraryPasses(t *testing.T) {
 	for _, s := range builtin(t).Scenarios {
 		t.Run(s.Name, func(t *testing.T) {
 			t.Parallel()
-			r, err := Run(context.Background(), s, Options{})
+			r, err := Run(context.Background(), planOf(t, s), Options{})
 			if err != nil {
 				t.Fatal(err)
 			}

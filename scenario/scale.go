@@ -26,15 +26,6 @@ func (s Scenario) both(d, unit time.Duration) string {
 	return text
 }
 
-// inThisRun is a step in words, and how long it takes here if that is not what it says.
-func (s Scenario) inThisRun(step Step) string {
-	text := step.Describe()
-	if w, ok := step.action.(*waitStep); ok && w.For > 0 && s.TimeScale > 1 {
-		text += fmt.Sprintf(" (%s here)", s.here(w.For, time.Millisecond))
-	}
-	return text
-}
-
 // keepaliveDefaults are the kernel's own timers (net.ipv4.tcp_keepalive_time, _intvl; include/net/tcp.h).
 var keepaliveDefaults = map[string]time.Duration{
 	"net.ipv4.tcp_keepalive_time":  7200 * time.Second,

@@ -86,7 +86,10 @@ type Step struct {
 	// Name is the step's kind, "flush" for instance.
 	Name string
 	// Line is where it stands in its file.
-	Line   int
-	place  Problem // the same, with column and path, for its problems
-	action action
+	Line int
+	// Text is what a plan says of it in words, in the durations of the file; Here is how long it takes in this run, if that
+	// differs. They are empty in a scenario that is no plan yet.
+	Text, Here string
+	place      Problem // the same, with column and path, for its problems
+	action     action
 }

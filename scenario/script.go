@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-
-	"github.com/ctsim/ctsim/probe"
 )
 
 // Unscriptable is a step that cannot be written as shell: there is no command for it, or what it does depends on what
@@ -26,18 +24,14 @@ func (u *Unscriptable) Error() string {
 // Script is the scenario as a shell script (bash) that does with ip, iptables, sysctl, conntrack and `ctsim client` and
 // `server` what a run does, in namespaces of its own, and prints what became of the connections. Its exit code is 0 if
 // that is what the scenario expects of them, 1 if not, 3 if a command is missing and 4 if a wait was in vain. The error
-// is Problems or *Unscriptable. It needs no privileges; the script needs root or a user namespace, which it makes.
-func (s Scenario) Script(o Options) (string, error) {
-	s, problems := s.With(o)
-	if len(problems) > 0 {
-		return "", problems
-	}
-	w := &scriptWriter{scenario: s, next: 1}
-	if s.World.Client.Exec != "" || s.World.Server.Exec != "" {
+// is *Unscriptable. It needs no privileges; the script needs root or a user namespace, which it makes.
+func Script(p *Plan) (string, error) {
+	w := &scriptWriter{plan: p, next: 1}
+	if p.ExternalClient() || p.ExternalServer() {
 		return "", w.cannot("its programs are not ctsim's client and server")
 	}
 	w.states = []endpointState{w.firstState()}
-	if err := w.steps(s.Steps, 0); err != nil {
+	if err := w.steps(p.Steps, 0); err != nil {
 		return "", err
 	}
 	rules, err := w.rules()
@@ -59,8 +53,8 @@ func (s Scenario) Script(o Options) (string, error) {
 
 // scriptWriter turns a scenario's steps into shell.
 type scriptWriter struct {
-	scenario Scenario
-	out      strings.Builder
+	plan *Plan
+	out  strings.Builder
 	// next is the number of the next connection, total how many there are in the end.
 	next int
 	// clients are the numbers of the first connection of each client.
@@ -77,7 +71,7 @@ func (w *scriptWriter) line(depth int, format string, args ...any) {
 }
 
 func (w *scriptWriter) cannot(format string, args ...any) error {
-	return &Unscriptable{w.scenario.Name, w.step, fmt.Sprintf(format, args...)}
+	return &Unscriptable{w.plan.Scenario, w.step, fmt.Sprintf(format, args...)}
 }
 
 // steps writes each step with its description before it.
@@ -90,7 +84,7 @@ func (w *scriptWriter) steps(steps Steps, depth int) error {
 		if w.step = step; !ok {
 			return w.cannot("there is no command that does it")
 		}
-		w.line(depth, "step %s", ShellQuote(strings.Replace(step.Describe(), fmt.Sprintf(" %d bytes", probe.MessageSize), " a message", 1)))
+		w.line(depth, "step %s", ShellQuote(strings.Replace(step.Describe(), fmt.Sprintf(" %d bytes", MessageSize), " a message", 1)))
 		if err := scripted.script(w, depth); err != nil {
 			return err
 		}
@@ -116,9 +110,8 @@ func shellWords(words []string) string {
 	return strings.Join(quoted, " ")
 }
 
-// flags are how `ctsim client` or `server` sets its socket as a program of the scenario does.
-func (s Scenario) flags(p Program) []string {
-	o := s.socket(p)
+// flags are how `ctsim client` or `server` sets its socket as an end of the plan does.
+func flags(o Socket) []string {
 	var out []string
 	if o.KeepAlive {
 		out = append(out, "--keepalive")
@@ -142,7 +135,7 @@ func (s Scenario) flags(p Program) []string {
 
 // expected is the shell of what must become of the connections.
 func (w *scriptWriter) expected() string {
-	x := w.scenario.Expect
+	x := w.plan.Expect
 	total := w.next - 1
 	rest := string(x.Outcome)
 	if x.Share != nil {
@@ -157,7 +150,7 @@ func (w *scriptWriter) expected() string {
 	if x.Share == nil {
 		b.WriteString("within_chance() { :; }\n\n")
 	} else {
-		low, high := interval(total, x.Share.probability(w.scenario.World.Backends))
+		low, high := interval(total, x.Share.probability(len(w.plan.Servers)))
 		fmt.Fprintf(&b, "# within_chance: the share of %s is %s; all but one in a million runs lie in between.\n"+
 			"within_chance() {\n\tlocal n\n\tn=$(grep -c ' %s ' || true)\n\t[ \"$n\" -ge %d ] && [ \"$n\" -le %d ]\n}\n\n",
 			x.Share.Of, x.Share.Probability, x.Share.Of, low, high)
@@ -188,13 +181,4 @@ func scriptFunctions(text string) string {
 		}
 	}
 	return section("functions") + "\n" + strings.Join(out, "\n\n") + "\n\n"
-}
-
-// serverNames are the server pods.
-func (s Scenario) serverNames() []string {
-	var out []string
-	for i := range s.World.Backends {
-		out = append(out, serverName(i))
-	}
-	return out
 }

@@ -8,7 +8,7 @@ type endpointState struct{ endpoints, alive []int }
 
 func (w *scriptWriter) firstState() endpointState {
 	var all []int
-	for i := range w.scenario.World.Backends {
+	for i := range w.plan.Servers {
 		all = append(all, i)
 	}
 	first := endpointState{all, all}
@@ -43,7 +43,7 @@ func leaving(list []int, i int) []int {
 
 // anyOf are the servers a name may mean: one, or for "serving" every one.
 func (w *scriptWriter) anyOf(name string) []int {
-	if i := w.scenario.serverNumber(name); i >= 0 {
+	if i := slices.Index(w.plan.ServerNames(), name); i >= 0 {
 		return []int{i}
 	}
 	return w.variants[0].endpoints

@@ -3,12 +3,9 @@ package scenario
 import (
 	"fmt"
 	"net/netip"
-	"reflect"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/ctsim/ctsim/probe"
 )
 
 func (c *connectStep) script(w *scriptWriter, depth int) error {
@@ -17,15 +14,14 @@ func (c *connectStep) script(w *scriptWriter, depth int) error {
 		if w.next > 1 {
 			return nil // all are open
 		}
-		n = w.scenario.World.Connections
+		n = w.plan.Connections
 	}
 	if depth > 0 {
 		return w.cannot("in a repeat it would open connections without number")
 	}
-	_, address := w.scenario.client()
-	from := address.String()
+	from := w.plan.Client.Address.String()
 	if c.Port != 0 {
-		from = netip.AddrPortFrom(address, uint16(c.Port)).String()
+		from = netip.AddrPortFrom(w.plan.Client.Address, uint16(c.Port)).String()
 	}
 	line := fmt.Sprintf("connect %d %d %s", w.next, n, from)
 	if n > 1 {
@@ -45,7 +41,7 @@ func (s *sendStep) script(w *scriptWriter, depth int) error {
 		if w.next > 2 && s.Connection != 0 {
 			return w.cannot("a server does not know its connections' numbers")
 		}
-		if w.scenario.protocol() == probe.UDP {
+		if w.plan.UDP() {
 			return w.cannot("a UDP server only answers")
 		}
 		w.line(depth, "message")
@@ -109,7 +105,7 @@ func (s *closeStep) script(w *scriptWriter, depth int) error {
 }
 
 func (s *receiveStep) script(w *scriptWriter, depth int) error {
-	w.tell(depth, "client", "/receive "+w.scenario.here(s.AtMost, time.Millisecond).String())
+	w.tell(depth, "client", "/receive "+s.AtMost.String())
 	return nil
 }
 
@@ -123,7 +119,7 @@ func (s *flushStep) script(w *scriptWriter, depth int) error {
 }
 
 func (s *deleteEntryStep) script(w *scriptWriter, depth int) error {
-	if s.On != nodeMaster && w.scenario.World.KubeProxy.MasqueradeAll {
+	if s.On != nodeMaster && w.plan.Proxy.MasqueradeAll {
 		return w.cannot("behind the masquerading node the connection has another port")
 	}
 	w.line(depth, `ip netns exec %s conntrack -D -p "$protocol" --orig-port-src "$(client_port %d)" >/dev/null 2>&1 || true`,
@@ -137,22 +133,18 @@ func (s *deleteStaleStep) script(w *scriptWriter, depth int) error {
 }
 
 func (a *ageStep) script(w *scriptWriter, depth int) error {
-	by := int(w.scenario.here(a.By, time.Second) / time.Second)
+	by := int(a.By / time.Second)
 	w.line(depth, "for node in $nodes; do age \"$node\" %d; done", by)
 	return nil
 }
 
 func (s *sysctlStep) script(w *scriptWriter, depth int) error {
-	w.line(depth, "set_sysctls %s %s", s.In, ShellQuote(s.Key+"="+w.scenario.scaledSysctl(s.Key, s.Value)))
+	w.line(depth, "set_sysctls %s %s", s.In, ShellQuote(s.Key+"="+s.Value))
 	return nil
 }
 
 func (s *execStep) script(w *scriptWriter, depth int) error {
-	limit := s.Timeout
-	if limit == 0 {
-		limit = 10 * time.Second
-	}
-	w.line(depth, "ip netns exec %s timeout %s %s || echo \"exit code $?\"", s.In, seconds(limit), shellWords(s.Command))
+	w.line(depth, "ip netns exec %s timeout %s %s || echo \"exit code $?\"", s.In, seconds(s.Timeout), shellWords(s.Command))
 	return nil
 }
 
@@ -160,7 +152,7 @@ func (s *execStep) script(w *scriptWriter, depth int) error {
 func seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) }
 
 func (s *waitStep) script(w *scriptWriter, depth int) error {
-	limit := int((s.limit() + time.Second - 1) / time.Second)
+	limit := int((s.AtMost + time.Second - 1) / time.Second)
 	switch {
 	case s.Packet != nil:
 		return s.scriptPacket(w, depth, limit)
@@ -170,26 +162,25 @@ func (s *waitStep) script(w *scriptWriter, depth int) error {
 		}
 		w.line(depth, `expired "$(client_port 1)" %d`, limit)
 	case s.Until == "client-closed":
-		w.tell(depth, "client", "/wait "+s.limit().String())
+		w.tell(depth, "client", "/wait "+s.AtMost.String())
 	case s.Until == "server-closed":
 		w.line(depth, "server_closed %d %d", w.next-1, limit)
 	default:
-		w.line(depth, "sleep %s%s", seconds(w.scenario.here(s.For, time.Millisecond)), w.scaled(s.For))
+		w.line(depth, "sleep %s%s", seconds(s.For), w.scaled())
 	}
 	return nil
 }
 
-// scaled is a comment that gives a duration as the scenario has it, if time_scale makes it another.
-func (w *scriptWriter) scaled(d time.Duration) string {
-	if w.scenario.here(d, time.Millisecond) == d {
+// scaled is a comment that gives the step's duration as the scenario has it, if time_scale makes it another.
+func (w *scriptWriter) scaled() string {
+	if w.step.Here == "" {
 		return ""
 	}
-	return fmt.Sprintf(" # %s, divided by %d", d, w.scenario.TimeScale)
+	return fmt.Sprintf(" # %s, divided by %d", strings.TrimPrefix(w.step.Text, "wait "), w.plan.TimeScale)
 }
 
 // scriptPacket waits by the client's own counters: the only packets that a kernel counts and a run waits for.
 func (s *waitStep) scriptPacket(w *scriptWriter, depth, limit int) error {
-	setDefaults(reflect.ValueOf(s.Packet).Elem())
 	counter := map[string]string{"keepalive": "TcpExtTCPKeepAlive", "retransmission": "TcpRetransSegs"}[s.Packet.Flag]
 	if counter == "" || s.Packet.From != "client" && s.Packet.From != "" || s.Packet.At != podClient {
 		return w.cannot("no counter of the kernel tells of it: %s", s.Packet.describe())
@@ -252,7 +243,7 @@ func (*addEndpointsStep) script(w *scriptWriter, depth int) error {
 }
 
 func (*stopServerStep) script(w *scriptWriter, depth int) error {
-	if w.scenario.protocol() == probe.UDP {
+	if w.plan.UDP() {
 		w.line(depth, `for pod in $pods; do kill "${pids[$pod]}"; done`)
 		return nil
 	}
@@ -276,21 +267,18 @@ func (s *killPodStep) script(w *scriptWriter, depth int) error {
 }
 
 func (s *takeAddressStep) script(w *scriptWriter, depth int) error {
-	i := w.scenario.serverNumber(s.Of)
-	for _, n := range w.scenario.topology().Nodes {
-		if n.Name == w.scenario.serverNode(i) {
-			w.line(depth, "pod %s %s %s %s", stranger, netip.PrefixFrom(w.scenario.serverAddress(i), n.PodCIDR.Bits()), n.Name, n.Gateway())
+	for _, late := range w.plan.Latecomers {
+		if late.Of != s.Of {
+			continue
 		}
-	}
-	if sysctls := w.scenario.keepaliveSysctls(); len(sysctls) > 0 {
-		words := []string{stranger}
-		for _, s := range sysctls {
-			words = append(words, s.Key+"="+s.Value)
+		n := w.plan.Node(late.Node)
+		w.line(depth, "pod %s %s %s %s", late.Name, netip.PrefixFrom(late.Address, n.PodCIDR.Bits()), n.Name, n.Gateway())
+		if words := sysctlWords(late.Sysctls); len(words) > 0 {
+			w.line(depth, "set_sysctls %s", shellWords(append([]string{late.Name}, words...)))
 		}
-		w.line(depth, "set_sysctls %s", shellWords(words))
 	}
 	w.line(depth, "links_up")
-	w.line(depth, "serve %s", stranger)
+	w.line(depth, "serve %s", w.plan.Latecomers[0].Name)
 	return nil
 }
 

@@ -14,7 +14,7 @@ func TestScripts(t *testing.T) {
 		t.Skip(err)
 	}
 	for _, s := range builtin(t).Scenarios {
-		text, err := s.Script(Options{})
+		text, err := Script(planOf(t, s))
 		if err != nil {
 			t.Error(err)
 			continue
@@ -28,7 +28,7 @@ func TestScripts(t *testing.T) {
 }
 
 func TestScriptOfTheMainCase(t *testing.T) {
-	text, err := find(t, "flush-multi-backend").Script(Options{})
+	text, err := Script(planOf(t, find(t, "flush-multi-backend")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +38,11 @@ func TestScriptOfTheMainCase(t *testing.T) {
 // TestScriptHasTheRulesItMayNeed: which endpoint goes is known only when the script runs, so that there are rules for
 // each that may be left.
 func TestScriptHasTheRulesItMayNeed(t *testing.T) {
-	text, err := find(t, "endpoint-removed").Script(Options{Backends: 3})
+	plan, err := find(t, "endpoint-removed").Plan(Size{Backends: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := Script(plan)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +73,7 @@ func TestUnscriptable(t *testing.T) {
 			t.Errorf("%s: %v", step, err)
 			continue
 		}
-		_, err = lib.Scenarios[0].Script(Options{})
+		_, err = Script(planOf(t, lib.Scenarios[0]))
 		if cannot := (*Unscriptable)(nil); !errors.As(err, &cannot) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", step, err, want)
 		}
@@ -80,7 +84,7 @@ func TestUnscriptable(t *testing.T) {
 func TestScriptOfOtherPrograms(t *testing.T) {
 	s := find(t, "flush-multi-backend")
 	s.World.Server.Exec = "true"
-	_, err := s.Script(Options{})
+	_, err := Script(planOf(t, s))
 	if cannot := (*Unscriptable)(nil); !errors.As(err, &cannot) {
 		t.Errorf("%v", err)
 	}

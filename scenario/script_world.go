@@ -7,20 +7,18 @@ import (
 	"strings"
 
 	"github.com/ctsim/ctsim/iptables"
-	"github.com/ctsim/ctsim/probe"
-	"github.com/ctsim/ctsim/topology"
 )
 
 // head is the script's beginning: what it is, what it needs, and the namespaces that it goes into.
 func (w *scriptWriter) head() string {
-	s := w.scenario
+	s := w.plan
 	var b strings.Builder
-	fmt.Fprintf(&b, "#!/usr/bin/env bash\n# %s: %s\n", s.Name, s.Title)
+	fmt.Fprintf(&b, "#!/usr/bin/env bash\n# %s: %s\n", s.Scenario, s.Title)
 	if s.Cause != "" {
 		fmt.Fprintf(&b, "#\n# %s\n", strings.ReplaceAll(strings.TrimSpace(s.Cause), "\n", "\n# "))
 	}
-	b.WriteString("#\n# Made by `ctsim script " + s.Name + "`: what `ctsim run " + s.Name + "` does, by hand.\n#\n" +
-		"#   sudo bash " + s.Name + ".sh\n#   bash " + s.Name + ".sh          without root, in a user namespace\n#\n")
+	b.WriteString("#\n# Made by `ctsim script " + s.Scenario + "`: what `ctsim run " + s.Scenario + "` does, by hand.\n#\n" +
+		"#   sudo bash " + s.Scenario + ".sh\n#   bash " + s.Scenario + ".sh          without root, in a user namespace\n#\n")
 	b.WriteString(strings.ReplaceAll(scriptHead, "@COMMANDS@", strings.Join(w.commands(), " ")))
 	return b.String()
 }
@@ -66,57 +64,57 @@ mkdir /run/log
 
 // facts are the variables that the functions use.
 func (w *scriptWriter) facts() string {
-	s := w.scenario
-	at, address := s.client()
-	svc := s.service()
+	p := w.plan
 	var b strings.Builder
 	protocol, udp := "tcp", 0
-	client, server := s.flags(s.World.Client), s.flags(s.World.Server)
-	if s.protocol() == probe.UDP {
+	client, server := flags(p.Client.Socket), flags(p.Servers[0].Socket)
+	if p.UDP() {
 		protocol, udp = "udp", 1
 		client, server = append(client, "--udp"), append(server, "--udp")
 	} else {
 		server = append(server, "--speak", "--await")
 	}
-	target := s.target()
-	fmt.Fprintf(&b, "nodes=%s\n", ShellQuote(strings.Join(s.nodeNames(), " ")))
-	fmt.Fprintf(&b, "service=%s service_address=%s port=%d protocol=%s udp=%d\n", target, target.Addr(), svc.Port, protocol, udp)
-	fmt.Fprintf(&b, "client=%s client_flags=(%s) server_flags=(%s)\n", at, shellWords(client), shellWords(server))
-	pods := strings.Join(s.serverNames(), " ")
+	fmt.Fprintf(&b, "nodes=%s\n", ShellQuote(strings.Join(p.NodeNames(), " ")))
+	fmt.Fprintf(&b, "service=%s service_address=%s port=%d protocol=%s udp=%d\n", p.Target, p.Target.Addr(), p.Service.Port, protocol, udp)
+	fmt.Fprintf(&b, "client=%s client_flags=(%s) server_flags=(%s)\n", p.Client.At, shellWords(client), shellWords(server))
+	pods := strings.Join(p.ServerNames(), " ")
 	fmt.Fprintf(&b, "pods=%s      # the server pods that are alive\n", ShellQuote(pods))
 	fmt.Fprintf(&b, "endpoints=%s # those that the service leads to\n", ShellQuote(pods))
 	b.WriteString("declare -A address=(")
-	for i, name := range s.serverNames() {
-		fmt.Fprintf(&b, "\n\t[%s]=%s", name, s.serverAddress(i))
+	for _, s := range p.Servers {
+		fmt.Fprintf(&b, "\n\t[%s]=%s", s.At, s.Address)
 	}
 	b.WriteString("\n)\n")
-	fmt.Fprintf(&b, "declare -A pids=()\nclients=\"\" message=\"\" told=0 sent=0 marks=0\n# The client connects from %s.\n", address)
+	fmt.Fprintf(&b, "declare -A pids=()\nclients=\"\" message=\"\" told=0 sent=0 marks=0\n# The client connects from %s.\n", p.Client.Address)
 	return b.String()
 }
 
 // world is the calls that build it.
 func (w *scriptWriter) world() string {
-	plan := w.scenario.topology()
+	plan := w.plan
 	var b strings.Builder
-	sysctls := func(name string, all []topology.Sysctl) {
+	sysctls := func(name string, all []Sysctl) {
 		if len(all) == 0 {
 			return
 		}
 		fmt.Fprintf(&b, "set_sysctls %s", name)
-		for _, s := range all {
-			fmt.Fprintf(&b, " \\\n\t%s", ShellQuote(s.Key+"="+s.Value))
+		for _, s := range sysctlWords(all) {
+			fmt.Fprintf(&b, " \\\n\t%s", ShellQuote(s))
 		}
 		b.WriteString("\n")
 	}
 	for _, n := range plan.Nodes {
 		fmt.Fprintf(&b, "node %s %s %s\n", n.Name, n.Address, netip.PrefixFrom(n.Gateway(), n.PodCIDR.Bits()))
 		sysctls(n.Name, withoutTimestamps(n.Sysctls))
-		for _, p := range n.Pods {
+		for _, p := range plan.Pods {
+			if p.Node != n.Name {
+				continue
+			}
 			fmt.Fprintf(&b, "pod %s %s %s %s\n", p.Name, netip.PrefixFrom(p.Address, n.PodCIDR.Bits()), n.Name, n.Gateway())
 			sysctls(p.Name, p.Sysctls)
 		}
 	}
-	for _, h := range plan.Hosts {
+	for _, h := range plan.Machines {
 		fmt.Fprintf(&b, "namespace %s\n", h.Name)
 		sysctls(h.Name, h.Sysctls)
 	}
@@ -125,20 +123,29 @@ func (w *scriptWriter) world() string {
 }
 
 // withoutTimestamps leaves out what only ctsim's own listener has a use for.
-func withoutTimestamps(all []topology.Sysctl) []topology.Sysctl {
-	return slices.DeleteFunc(slices.Clone(all), func(s topology.Sysctl) bool {
+func withoutTimestamps(all []Sysctl) []Sysctl {
+	return slices.DeleteFunc(slices.Clone(all), func(s Sysctl) bool {
 		return s.Key == "net.netfilter.nf_conntrack_timestamp"
 	})
 }
 
+// sysctlWords are sysctls as `sysctl -w` takes them.
+func sysctlWords(all []Sysctl) []string {
+	var out []string
+	for _, s := range all {
+		out = append(out, s.Key+"="+s.Value)
+	}
+	return out
+}
+
 // joined joins nodes and machines: by a link between two, by a switch for more.
-func joined(plan topology.Plan) string {
+func joined(plan *Plan) string {
 	var b strings.Builder
 	names, addresses := []string{}, []netip.Addr{}
 	for _, n := range plan.Nodes {
 		names, addresses = append(names, n.Name), append(addresses, n.Address)
 	}
-	for _, h := range plan.Hosts {
+	for _, h := range plan.Machines {
 		names, addresses = append(names, h.Name), append(addresses, h.Address)
 	}
 	if len(names) == 2 {
@@ -160,7 +167,7 @@ func joined(plan topology.Plan) string {
 			}
 		}
 	}
-	for _, h := range plan.Hosts {
+	for _, h := range plan.Machines {
 		fmt.Fprintf(&b, "ip -n %s route add default via %s\n", h.Name, plan.Nodes[0].Address)
 	}
 	return b.String()
@@ -176,18 +183,19 @@ const maxScriptRules = 20000
 // rules is the shell function that prints the rules for each set of endpoints that there can be.
 func (w *scriptWriter) rules() (string, error) {
 	var b strings.Builder
-	b.WriteString("# rules ENDPOINTS: kube-proxy's, as iptables-save prints them (`ctsim show " + w.scenario.Name + " --rules`).\n" +
+	b.WriteString("# rules ENDPOINTS: kube-proxy's, as iptables-save prints them (`ctsim show " + w.plan.Scenario + " --rules`).\n" +
 		"rules() {\n\tcase $1 in\n")
 	lines := 0
 	for _, v := range w.variants {
-		svc := w.scenario.service()
+		svc := w.plan.Service
 		svc.Endpoints = nil
 		var names []string
 		for _, i := range v.endpoints {
-			svc.Endpoints = append(svc.Endpoints, netip.AddrPortFrom(w.scenario.serverAddress(i), svc.Port))
-			names = append(names, serverName(i))
+			server := w.plan.Servers[i]
+			svc.Endpoints = append(svc.Endpoints, netip.AddrPortFrom(server.Address, svc.Port))
+			names = append(names, server.At)
 		}
-		set := iptables.Rules(w.scenario.proxy(), svc)
+		set := iptables.Rules(w.plan.Proxy, svc)
 		if err := set.Err(); err != nil {
 			return "", err
 		}

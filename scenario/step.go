@@ -1,7 +1,6 @@
 package scenario
 
 import (
-	"context"
 	"fmt"
 	"reflect"
 	"slices"
@@ -15,10 +14,6 @@ import (
 type action interface {
 	// describe says in words what the step does.
 	describe() string
-	// commands are what a person would type to do the same by hand; nil if nothing would be typed. They are in typed.go.
-	commands(m moment) []Command
-	// run does it to the connections given.
-	run(ctx context.Context, r *run, active []*flow) error
 	// check reports what the plan cannot do, given the scenario it stands in.
 	check(s Scenario) string
 }
@@ -89,6 +84,7 @@ func (s *Step) decodeNode(d *decoder, n ast.Node, path string) {
 		body = nil
 	}
 	d.step(body, n, join(path, s.Name), reflect.ValueOf(s.action).Elem())
+	setDefaults(reflect.ValueOf(s.action).Elem())
 }
 
 // step decodes a step's body: a mapping, or a scalar for the field tagged `short`.
@@ -128,6 +124,25 @@ func (s Step) breaks() bool {
 }
 
 // Describe is the step in words, on one line.
-func (s Step) Describe() string { return s.action.describe() }
+func (s Step) Describe() string {
+	if s.Text != "" {
+		return s.Text
+	}
+	return s.action.describe()
+}
 
-func (s Step) String() string { return fmt.Sprintf("%s (line %d)", s.Name, s.Line) }
+// InThisRun is a step of a plan in words, and how long it takes here if that is not what it says.
+func (s Step) InThisRun() string {
+	if s.Here != "" {
+		return s.Text + " (" + s.Here + " here)"
+	}
+	return s.Text
+}
+
+// String is the step's kind and where it stands in its file, if it does.
+func (s Step) String() string {
+	if s.Line == 0 {
+		return s.Name
+	}
+	return fmt.Sprintf("%s (line %d)", s.Name, s.Line)
+}

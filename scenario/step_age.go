@@ -1,13 +1,8 @@
 package scenario
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"slices"
 	"time"
-
-	"github.com/ctsim/ctsim/probe/conntrack"
 )
 
 // ageStep moves every conntrack entry forward in time without waiting: its remaining time is shortened through
@@ -33,31 +28,6 @@ func (a *ageStep) check(s Scenario) string {
 	return ""
 }
 
-func (a *ageStep) run(_ context.Context, r *run, _ []*flow) error {
-	by := r.scenario.here(a.By, time.Second)
-	if kept, err := r.keptAlive(by); kept || err != nil {
-		return err
-	}
-	for _, node := range r.scenario.nodeNames() {
-		ns := r.lab.Namespace(node)
-		entries, err := conntrack.List(ns)
-		if err != nil {
-			return fmt.Errorf("age: read the conntrack table of %s: %w", node, err)
-		}
-		for _, e := range entries {
-			if e.Timeout > by {
-				err = conntrack.SetTimeout(ns, e.Original, e.Timeout-by)
-			} else {
-				err = conntrack.Expire(ns, e.Original)
-			}
-			if err != nil && !errors.Is(err, conntrack.ErrNotFound) {
-				return fmt.Errorf("age %s on %s: %w", e.Original, node, err)
-			}
-		}
-	}
-	return r.drain()
-}
-
 // deleteStaleStep deletes the entries whose reply would come from a pod that is no endpoint any more. kube-proxy does
 // this for UDP (pkg/proxy/conntrack), and leaves TCP alone.
 type deleteStaleStep struct{}
@@ -67,22 +37,3 @@ func (*deleteStaleStep) describe() string {
 }
 
 func (*deleteStaleStep) check(Scenario) string { return "" }
-
-func (*deleteStaleStep) run(_ context.Context, r *run, _ []*flow) error {
-	for _, node := range r.scenario.nodeNames() {
-		ns := r.lab.Namespace(node)
-		entries, err := conntrack.List(ns)
-		if err != nil {
-			return fmt.Errorf("read the conntrack table of %s: %w", node, err)
-		}
-		for _, e := range entries {
-			if e.Original.Dst != r.service() || slices.Contains(r.endpoints, e.Reply.Src) {
-				continue
-			}
-			if err := r.deleteEntry(ns, e); err != nil {
-				return fmt.Errorf("delete %s on %s: %w", e.Original, node, err)
-			}
-		}
-	}
-	return r.drain()
-}

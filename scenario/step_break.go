@@ -1,15 +1,10 @@
 package scenario
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/ctsim/ctsim/probe/conntrack"
 )
 
 // flushStep empties the conntrack table of one node or of both.
@@ -37,21 +32,6 @@ func wrongNode(sc Scenario, name string) string {
 		return ""
 	}
 	return fmt.Sprintf("%q is no node of this world, want one of %s", name, strings.Join(sc.nodeNames(), ", "))
-}
-
-func (s *flushStep) run(_ context.Context, r *run, _ []*flow) error {
-	nodes := r.scenario.nodeNames()
-	if s.On != "all" {
-		nodes = []string{s.On}
-	}
-	for _, node := range nodes {
-		port, err := conntrack.Flush(r.lab.Namespace(node))
-		if err != nil {
-			return fmt.Errorf("flush on %s: %w", node, err)
-		}
-		r.flushed(port)
-	}
-	return r.drain()
 }
 
 // waitStep lets real time pass, or waits until the entries of the connections are gone from the translating node.
@@ -83,10 +63,10 @@ func (s *waitStep) check(sc Scenario) string {
 		return "never cannot be waited for"
 	case sc.here(s.For, time.Millisecond) > time.Hour:
 		return fmt.Sprintf("%s is too long to wait; use age, or a larger time_scale", s.For)
-	case s.Until == "entry-gone" && s.limit() < sc.here(sc.World.Conntrack.Established, time.Second) &&
-		s.limit() < sc.here(sc.World.Conntrack.CloseWait, time.Second):
+	case s.Until == "entry-gone" && s.AtMost < sc.here(sc.World.Conntrack.Established, time.Second) &&
+		s.AtMost < sc.here(sc.World.Conntrack.CloseWait, time.Second):
 		return fmt.Sprintf("the entry lives %s (world.conntrack.established), longer than at_most %s",
-			sc.both(sc.World.Conntrack.Established, time.Second), s.limit())
+			sc.both(sc.World.Conntrack.Established, time.Second), s.AtMost)
 	}
 	return ""
 }
@@ -96,93 +76,6 @@ func btoi(b bool) int {
 		return 1
 	}
 	return 0
-}
-
-func (s *waitStep) limit() time.Duration {
-	if s.AtMost == 0 {
-		return 10 * time.Minute
-	}
-	return s.AtMost
-}
-
-func (s *waitStep) run(ctx context.Context, r *run, active []*flow) error {
-	if s.Packet != nil {
-		setDefaults(reflect.ValueOf(s.Packet).Elem())
-		return s.seen(ctx, r, active)
-	}
-	if s.Until == "" {
-		return errors.Join(r.pause(ctx, r.scenario.here(s.For, time.Millisecond), s.describe()), r.drain())
-	}
-	if s.Until != "entry-gone" {
-		return s.closed(ctx, r, active)
-	}
-	give := time.Now().Add(s.limit())
-	for {
-		// Reading the table also makes the kernel destroy what has expired, with its event: left alone, that
-		// comes up to a minute late.
-		left, err := r.longestEntry(active)
-		if err != nil {
-			return err
-		}
-		if left < 0 {
-			return r.drain()
-		}
-		if time.Now().After(give) {
-			r.unmet("the conntrack entry did not expire within " + s.limit().String())
-			return r.drain()
-		}
-		if err := r.pause(ctx, max(left, 20*time.Millisecond), s.describe()); err != nil {
-			return err
-		}
-	}
-}
-
-// closed waits until the kernel has closed a side's socket of every connection: by a RST, or after a timeout.
-func (s *waitStep) closed(ctx context.Context, r *run, active []*flow) error {
-	give := time.Now().Add(s.limit())
-	for _, f := range active {
-		for {
-			conn := r.end(f, strings.TrimSuffix(s.Until, "-closed"))
-			if conn == nil {
-				break
-			}
-			if state, err := conn.State(); err != nil || state.Closed() {
-				if conn.Over() != nil {
-					<-conn.Over() // the kernel has told; the program is about to
-				}
-				break
-			}
-			if time.Now().After(give) {
-				r.unmet("the socket was not closed within " + s.limit().String())
-				return r.drain()
-			}
-			if err := r.pause(ctx, 5*time.Millisecond, s.describe()); err != nil {
-				return err
-			}
-		}
-	}
-	return r.drain()
-}
-
-// longestEntry is the time left to the entry of the connections that lives longest, negative if there is none.
-func (r *run) longestEntry(active []*flow) (time.Duration, error) {
-	entries, err := conntrack.List(r.lab.Namespace(translating))
-	if err != nil {
-		return 0, fmt.Errorf("read the conntrack table of %s: %w", translating, err)
-	}
-	mine := map[string]bool{}
-	for _, f := range active {
-		if f.address().IsValid() {
-			mine[f.address().String()] = true
-		}
-	}
-	left := time.Duration(-1)
-	for _, e := range entries {
-		if mine[e.Original.Src.String()] || mine[e.Original.Dst.String()] {
-			left = max(left, e.Timeout)
-		}
-	}
-	return left, nil
 }
 
 // repeatStep does its steps again and again: a number of times, or until a fact holds for every connection. A
@@ -219,30 +112,4 @@ func (s *repeatStep) rounds() int {
 		return max(s.AtMost, 1)
 	}
 	return s.Times
-}
-
-func (s *repeatStep) run(ctx context.Context, r *run, active []*flow) error {
-	rounds := s.rounds()
-	number := r.pausing.number
-	r.pausing.rounds = append(r.pausing.rounds, 0)
-	defer func() { r.pausing.number, r.pausing.rounds = number, r.pausing.rounds[:len(r.pausing.rounds)-1] }()
-	for round := range rounds {
-		for i, step := range s.Steps {
-			r.pausing.number = append(slices.Clone(number), i+1)
-			r.pausing.rounds[len(r.pausing.rounds)-1] = round + 1
-			if err := r.step(ctx, step, active); err != nil {
-				return err
-			}
-		}
-		if s.Until != "" {
-			if active = r.notRerouted(active); len(active) == 0 {
-				return nil
-			}
-		}
-	}
-	if s.Until != "" {
-		r.unmet(fmt.Sprintf("%d of %s not re-routed in %s", len(active),
-			times(len(r.flows), "connection was", "connections were"), times(rounds, "round", "rounds")))
-	}
-	return nil
 }

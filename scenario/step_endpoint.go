@@ -1,13 +1,8 @@
 package scenario
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
-
-	"github.com/ctsim/ctsim/topology"
 )
 
 // removeEndpointsStep takes endpoints out of the service, as kube-proxy does when a pod is no longer ready: rules and
@@ -36,27 +31,6 @@ func (s *removeEndpointsStep) check(sc Scenario) string {
 	return ""
 }
 
-func (s *removeEndpointsStep) run(_ context.Context, r *run, _ []*flow) error {
-	if s.Which == "all" {
-		r.endpoints = nil
-		return r.sync()
-	}
-	var gone netip.Addr
-	for addr, name := range r.ev.pods {
-		if name == s.Which {
-			gone = addr
-		}
-	}
-	if s.Which == "serving" {
-		var ok bool
-		if gone, ok = r.serving(); !ok {
-			return fmt.Errorf("no connection has been translated yet: there is no endpoint that serves it")
-		}
-	}
-	r.endpoints = slices.DeleteFunc(r.endpoints, func(a netip.AddrPort) bool { return a.Addr() == gone })
-	return r.sync()
-}
-
 // addEndpointsStep makes every server pod that is alive an endpoint again.
 type addEndpointsStep struct{}
 
@@ -65,32 +39,11 @@ func (*addEndpointsStep) describe() string {
 }
 func (*addEndpointsStep) check(Scenario) string { return "" }
 
-func (*addEndpointsStep) run(_ context.Context, r *run, _ []*flow) error {
-	r.endpoints = nil
-	for _, node := range r.lab.Plan().Nodes[1:] {
-		for _, pod := range node.Pods {
-			if pod.Name != stranger {
-				r.endpoints = append(r.endpoints, netip.AddrPortFrom(pod.Address, r.scenario.service().Port))
-			}
-		}
-	}
-	return r.sync()
-}
-
 // stopServerStep ends the server programs' listening; the pods, and the connections they have, stay.
 type stopServerStep struct{}
 
 func (*stopServerStep) describe() string      { return "the servers stop listening" }
 func (*stopServerStep) check(Scenario) string { return "" }
-
-func (*stopServerStep) run(_ context.Context, r *run, _ []*flow) error {
-	for _, l := range r.servers {
-		if err := l.Stop(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 // killPodStep takes a server pod away without a word, as a crash of its sandbox does; the rules stay as they are.
 type killPodStep struct {
@@ -108,19 +61,6 @@ func (s *killPodStep) check(sc Scenario) string {
 		return fmt.Sprintf("there is no pod %s with %d backends", s.Pod, sc.World.Backends)
 	}
 	return ""
-}
-
-func (s *killPodStep) run(_ context.Context, r *run, _ []*flow) error {
-	// Watchers' and programs' sockets in the pod would keep its namespace, but not its link: that goes now.
-	name := s.Pod
-	if name == "serving" {
-		address, ok := r.serving()
-		if !ok {
-			return fmt.Errorf("no connection has been translated yet: there is no pod that serves it")
-		}
-		name = r.ev.pods[address]
-	}
-	return r.lab.RemovePod(name)
 }
 
 // takeAddressStep starts a pod of another application with the address of a pod that is gone, with a server on the
@@ -146,16 +86,4 @@ func (s *takeAddressStep) check(sc Scenario) string {
 		return s.Of + " still has its address; kill-pod it first"
 	}
 	return ""
-}
-
-func (s *takeAddressStep) run(_ context.Context, r *run, _ []*flow) error {
-	i := r.scenario.serverNumber(s.Of)
-	pod := topology.Pod{Name: stranger, Address: r.scenario.serverAddress(i), Sysctls: r.scenario.keepaliveSysctls()}
-	if err := r.lab.AddPod(r.scenario.serverNode(i), pod); err != nil {
-		return err
-	}
-	if err := errors.Join(r.captureAt(stranger), r.watchKernel(r.lab.Namespace(stranger))); err != nil {
-		return err
-	}
-	return r.serveOn(stranger)
 }

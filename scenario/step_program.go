@@ -1,7 +1,6 @@
 package scenario
 
 import (
-	"context"
 	"fmt"
 	"time"
 )
@@ -30,31 +29,6 @@ func (s *startClientStep) describe() string {
 }
 func (s *startClientStep) check(Scenario) string { return "" }
 
-func (s *startClientStep) run(ctx context.Context, r *run, _ []*flow) error {
-	r.quiet = s.Quiet
-	if err := r.startClient(); err != nil {
-		return err
-	}
-	if s.Printed != "" {
-		if err := r.untilPrinted(ctx, s.Printed, s.AtMost); err != nil {
-			return err
-		}
-	}
-	if s.Input != "" {
-		if err := r.untilIdle(ctx, s.Quiet, s.AtMost); err != nil {
-			return err
-		}
-		if err := r.typeToClient(s.Input); err != nil {
-			return err
-		}
-	}
-	if err := r.untilIdle(ctx, s.Quiet, s.AtMost); err != nil {
-		return err
-	}
-	r.idleSince = time.Now()
-	return r.noteSettings()
-}
-
 // inputStep types a line to the client's program and does not wait for what comes of it.
 type inputStep struct {
 	Line string `yaml:"line,required" short:"yes" doc:"The line, without its line break."`
@@ -62,13 +36,6 @@ type inputStep struct {
 
 func (s *inputStep) describe() string      { return fmt.Sprintf("type %q to the client's program", s.Line) }
 func (s *inputStep) check(Scenario) string { return "" }
-
-func (s *inputStep) run(_ context.Context, r *run, _ []*flow) error {
-	if err := r.typeToClient(s.Line); err != nil {
-		return err
-	}
-	return r.drain()
-}
 
 // useStep lets the client's program use its connections and waits until it is known what became of them.
 type useStep struct {
@@ -83,8 +50,3 @@ func (s *useStep) describe() string {
 	return "wait until the client's program uses its connection, and see what becomes of it"
 }
 func (s *useStep) check(Scenario) string { return "" }
-
-func (s *useStep) run(ctx context.Context, r *run, active []*flow) error {
-	u := &use{run: r, step: s, began: time.Now(), give: time.Now().Add(s.AtMost), active: active}
-	return u.do(ctx)
-}

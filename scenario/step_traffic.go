@@ -1,13 +1,8 @@
 package scenario
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"net/netip"
 	"time"
-
-	"github.com/ctsim/ctsim/probe"
 )
 
 // connectStep opens the connections through the service: those of world.connections that are not open yet, or one more.
@@ -38,46 +33,8 @@ func (c *connectStep) check(s Scenario) string {
 	return ""
 }
 
-func (c *connectStep) run(ctx context.Context, r *run, active []*flow) error {
-	if c.More {
-		f := &flow{id: len(r.flows) + 1}
-		r.flows = append(r.flows, f)
-		active = []*flow{f}
-	}
-	for _, f := range active {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if f.tried {
-			continue
-		}
-		f.tried = true
-		since := time.Now()
-		conn, local, err := r.dial(ctx, c.Timeout, f.id, netip.AddrPortFrom(r.ev.client, uint16(c.Port)))
-		r.opened(flowFacts{f.id, local, since})
-		if err == nil {
-			f.conn = conn // an error is reported; it is a fact about the connection, not a failure of the run
-		}
-	}
-	return errors.Join(r.drain(), ctx.Err())
-}
-
-func (r *run) dial(ctx context.Context, limit time.Duration, id int, from netip.AddrPort) (*probe.Conn, netip.AddrPort, error) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	return probe.Dial(ctx, r.lab.Namespace(r.ev.clientAt), r.scenario.protocol(), id, from, r.service(),
-		r.scenario.socket(r.scenario.World.Client), r.report)
-}
-
-// socket is how a program sets its socket in this run.
-func (s Scenario) socket(p Program) probe.SocketOptions {
-	o := probe.SocketOptions{UserTimeout: s.here(p.UserTimeout, time.Millisecond)}
-	if k := p.Keepalive; k != nil {
-		o.KeepAlive, o.KeepCount = true, k.Count
-		o.KeepIdle, o.KeepInterval = s.here(k.Idle, time.Second), s.here(k.Interval, time.Second)
-	}
-	return o
-}
+// MessageSize is how many bytes a message has that ctsim's own client and server send.
+const MessageSize = 10
 
 // sendStep sends one message of ten bytes on every connection and waits until it is known what became of it.
 type sendStep struct {
@@ -86,7 +43,7 @@ type sendStep struct {
 }
 
 func (s *sendStep) describe() string {
-	text := fmt.Sprintf("%s sends %d bytes", s.From, probe.MessageSize)
+	text := fmt.Sprintf("%s sends %d bytes", s.From, MessageSize)
 	if s.Connection != 0 {
 		text += fmt.Sprintf(" on connection %d", s.Connection)
 	}
@@ -94,56 +51,6 @@ func (s *sendStep) describe() string {
 }
 
 func (s *sendStep) check(Scenario) string { return "" }
-
-func (s *sendStep) run(ctx context.Context, r *run, active []*flow) error {
-	if s.Connection != 0 {
-		active = r.flows
-	}
-	var speaking []*flow
-	for _, f := range active {
-		conn := r.end(f, s.From)
-		if conn == nil || (s.Connection != 0 && f.id != s.Connection) {
-			continue // never connected, no server has heard of it, or not meant
-		}
-		f.sent++
-		f.speaker = conn
-		_ = conn.Send(probe.Message(f.id, f.sent)) // the result is reported
-		speaking = append(speaking, f)
-	}
-	for _, f := range speaking {
-		if err := r.settle(ctx, f, s.From == "client" && !r.scenario.foreignServer()); err != nil {
-			return err
-		}
-	}
-	return r.drain()
-}
-
-// silence is how long a UDP message may take to arrive before it counts as lost: a hundred times what it takes here.
-const silence = 200 * time.Millisecond
-
-// settle waits until the last message of a connection has arrived, its socket is closed (the RST is here), or the
-// kernel has retransmitted it twice without an answer: a hang in the making, about 0.6 s after the send. Of UDP
-// nobody knows what became of a message that does not arrive; there the wait ends with silence.
-func (r *run) settle(ctx context.Context, f *flow, toServer bool) error {
-	start := time.Now()
-	for pause := 20 * time.Microsecond; ; pause = min(2*pause, 5*time.Millisecond) {
-		if toServer && r.arrived(f) {
-			return nil
-		}
-		if r.scenario.protocol() == probe.UDP && time.Since(start) > silence {
-			return nil
-		}
-		state, err := f.speaker.State()
-		if err != nil || state.Closed() || state.Retransmits >= 2 || (!toServer && state.Unacked == 0) {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(pause):
-		}
-	}
-}
 
 // shutdownStep ends one side's stream with a FIN and keeps the other direction open.
 type shutdownStep struct {
@@ -154,19 +61,3 @@ func (s *shutdownStep) describe() string {
 	return "the " + s.From + " ends its stream (FIN), and stays"
 }
 func (s *shutdownStep) check(Scenario) string { return "" }
-
-// run waits until the FIN has arrived, is acknowledged, or has been retransmitted twice.
-func (s *shutdownStep) run(ctx context.Context, r *run, active []*flow) error {
-	for _, f := range active {
-		conn := r.end(f, s.From)
-		if conn == nil {
-			continue
-		}
-		_ = conn.CloseWrite() // reported
-		f.speaker = conn
-		if err := r.settle(ctx, f, false); err != nil {
-			return err
-		}
-	}
-	return r.drain()
-}

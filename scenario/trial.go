@@ -156,5 +156,16 @@ func (t Trial) Scenario() (Scenario, error) {
 	if err != nil {
 		return Scenario{}, err
 	}
+	lib.Scenarios[0].Steps.forget()
 	return lib.Scenarios[0], nil
+}
+
+// forget takes the lines off the steps: nobody has written the file that they are of.
+func (steps Steps) forget() {
+	for i := range steps {
+		steps[i].Line = 0
+		if r, ok := steps[i].action.(*repeatStep); ok {
+			r.Steps.forget()
+		}
+	}
 }

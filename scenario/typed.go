@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/ctsim/ctsim/iptables"
-	"github.com/ctsim/ctsim/probe"
 	"github.com/ctsim/ctsim/probe/conntrack"
 )
 
@@ -23,7 +22,7 @@ type Command struct {
 
 // moment is what a step's commands depend on: the run as it is when the step is about to be taken.
 type moment struct {
-	scenario Scenario
+	plan *Plan
 	// endpoints are the service's, serving the pod that the first connection leads to; empty if not known yet.
 	endpoints []netip.AddrPort
 	serving   string
@@ -37,7 +36,7 @@ type moment struct {
 
 func (m moment) onNodes(line string) []Command {
 	var out []Command
-	for _, node := range m.scenario.nodeNames() {
+	for _, node := range m.plan.NodeNames() {
 		out = append(out, Command{At: node, Line: line})
 	}
 	return out
@@ -46,8 +45,7 @@ func (m moment) onNodes(line string) []Command {
 // into are lines typed into ctsim's client or servers.
 func (m moment) into(side, line string) []Command {
 	if side == "client" {
-		at, _ := m.scenario.client()
-		return []Command{{At: at, Line: line, Into: "ctsim client"}}
+		return []Command{{At: m.plan.Client.At, Line: line, Into: "ctsim client"}}
 	}
 	var out []Command
 	for _, pod := range m.pods {
@@ -59,21 +57,18 @@ func (m moment) into(side, line string) []Command {
 }
 
 func (m moment) protocol() string {
-	if m.scenario.protocol() == probe.UDP {
-		return "udp"
-	}
-	return "tcp"
+	return m.plan.Service.Protocol.String()
 }
 
 // rulesFor are the iptables calls, on every node, that make other endpoints the service's.
 func (m moment) rulesFor(endpoints []netip.AddrPort) []Command {
 	rules := func(endpoints []netip.AddrPort) iptables.RuleSet {
-		svc := m.scenario.service()
+		svc := m.plan.Service
 		svc.Endpoints = endpoints
-		return iptables.Rules(m.scenario.proxy(), svc)
+		return iptables.Rules(m.plan.Proxy, svc)
 	}
 	var out []Command
-	for _, node := range m.scenario.nodeNames() {
+	for _, node := range m.plan.NodeNames() {
 		for _, line := range iptables.Commands(rules(m.endpoints), rules(endpoints)) {
 			out = append(out, Command{At: node, Line: line})
 		}
@@ -81,78 +76,75 @@ func (m moment) rulesFor(endpoints []netip.AddrPort) []Command {
 	return out
 }
 
-func (c *connectStep) commands(m moment) []Command {
-	at, address := m.scenario.client()
-	words := []string{"ctsim", "client", m.scenario.target().String()}
-	if m.scenario.protocol() == probe.UDP {
+func connectStepCommands(c *connectStep, m moment) []Command {
+	words := []string{"ctsim", "client", m.plan.Target.String()}
+	if m.plan.UDP() {
 		words = append(words, "--udp")
 	}
-	words = append(words, m.scenario.flags(m.scenario.World.Client)...)
+	words = append(words, flags(m.plan.Client.Socket)...)
 	if c.Port != 0 {
-		words = append(words, "--bind", netip.AddrPortFrom(address, uint16(c.Port)).String())
+		words = append(words, "--bind", netip.AddrPortFrom(m.plan.Client.Address, uint16(c.Port)).String())
 	}
-	if n := m.scenario.World.Connections; !c.More && n > 1 {
+	if n := m.plan.Connections; !c.More && n > 1 {
 		words = append(words, "--connections", fmt.Sprint(n))
 	}
-	return []Command{{At: at, Line: shellWords(words)}}
+	return []Command{{At: m.plan.Client.At, Line: shellWords(words)}}
 }
 
-func (s *sendStep) commands(m moment) []Command     { return m.into(s.From, "a line of text") }
-func (s *shutdownStep) commands(m moment) []Command { return m.into(s.From, "/shutdown") }
-func (s *closeStep) commands(m moment) []Command    { return m.into(s.From, "/close") }
+func sendStepCommands(s *sendStep, m moment) []Command         { return m.into(s.From, "a line of text") }
+func shutdownStepCommands(s *shutdownStep, m moment) []Command { return m.into(s.From, "/shutdown") }
+func closeStepCommands(s *closeStep, m moment) []Command       { return m.into(s.From, "/close") }
 
-func (s *receiveStep) commands(m moment) []Command {
-	return m.into("client", "/receive "+m.scenario.here(s.AtMost, time.Millisecond).String())
+func receiveStepCommands(s *receiveStep, m moment) []Command {
+	return m.into("client", "/receive "+s.AtMost.String())
 }
 
-func (s *flushStep) commands(m moment) []Command {
+func flushStepCommands(s *flushStep, m moment) []Command {
 	if s.On != "all" {
 		return []Command{{At: s.On, Line: "conntrack -F"}}
 	}
 	return m.onNodes("conntrack -F")
 }
 
-func (s *deleteEntryStep) commands(m moment) []Command {
-	_, address := m.scenario.client()
-	return []Command{{At: s.On, Line: fmt.Sprintf("conntrack -D -p %s -s %s --orig-port-src %d", m.protocol(), address, m.ports[s.Connection])}}
+func deleteEntryStepCommands(s *deleteEntryStep, m moment) []Command {
+	return []Command{{At: s.On, Line: fmt.Sprintf("conntrack -D -p %s -s %s --orig-port-src %d", m.protocol(), m.plan.Client.Address, m.ports[s.Connection])}}
 }
 
-func (*deleteStaleStep) commands(m moment) []Command {
+func deleteStaleStepCommands(_ *deleteStaleStep, m moment) []Command {
 	var out []Command
-	for i := range m.scenario.World.Backends {
-		address := m.scenario.serverAddress(i)
+	for _, server := range m.plan.Servers {
+		address := server.Address
 		if slices.ContainsFunc(m.endpoints, func(e netip.AddrPort) bool { return e.Addr() == address }) {
 			continue
 		}
 		out = append(out, m.onNodes(fmt.Sprintf("conntrack -D -p %s --orig-dst %s --reply-src %s", m.protocol(),
-			m.scenario.target().Addr(), address))...)
+			m.plan.Target.Addr(), address))...)
 	}
 	return out
 }
 
 // commands are for the entries that are there. `conntrack -U` takes a time of 0 for none given: 1 is the least, and has
 // to be waited for.
-func (a *ageStep) commands(m moment) []Command {
-	by := m.scenario.here(a.By, time.Second)
+func ageStepCommands(a *ageStep, m moment) []Command {
 	var out []Command
 	expires := false
-	for _, node := range m.scenario.nodeNames() {
+	for _, node := range m.plan.NodeNames() {
 		for _, e := range m.entries[node] {
 			t := e.Original
 			out = append(out, Command{At: node, Line: fmt.Sprintf(
 				"conntrack -U -p %s -s %s -d %s --orig-port-src %d --orig-port-dst %d -t %d", m.protocol(), t.Src.Addr(),
-				t.Dst.Addr(), t.Src.Port(), t.Dst.Port(), max(time.Second, e.Timeout-by)/time.Second)})
-			expires = expires || e.Timeout <= by
+				t.Dst.Addr(), t.Src.Port(), t.Dst.Port(), max(time.Second, e.Timeout-a.By)/time.Second)})
+			expires = expires || e.Timeout <= a.By
 		}
 	}
 	if expires {
-		out = append(out, Command{At: translating, Line: "sleep 2"})
+		out = append(out, Command{At: m.plan.Translates, Line: "sleep 2"})
 	}
 	return out
 }
 
-func (s *waitStep) commands(m moment) []Command {
-	at, _ := m.scenario.client()
+func waitStepCommands(s *waitStep, m moment) []Command {
+	at := m.plan.Client.At
 	switch {
 	case s.Packet != nil:
 		place := s.Packet.At
@@ -162,36 +154,36 @@ func (s *waitStep) commands(m moment) []Command {
 		if place == "servers" {
 			return nil
 		}
-		return []Command{{At: place, Line: fmt.Sprintf("tcpdump -nn -i eth0 %s port %d", m.protocol(), m.scenario.service().Port)}}
+		return []Command{{At: place, Line: fmt.Sprintf("tcpdump -nn -i eth0 %s port %d", m.protocol(), m.plan.Service.Port)}}
 	case s.Until == "entry-gone":
 		var out []Command
 		for _, id := range m.ids {
 			if p := m.ports[id]; p != 0 {
-				out = append(out, Command{At: translating, Line: fmt.Sprintf("conntrack -L -p %s --orig-port-src %d", m.protocol(), p)})
+				out = append(out, Command{At: m.plan.Translates, Line: fmt.Sprintf("conntrack -L -p %s --orig-port-src %d", m.protocol(), p)})
 			}
 		}
 		return out
 	case s.Until == "client-closed":
-		return []Command{{At: at, Line: fmt.Sprintf("ss -tno 'dport = :%d'", m.scenario.target().Port())}}
+		return []Command{{At: at, Line: fmt.Sprintf("ss -tno 'dport = :%d'", m.plan.Target.Port())}}
 	case s.Until == "server-closed" && m.serving != "":
-		return []Command{{At: m.serving, Line: fmt.Sprintf("ss -tno 'sport = :%d'", m.scenario.service().Port)}}
+		return []Command{{At: m.serving, Line: fmt.Sprintf("ss -tno 'sport = :%d'", m.plan.Service.Port)}}
 	case s.For > 0:
-		return []Command{{At: at, Line: "sleep " + seconds(m.scenario.here(s.For, time.Millisecond))}}
+		return []Command{{At: at, Line: "sleep " + seconds(s.For)}}
 	}
 	return nil
 }
 
-func (*repeatStep) commands(moment) []Command { return nil }
+func repeatStepCommands(_ *repeatStep, _ moment) []Command { return nil }
 
-func (s *sysctlStep) commands(m moment) []Command {
-	return []Command{{At: s.In, Line: "sysctl -w " + ShellQuote(s.Key+"="+m.scenario.scaledSysctl(s.Key, s.Value))}}
+func sysctlStepCommands(s *sysctlStep, m moment) []Command {
+	return []Command{{At: s.In, Line: "sysctl -w " + ShellQuote(s.Key+"="+s.Value)}}
 }
 
-func (s *execStep) commands(moment) []Command {
+func execStepCommands(s *execStep, _ moment) []Command {
 	return []Command{{At: s.In, Line: shellWords(s.Command)}}
 }
 
-func (s *removeEndpointsStep) commands(m moment) []Command {
+func removeEndpointsStepCommands(s *removeEndpointsStep, m moment) []Command {
 	if s.Which == "all" {
 		return m.rulesFor(nil)
 	}
@@ -199,31 +191,31 @@ func (s *removeEndpointsStep) commands(m moment) []Command {
 	if name == "serving" {
 		name = m.serving
 	}
-	i := m.scenario.serverNumber(name)
-	if i < 0 {
+	server, known := m.plan.Server(name)
+	if !known {
 		return nil
 	}
 	return m.rulesFor(slices.DeleteFunc(slices.Clone(m.endpoints), func(e netip.AddrPort) bool {
-		return e.Addr() == m.scenario.serverAddress(i)
+		return e.Addr() == server.Address
 	}))
 }
 
-func (*addEndpointsStep) commands(m moment) []Command {
+func addEndpointsStepCommands(_ *addEndpointsStep, m moment) []Command {
 	var all []netip.AddrPort
 	for _, pod := range m.pods {
-		if i := m.scenario.serverNumber(pod); i >= 0 {
-			all = append(all, netip.AddrPortFrom(m.scenario.serverAddress(i), m.scenario.service().Port))
+		if server, known := m.plan.Server(pod); known {
+			all = append(all, netip.AddrPortFrom(server.Address, m.plan.Service.Port))
 		}
 	}
 	return m.rulesFor(all)
 }
 
-func (*stopServerStep) commands(m moment) []Command {
+func stopServerStepCommands(_ *stopServerStep, m moment) []Command {
 	m.serving = ""
 	return m.into("server", "/stop")
 }
 
-func (s *killPodStep) commands(m moment) []Command {
+func killPodStepCommands(s *killPodStep, m moment) []Command {
 	pod := s.Pod
 	if pod == "serving" {
 		pod = m.serving
@@ -231,20 +223,20 @@ func (s *killPodStep) commands(m moment) []Command {
 	return []Command{{At: pod, Line: "ip link del eth0"}}
 }
 
-func (s *takeAddressStep) commands(m moment) []Command { return nil }
+func takeAddressStepCommands(s *takeAddressStep, m moment) []Command { return nil }
 
-func (s *injectStep) commands(m moment) []Command {
+func injectStepCommands(s *injectStep, m moment) []Command {
 	return m.into("server", fmt.Sprintf("/stray %d %s", s.Offset, s.Flag))
 }
 
-func (s *startClientStep) commands(m moment) []Command {
-	at, _ := m.scenario.client()
-	return []Command{{At: at, Line: "sh -c " + ShellQuote(m.scenario.World.Client.Exec)}}
+func startClientStepCommands(s *startClientStep, m moment) []Command {
+	at := m.plan.Client.At
+	return []Command{{At: at, Line: "sh -c " + ShellQuote(m.plan.Client.Program.Command)}}
 }
 
-func (s *inputStep) commands(m moment) []Command { return m.program(s.Line) }
+func inputStepCommands(s *inputStep, m moment) []Command { return m.program(s.Line) }
 
-func (s *useStep) commands(m moment) []Command {
+func useStepCommands(s *useStep, m moment) []Command {
 	if s.Input == "" {
 		return nil
 	}
@@ -253,34 +245,84 @@ func (s *useStep) commands(m moment) []Command {
 
 // program is a line typed into the client's own program.
 func (m moment) program(line string) []Command {
-	at, _ := m.scenario.client()
+	at := m.plan.Client.At
 	return []Command{{At: at, Line: strings.TrimRight(line, "\n"), Into: "the client's program"}}
 }
 
 // timers are what depends on the time that passes at a prompt.
-func (s Scenario) timers() []string {
+func timers(p *Plan) []string {
 	var out []string
-	if d := s.here(s.World.Conntrack.Established, time.Second); d <= 10*time.Minute {
+	if d := p.Conntrack.Established; d <= 10*time.Minute {
 		out = append(out, "established entries expire after "+d.String()+" of silence")
 	}
 	for _, side := range []struct {
 		name string
-		p    Program
-	}{{"client", s.World.Client}, {"server", s.World.Server}} {
-		o := s.socket(side.p)
-		if o.KeepAlive && o.KeepIdle > 0 {
-			out = append(out, "the "+side.name+"'s keepalive probes after "+o.KeepIdle.String()+" of silence")
-		} else if o.KeepAlive {
+		o    Socket
+	}{{"client", p.Client.Socket}, {"server", p.Servers[0].Socket}} {
+		if side.o.KeepAlive && side.o.KeepIdle > 0 {
+			out = append(out, "the "+side.name+"'s keepalive probes after "+side.o.KeepIdle.String()+" of silence")
+		} else if side.o.KeepAlive {
 			out = append(out, "the "+side.name+"'s keepalive probes when its sysctls say")
 		}
-		if o.UserTimeout > 0 {
-			out = append(out, "the "+side.name+" gives up unacknowledged data after "+o.UserTimeout.String())
+		if side.o.UserTimeout > 0 {
+			out = append(out, "the "+side.name+" gives up unacknowledged data after "+side.o.UserTimeout.String())
 		}
 	}
-	s.Steps.walk(func(step Step) {
+	p.Steps.walk(func(step Step) {
 		if a, ok := step.action.(*ageStep); ok {
 			out = append(out, "the time you take comes on top of the "+a.By.String()+" that are made up")
 		}
 	})
 	return out
+}
+
+// commandsOf are what a person would type to do what a step does; nil if nothing would be typed.
+func commandsOf(step Step, m moment) []Command {
+	switch v := step.action.(type) {
+	case *connectStep:
+		return connectStepCommands(v, m)
+	case *sendStep:
+		return sendStepCommands(v, m)
+	case *shutdownStep:
+		return shutdownStepCommands(v, m)
+	case *closeStep:
+		return closeStepCommands(v, m)
+	case *receiveStep:
+		return receiveStepCommands(v, m)
+	case *flushStep:
+		return flushStepCommands(v, m)
+	case *deleteEntryStep:
+		return deleteEntryStepCommands(v, m)
+	case *deleteStaleStep:
+		return deleteStaleStepCommands(v, m)
+	case *ageStep:
+		return ageStepCommands(v, m)
+	case *waitStep:
+		return waitStepCommands(v, m)
+	case *repeatStep:
+		return repeatStepCommands(v, m)
+	case *sysctlStep:
+		return sysctlStepCommands(v, m)
+	case *execStep:
+		return execStepCommands(v, m)
+	case *removeEndpointsStep:
+		return removeEndpointsStepCommands(v, m)
+	case *addEndpointsStep:
+		return addEndpointsStepCommands(v, m)
+	case *stopServerStep:
+		return stopServerStepCommands(v, m)
+	case *killPodStep:
+		return killPodStepCommands(v, m)
+	case *takeAddressStep:
+		return takeAddressStepCommands(v, m)
+	case *injectStep:
+		return injectStepCommands(v, m)
+	case *startClientStep:
+		return startClientStepCommands(v, m)
+	case *inputStep:
+		return inputStepCommands(v, m)
+	case *useStep:
+		return useStepCommands(v, m)
+	}
+	return nil
 }

@@ -13,6 +13,7 @@ import (
 type use struct {
 	run    *run
 	step   *useStep
+	text   string // of the step
 	began  time.Time
 	give   time.Time
 	active []*flow
@@ -38,7 +39,7 @@ func (u *use) do(ctx context.Context) error {
 		if known || over || time.Now().After(u.give) {
 			break
 		}
-		u.run.tell(u.step.describe(), time.Until(u.give))
+		u.run.tell(u.text, time.Until(u.give))
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

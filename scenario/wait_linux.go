@@ -9,8 +9,8 @@ import (
 )
 
 // seen waits until every connection has had a packet like this since the step began.
-func (s *waitStep) seen(ctx context.Context, r *run, active []*flow) error {
-	give := time.Now().Add(s.limit())
+func (r *run) untilSeen(ctx context.Context, s *waitStep, text string, active []*flow) error {
+	give := time.Now().Add(s.AtMost)
 	r.mu.Lock()
 	from := len(r.ev.packets)
 	r.mu.Unlock()
@@ -22,10 +22,10 @@ func (s *waitStep) seen(ctx context.Context, r *run, active []*flow) error {
 			return nil
 		}
 		if time.Now().After(give) {
-			r.unmet("no such packet within " + s.limit().String())
+			r.unmet("no such packet within " + s.AtMost.String())
 			return nil
 		}
-		if err := r.pause(ctx, 2*time.Millisecond, s.describe()); err != nil {
+		if err := r.pause(ctx, 2*time.Millisecond, text); err != nil {
 			return err
 		}
 	}

@@ -220,12 +220,12 @@ func (r *run) watch(context.Context) error {
 			r.missing(source, string(source)+": not asked for")
 		}
 	}
-	if !r.scenario.followable() {
-		r.missing(FromRules, fmt.Sprintf("the rules that single packets met, and sockets after each step: followed with up to %d connections", few))
+	if !r.plan.Followed() {
+		r.missing(FromRules, fmt.Sprintf("the rules that single packets met, and sockets after each step: followed with up to %d connections", Few))
 	}
 	if r.options.watches(FromConntrack) {
 		r.ev.lost[string(FromConntrack)] = 0
-		for _, node := range r.scenario.nodeNames() {
+		for _, node := range r.plan.NodeNames() {
 			if err := r.listen(r.lab.Namespace(node)); err != nil {
 				return err
 			}

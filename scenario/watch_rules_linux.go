@@ -6,17 +6,9 @@ import (
 	"strings"
 
 	"github.com/ctsim/ctsim/iptables"
-	"github.com/ctsim/ctsim/probe"
 	"github.com/ctsim/ctsim/probe/packet"
 	"github.com/ctsim/ctsim/probe/rulepath"
 )
-
-// few is up to how many connections every packet's way through the rules and every socket is followed: what more of
-// them would tell is the same again.
-const few = 10
-
-// followed tells whether the run's connections are few enough to be followed one by one.
-func (s Scenario) followable() bool { return s.World.Connections <= few }
 
 // rulesWatcher follows packets through one node's rules; it notes what it lost when it closes.
 type rulesWatcher struct {
@@ -34,7 +26,7 @@ func (w rulesWatcher) Close() error {
 
 // trace begins to follow packets through the rules of a node, which have just been put in.
 func (r *run) trace(node string, rs iptables.RuleSet) error {
-	if !r.options.watches(FromRules) || !r.scenario.followable() {
+	if !r.options.watches(FromRules) || !r.plan.Followed() {
 		return nil
 	}
 	ns := r.lab.Namespace(node)
@@ -54,7 +46,7 @@ func (r *run) trace(node string, rs iptables.RuleSet) error {
 	r.ev.lost[string(FromRules)] += 0
 	r.mu.Unlock()
 	protocol := packet.TCP
-	if r.scenario.protocol() == probe.UDP {
+	if r.plan.UDP() {
 		protocol = packet.UDP
 	}
 	if err := w.Trace(rulepath.Match{Protocol: protocol}); err != nil {
@@ -102,7 +94,7 @@ func (r *run) relearn(node string) error {
 
 // notePaths notes the ways of all packets; it is called when none is under way.
 func (r *run) notePaths() error {
-	for _, node := range r.scenario.nodeNames() {
+	for _, node := range r.plan.NodeNames() {
 		w := r.tracers[node]
 		if w == nil {
 			continue
@@ -147,7 +139,7 @@ func (r *run) countBefore() (err error) {
 func (r *run) count() error {
 	after, counters, err := r.counters()
 	r.ev.rules = counters
-	for _, name := range r.scenario.nodeNames() {
+	for _, name := range r.plan.NodeNames() {
 		r.ev.saved = append(r.ev.saved, SavedRules{name, r.savedBefore[name], after[name]})
 	}
 	return err

@@ -51,7 +51,7 @@ func (r *run) socket(c *probe.Conn) (socket.Socket, bool) {
 
 // look notes the state of both ends of every connection.
 func (r *run) look() {
-	if !r.options.watches(FromSockets) || !r.scenario.followable() || r.scenario.protocol() == probe.UDP {
+	if !r.options.watches(FromSockets) || !r.plan.Followed() || r.plan.UDP() {
 		return
 	}
 	r.lookForeign(false)
@@ -77,8 +77,8 @@ func (r *run) look() {
 // timer is the timer that runs on a socket, as netstat names it; empty if no expectation asks for one and there are too
 // many connections to ask the kernel for each.
 func (r *run) timer(c *probe.Conn) string {
-	asked := r.scenario.followable() ||
-		slices.ContainsFunc(r.scenario.Expect.Sockets, func(s SocketCheck) bool { return s.Timer != "" })
+	asked := r.plan.Followed() ||
+		slices.ContainsFunc(r.plan.Expect.Sockets, func(s SocketCheck) bool { return s.Timer != "" })
 	if !asked {
 		return ""
 	}

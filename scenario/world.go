@@ -1,17 +1,12 @@
 package scenario
 
 import (
-	"context"
 	"encoding/binary"
 	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
 	"time"
-
-	"github.com/ctsim/ctsim/iptables"
-	"github.com/ctsim/ctsim/probe"
-	"github.com/ctsim/ctsim/topology"
 )
 
 // The article's world.
@@ -94,37 +89,11 @@ func (s Scenario) target() netip.AddrPort {
 	return netip.AddrPortFrom(svc.ClusterIP, svc.Port)
 }
 
-// topology is the plan of the scenario's world.
-func (s Scenario) topology() topology.Plan {
-	node := append(slices.Clone(s.conntrackSysctls()), s.sysctls("nodes")...)
-	pod := slices.Concat(s.keepaliveSysctls(), s.programSysctls(), s.sysctls("pods"))
-	plan := topology.Plan{Network: nodeNetwork}
-	for i, name := range s.nodeNames() {
-		n := topology.Node{Name: name, Address: nthAddress(masterAddress, i), Sysctls: slices.Concat(node, s.sysctls(name))}
-		if i == 0 {
-			n.PodCIDR = masterPods
-			n.Pods = []topology.Pod{{Name: podClient, Address: clientAddress, Sysctls: slices.Concat(pod, s.sysctls(podClient))}}
-		} else {
-			n.PodCIDR = netip.PrefixFrom(nthAddress(node1Pods.Addr(), 512*(i-1)), node1Pods.Bits())
-		}
-		plan.Nodes = append(plan.Nodes, n)
-	}
-	for i := range s.World.Backends {
-		n := &plan.Nodes[1+i%(len(plan.Nodes)-1)]
-		n.Pods = append(n.Pods, topology.Pod{Name: serverName(i), Address: s.serverAddress(i),
-			Sysctls: slices.Concat(pod, s.sysctls("servers"), s.sysctls(serverName(i)))})
-	}
-	if s.World.ClientAt == outside {
-		plan.Hosts = []topology.Host{{Name: outside, Address: outsideAddress, Sysctls: slices.Concat(pod, s.sysctls(podClient))}}
-	}
-	return plan
-}
-
 // conntrackSysctls are the values kube-proxy sets on a node, or the scenario's; and the kernel's clock on events,
 // without which they could not be ordered against packets.
-func (s Scenario) conntrackSysctls() []topology.Sysctl {
+func (s Scenario) conntrackSysctls() []Sysctl {
 	seconds := func(d time.Duration) string { return strconv.Itoa(int(s.here(d, time.Second) / time.Second)) }
-	return []topology.Sysctl{
+	return []Sysctl{
 		{Key: "net.netfilter.nf_conntrack_timestamp", Value: "1"},
 		{Key: "net.netfilter.nf_conntrack_tcp_timeout_established", Value: seconds(s.World.Conntrack.Established)},
 		{Key: "net.netfilter.nf_conntrack_tcp_timeout_close_wait", Value: seconds(s.World.Conntrack.CloseWait)},
@@ -132,11 +101,11 @@ func (s Scenario) conntrackSysctls() []topology.Sysctl {
 }
 
 // keepaliveSysctls scale the kernel's keepalive timers in the pods; a scenario in real time leaves them alone.
-func (s Scenario) keepaliveSysctls() []topology.Sysctl {
-	var out []topology.Sysctl
+func (s Scenario) keepaliveSysctls() []Sysctl {
+	var out []Sysctl
 	if s.TimeScale > 1 {
 		for _, key := range slices.Sorted(maps.Keys(keepaliveDefaults)) {
-			out = append(out, topology.Sysctl{Key: key,
+			out = append(out, Sysctl{Key: key,
 				Value: s.scaledSysctl(key, strconv.Itoa(int(keepaliveDefaults[key]/time.Second)))})
 		}
 	}
@@ -144,95 +113,18 @@ func (s Scenario) keepaliveSysctls() []topology.Sysctl {
 }
 
 // sysctls are the scenario's own for one place, in the order of their keys.
-func (s Scenario) sysctls(place string) []topology.Sysctl {
-	var out []topology.Sysctl
+func (s Scenario) sysctls(place string) []Sysctl {
+	var out []Sysctl
 	for key, value := range s.World.Sysctls[place] {
-		out = append(out, topology.Sysctl{Key: key, Value: s.scaledSysctl(key, value)})
+		out = append(out, Sysctl{Key: key, Value: s.scaledSysctl(key, value)})
 	}
-	slices.SortFunc(out, func(a, b topology.Sysctl) int {
+	slices.SortFunc(out, func(a, b Sysctl) int {
 		if a.Key < b.Key {
 			return -1
 		}
 		return 1
 	})
 	return out
-}
-
-// service is the Service as kube-proxy sees it.
-func (s Scenario) service() iptables.Service {
-	spec := s.World.Service
-	svc := iptables.Service{Namespace: "default", Name: "myservice", Port: uint16(spec.Port), NodePort: uint16(spec.NodePort)}
-	svc.ClusterIP, _ = netip.ParseAddr(spec.ClusterIP)
-	if spec.Protocol == "UDP" {
-		svc.Protocol = iptables.UDP
-	}
-	if spec.SessionAffinity == "ClientIP" {
-		svc.Affinity = 3 * time.Hour
-	}
-	for i := range s.World.Backends {
-		svc.Endpoints = append(svc.Endpoints, netip.AddrPortFrom(s.serverAddress(i), svc.Port))
-	}
-	return svc
-}
-
-// protocol is what client and servers speak.
-func (s Scenario) protocol() probe.Protocol {
-	if s.World.Service.Protocol == "UDP" {
-		return probe.UDP
-	}
-	return probe.TCP
-}
-
-// proxy is kube-proxy's configuration on both nodes.
-func (s Scenario) proxy() iptables.Config {
-	return iptables.Config{ClusterCIDR: clusterCIDR, MasqueradeAll: s.World.KubeProxy.MasqueradeAll,
-		NoInvalidDrop: s.World.KubeProxy.NoInvalidDrop}
-}
-
-// RuleSet is what kube-proxy would install on every node of the scenario's world. It needs no privileges.
-func (s Scenario) RuleSet(o Options) (iptables.RuleSet, error) {
-	s, problems := s.With(o)
-	if len(problems) > 0 {
-		return iptables.RuleSet{}, problems
-	}
-	rs := iptables.Rules(s.proxy(), s.service())
-	return rs, rs.Err()
-}
-
-// Options change how a scenario is run. The zero value runs it as it is written.
-type Options struct {
-	// Backends and Connections replace the scenario's numbers; 0 leaves them.
-	Backends, Connections int
-	// Flavour of iptables to use; empty is the machine's default.
-	Flavour iptables.Flavour
-	// Watch is what to watch; nil is everything. An expectation that needs what is not watched is then inconclusive.
-	Watch []Source
-	// Observe is given every observation as it is made, from one goroutine at a time, in the order of arrival; the
-	// result's timeline is the one in the order of time. Nil is allowed.
-	Observe func(Observation)
-	// Before is called before each step, those inside a repeat too, while nothing else of the run goes on; for the kernel
-	// and its timers time goes on. Its error ends the run, but for ErrSkip, which leaves the step out. Nil is allowed.
-	Before func(context.Context, *Pause) error
-	// Progress is told what the run is waiting for, from one goroutine at a time. Nil is allowed.
-	Progress func(Progress)
-}
-
-// With is the scenario with the options' numbers instead of its own, and what makes that impossible to run; nil if
-// nothing does.
-func (s Scenario) With(o Options) (Scenario, Problems) {
-	if o.Backends != 0 {
-		s.World.Backends = o.Backends
-	}
-	if o.Connections != 0 {
-		s.World.Connections = o.Connections
-	}
-	return s, s.problems()
-}
-
-// Check reports what makes the scenario impossible to run with the options; nil if nothing does.
-func (s Scenario) Check(o Options) Problems {
-	_, problems := s.With(o)
-	return problems
 }
 
 // places are the names sysctls can be set for.
@@ -243,3 +135,10 @@ func (s Scenario) places() []string {
 	}
 	return out
 }
+
+// The sizes that the address ranges and the machine have room for.
+const (
+	// MaxBackends is how many server pods the address range has room for.
+	MaxBackends = 250
+	maxNodes    = 5
+)

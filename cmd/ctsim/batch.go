@@ -23,21 +23,21 @@ type batch struct {
 
 // startBatch runs the scenarios in their order, up to parallel of them at a time. One that cannot be run does not stop
 // the others; when ctx is cancelled the rest is not started. Ended is called after each, before its outcome is out.
-func startBatch(ctx context.Context, scenarios []scenario.Scenario, parallel int,
-	options func(scenario.Scenario) scenario.Options, ended func(scenario.Scenario)) *batch {
-	b := &batch{outcomes: make([]outcome, len(scenarios)), ready: make([]chan struct{}, len(scenarios))}
-	next := make(chan int, len(scenarios))
-	for i := range scenarios {
+func startBatch(ctx context.Context, plans []*scenario.Plan, parallel int,
+	options func(*scenario.Plan) scenario.Options, ended func(*scenario.Plan)) *batch {
+	b := &batch{outcomes: make([]outcome, len(plans)), ready: make([]chan struct{}, len(plans))}
+	next := make(chan int, len(plans))
+	for i := range plans {
 		b.ready[i] = make(chan struct{})
 		next <- i
 	}
 	close(next)
-	for range min(parallel, len(scenarios)) {
+	for range min(parallel, len(plans)) {
 		b.workers.Go(func() {
 			for i := range next {
-				s := scenarios[i]
-				b.outcomes[i] = runOne(ctx, s, options(s))
-				ended(s)
+				p := plans[i]
+				b.outcomes[i] = runOne(ctx, p, options(p))
+				ended(p)
 				close(b.ready[i])
 			}
 		})
@@ -45,16 +45,16 @@ func startBatch(ctx context.Context, scenarios []scenario.Scenario, parallel int
 	return b
 }
 
-func runOne(ctx context.Context, s scenario.Scenario, o scenario.Options) outcome {
+func runOne(ctx context.Context, p *scenario.Plan, o scenario.Options) outcome {
 	if ctx.Err() != nil {
-		return outcome{name: s.Name, err: context.Cause(ctx)}
+		return outcome{name: p.Scenario, err: context.Cause(ctx)}
 	}
-	r, err := scenario.Run(ctx, s, o)
+	r, err := scenario.Run(ctx, p, o)
 	if err != nil && ctx.Err() != nil {
 		// Whatever failed, it failed because the run was being ended: Ctrl-C reaches iptables as well as ctsim.
 		err = context.Cause(ctx)
 	}
-	return outcome{name: s.Name, result: r, err: err}
+	return outcome{name: p.Scenario, result: r, err: err}
 }
 
 // outcome waits for the i-th scenario to end.

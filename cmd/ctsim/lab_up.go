@@ -87,13 +87,12 @@ func (inv *invocation) newLab(c *cli.Context) (*lab.Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	world := found[0]
-	if c.IsSet("nodes") {
-		if world.World.Nodes = c.Int("nodes"); world.World.Nodes < 2 || world.World.Nodes > 5 {
-			return nil, inv.usage("lab up", "--nodes %d: expected 2 to 5", world.World.Nodes)
-		}
+	nodes, err := inv.atLeastOne(c, "nodes")
+	if err != nil {
+		return nil, err
 	}
-	return lab.NewRecord(name, world, scenario.Options{Backends: backends, Flavour: iptables.Flavour(flavour)})
+	record, err := lab.NewRecord(name, found[0], scenario.Size{Backends: backends, Nodes: nodes}, iptables.Flavour(flavour))
+	return record, inv.sizeProblem(c, found[0].Name, err)
 }
 
 // labNotMade says why there is no lab.

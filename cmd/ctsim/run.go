@@ -62,14 +62,14 @@ func (inv *invocation) run(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	scenarios, l, err := inv.toRun(c, flags.options)
+	plans, l, err := inv.toRun(c)
 	if err != nil {
 		return err
 	}
-	if flags.step && len(scenarios) > 1 {
-		return inv.usage("run", "--step is for one scenario, these are %d", len(scenarios))
+	if flags.step && len(plans) > 1 {
+		return inv.usage("run", "--step is for one scenario, these are %d", len(plans))
 	}
-	if err := inv.checkSaved(flags.saved, scenarios); err != nil {
+	if err := inv.checkSaved(flags.saved, plans); err != nil {
 		return err
 	}
 	// All that can be wrong without the kernel's help is known to be right from here on.
@@ -78,7 +78,7 @@ func (inv *invocation) run(c *cli.Context) error {
 		return err
 	}
 	if !done {
-		code, err = inv.runAll(c.Context, scenarios, flags)
+		code, err = inv.runAll(c.Context, plans, flags)
 		if err != nil {
 			return err
 		}
@@ -120,18 +120,12 @@ func (inv *invocation) runFlags(c *cli.Context) (f runFlags, err error) {
 	if f.saved.pcap != "" && f.options.Watch != nil && !slices.Contains(f.options.Watch, scenario.FromPackets) {
 		return f, inv.usage("run", "--pcap needs --watch packet")
 	}
-	if f.options.Backends, err = inv.atLeastOne(c, "backends"); err != nil {
-		return f, err
-	}
-	if f.options.Connections, err = inv.atLeastOne(c, "connections"); err != nil {
-		return f, err
-	}
 	f.parallel, err = inv.atLeastOne(c, "parallel")
 	return f, err
 }
 
-// toRun are the scenarios asked for, each of which fits the options.
-func (inv *invocation) toRun(c *cli.Context, o scenario.Options) ([]scenario.Scenario, *library, error) {
+// toRun are the plans of the scenarios asked for, in the size asked for.
+func (inv *invocation) toRun(c *cli.Context) ([]*scenario.Plan, *library, error) {
 	names, all, file := c.Args().Slice(), c.Bool("all"), c.String("file")
 	switch {
 	case all && len(names) > 0:
@@ -150,38 +144,38 @@ func (inv *invocation) toRun(c *cli.Context, o scenario.Options) ([]scenario.Sce
 			return nil, nil, err
 		}
 	}
-	for _, s := range scenarios {
-		if err := s.Check(o); err != nil {
-			return nil, nil, err
-		}
+	size, err := inv.size(c)
+	if err != nil {
+		return nil, nil, err
 	}
-	return scenarios, l, nil
+	plans, err := inv.plans(c, scenarios, size)
+	return plans, l, err
 }
 
 // runAll runs the scenarios, writes their reports, and gives the exit code.
-func (inv *invocation) runAll(ctx context.Context, scenarios []scenario.Scenario, flags runFlags) (int, error) {
+func (inv *invocation) runAll(ctx context.Context, plans []*scenario.Plan, flags runFlags) (int, error) {
 	stderr := inv.stderr
 	if flags.step {
 		stderr = io.Discard // the prompt says where the run is
 	}
-	status := newStatus(stderr, len(scenarios), flags.verbose)
+	status := newStatus(stderr, len(plans), flags.verbose)
 	defer status.close()
-	out := inv.newOutput(flags, len(scenarios), status)
+	out := inv.newOutput(flags, len(plans), status)
 	ctx, quit := context.WithCancelCause(ctx)
 	defer quit(nil)
 	var before func(context.Context, *scenario.Pause) error
 	if flags.step {
 		before = inv.newStepper(quit).before(bufio.NewReader(inv.stdin))
 	}
-	b := startBatch(ctx, scenarios, flags.parallel, func(s scenario.Scenario) scenario.Options {
+	b := startBatch(ctx, plans, flags.parallel, func(p *scenario.Plan) scenario.Options {
 		o := flags.options
-		o.Progress = func(p scenario.Progress) { status.update(s.Name, p) }
-		o.Observe, o.Before = out.observer(s.Name), before
+		o.Progress = func(now scenario.Progress) { status.update(p.Scenario, now) }
+		o.Observe, o.Before = out.observer(p.Scenario), before
 		return o
-	}, func(s scenario.Scenario) { status.ended(s.Name) })
+	}, func(p *scenario.Plan) { status.ended(p.Scenario) })
 	defer b.wait()
 	var outcomes []outcome
-	for i := range scenarios {
+	for i := range plans {
 		one := b.outcome(i)
 		outcomes = append(outcomes, one)
 		if err := out.outcome(one); err != nil {

@@ -19,13 +19,13 @@ type saved struct {
 }
 
 // checkSaved finds before the run what would keep its files from being written.
-func (inv *invocation) checkSaved(s saved, scenarios []scenario.Scenario) error {
-	if s.pcap != "" && len(scenarios) > 1 {
-		return inv.usage("run", "--pcap is for one scenario, these are %d; --report writes a capture file for each", len(scenarios))
+func (inv *invocation) checkSaved(s saved, plans []*scenario.Plan) error {
+	if s.pcap != "" && len(plans) > 1 {
+		return inv.usage("run", "--pcap is for one scenario, these are %d; --report writes a capture file for each", len(plans))
 	}
 	if s.pcap != "" {
 		if inv.isStdout(s.pcap) {
-			return usageHint(inv.retyped(s.pcap, scenarios[0].Name+".pcapng"), "--pcap %s: stdout is for the report; name a file or a pipe", s.pcap)
+			return usageHint(inv.retyped(s.pcap, plans[0].Scenario+".pcapng"), "--pcap %s: stdout is for the report; name a file or a pipe", s.pcap)
 		}
 		if err := report.CheckFile(s.pcap); err != nil {
 			return usageHint(inv.elsewhere(s.pcap, "packets.pcapng"), "--pcap %s: %s", quote(s.pcap), err)
@@ -34,8 +34,8 @@ func (inv *invocation) checkSaved(s saved, scenarios []scenario.Scenario) error 
 	if s.folder == "" {
 		return nil
 	}
-	for _, one := range scenarios {
-		if err := report.CheckFolder(s.folder, one.Name); err != nil {
+	for _, one := range plans {
+		if err := report.CheckFolder(s.folder, one.Scenario); err != nil {
 			return usageHint(inv.elsewhere(s.folder, "report"), "--report %s: %s", quote(s.folder), err)
 		}
 	}

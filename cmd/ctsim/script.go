@@ -31,14 +31,11 @@ func scriptCommand(inv *invocation) *cli.Command {
 }
 
 func (inv *invocation) script(c *cli.Context) (err error) {
-	var o scenario.Options
 	if c.NArg() != 1 {
 		return usageHint(inv.program()+" list", "script needs the name of one scenario")
 	}
-	if o.Backends, err = inv.atLeastOne(c, "backends"); err != nil {
-		return err
-	}
-	if o.Connections, err = inv.atLeastOne(c, "connections"); err != nil {
+	size, err := inv.size(c)
+	if err != nil {
 		return err
 	}
 	l, err := inv.load(c.String("file"))
@@ -49,7 +46,11 @@ func (inv *invocation) script(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	text, err := found[0].Script(o)
+	plans, err := inv.plans(c, found, size)
+	if err != nil {
+		return err
+	}
+	text, err := scenario.Script(plans[0])
 	var cannot *scenario.Unscriptable
 	switch {
 	case errors.As(err, &cannot):

@@ -6,6 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ctsim/ctsim/iptables"
 	"github.com/ctsim/ctsim/scenario"
 )
 
@@ -15,14 +16,17 @@ func showCommand(inv *invocation) *cli.Command {
 		Usage:     "tell what a scenario does and what it expects, without running it",
 		ArgsUsage: "NAME…",
 		Description: "Draws the scenario's world and lists its steps and expectations. With --rules it prints the rules of the\n" +
-			"client's node as iptables-save would show them there. Neither needs any privilege.\n\n" +
+			"client's node as iptables-save would show them there, with --output json the plan: every default, address,\n" +
+			"name and size settled, the same on every machine. None of it needs any privilege.\n\n" +
 			"   ctsim show flush-multi-backend\n" +
 			"   ctsim show flush-multi-backend --backends 5\n" +
 			"   ctsim show flush-multi-backend --rules --backends 5",
 		Flags: []cli.Flag{
 			fileFlag(),
+			outputFlag("text", "json"),
 			&cli.BoolFlag{Name: "rules", Usage: "print the rules of the client's node"},
 			&cli.IntFlag{Name: "backends", Usage: "show it with `N` server pods instead of the scenario's own number", DefaultText: "as the scenario says"},
+			&cli.IntFlag{Name: "connections", Usage: "show it with `N` connections", DefaultText: "as the scenario says"},
 		},
 		Action: inv.show,
 	}
@@ -32,9 +36,16 @@ func (inv *invocation) show(c *cli.Context) error {
 	if c.NArg() == 0 {
 		return usageHint(inv.program()+" list", "show needs the name of a scenario")
 	}
-	n, err := inv.atLeastOne(c, "backends")
+	size, err := inv.size(c)
 	if err != nil {
 		return err
+	}
+	format, err := inv.choice(c, "output", "text", "json")
+	if err != nil {
+		return err
+	}
+	if format == "json" && c.Bool("rules") {
+		return inv.usage("show", "--rules are text, as iptables-save prints them; want no --output json with them")
 	}
 	l, err := inv.load(c.String("file"))
 	if err != nil {
@@ -44,11 +55,15 @@ func (inv *invocation) show(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	for i, s := range scenarios {
-		if i > 0 {
+	plans, err := inv.plans(c, scenarios, size)
+	if err != nil {
+		return err
+	}
+	for i, p := range plans {
+		if i > 0 && format == "text" {
 			fmt.Fprintln(inv.stdout)
 		}
-		text, err := shown(s, scenario.Options{Backends: n}, c.Bool("rules"))
+		text, err := shown(p, format, c.Bool("rules"))
 		if err != nil {
 			return err
 		}
@@ -59,18 +74,18 @@ func (inv *invocation) show(c *cli.Context) error {
 	return nil
 }
 
-// shown is the scenario in words, or its rules.
-func shown(s scenario.Scenario, o scenario.Options, asRules bool) (string, error) {
-	as, problems := s.With(o)
-	if problems != nil {
-		return "", problems
+// shown is the plan in words or as JSON, or its rules.
+func shown(p *scenario.Plan, format string, asRules bool) (string, error) {
+	switch {
+	case asRules:
+		rules := iptables.Rules(p.Proxy, p.Service)
+		if err := rules.Err(); err != nil {
+			return "", &exit{exitUsage, fmt.Sprintf("%s: %s", p.Scenario, err), ""}
+		}
+		return rules.Save(), nil
+	case format == "json":
+		text, err := p.JSON()
+		return string(text), err
 	}
-	if !asRules {
-		return as.Describe(), nil
-	}
-	rules, err := s.RuleSet(o)
-	if err != nil {
-		return "", &exit{exitUsage, fmt.Sprintf("%s: %s", s.Name, err), ""}
-	}
-	return rules.Save(), nil
+	return p.Describe(), nil
 }

@@ -91,7 +91,11 @@ func (inv *invocation) try(c *cli.Context) error {
 		}
 		return err
 	}
-	if err := inv.checkSaved(flags.saved, []scenario.Scenario{s}); err != nil {
+	plan, err := s.Plan(scenario.Size{})
+	if err != nil {
+		return inv.trialProblems(err)
+	}
+	if err := inv.checkSaved(flags.saved, []*scenario.Plan{plan}); err != nil {
 		return err
 	}
 	code, done, err := inv.gainRoot(c.Context, &library{})
@@ -99,7 +103,7 @@ func (inv *invocation) try(c *cli.Context) error {
 		return err
 	}
 	if !done {
-		if code, err = inv.tryOne(c.Context, s, flags); err != nil {
+		if code, err = inv.tryOne(c.Context, plan, flags); err != nil {
 			return err
 		}
 	}
@@ -180,16 +184,16 @@ func (inv *invocation) tryBounds(c *cli.Context) error {
 }
 
 // tryOne runs the trial, writes its report, and gives the exit code.
-func (inv *invocation) tryOne(ctx context.Context, s scenario.Scenario, flags runFlags) (int, error) {
+func (inv *invocation) tryOne(ctx context.Context, plan *scenario.Plan, flags runFlags) (int, error) {
 	status := newStatus(inv.stderr, 1, flags.verbose)
 	defer status.close()
 	o := flags.options
-	o.Progress = func(p scenario.Progress) { status.update(s.Name, p) }
+	o.Progress = func(p scenario.Progress) { status.update(plan.Scenario, p) }
 	if flags.verbose {
 		o.Observe = func(seen scenario.Observation) { inv.printed(status, seen) }
 	}
-	one := runOne(ctx, s, o)
-	status.ended(s.Name)
+	one := runOne(ctx, plan, o)
+	status.ended(plan.Scenario)
 	if i, ok := interrupted(ctx); ok && one.err != nil {
 		return i.exitCode(), one.err
 	}

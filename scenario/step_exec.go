@@ -1,17 +1,10 @@
 package scenario
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"os/exec"
 	"slices"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
-
-	"github.com/ctsim/ctsim/topology"
 )
 
 // sysctlStep sets a sysctl of one pod or node.
@@ -27,10 +20,6 @@ func (s *sysctlStep) check(sc Scenario) string {
 		return s.Key + " " + wrong
 	}
 	return wrongPlace(sc, s.In)
-}
-
-func (s *sysctlStep) run(_ context.Context, r *run, _ []*flow) error {
-	return r.lab.Namespace(s.In).SetSysctl(s.Key, r.scenario.scaledSysctl(s.Key, s.Value))
 }
 
 func wrongPlace(sc Scenario, name string) string {
@@ -53,32 +42,4 @@ func (s *execStep) check(sc Scenario) string {
 		return "the command is empty"
 	}
 	return wrongPlace(sc, s.In)
-}
-
-func (s *execStep) run(ctx context.Context, r *run, _ []*flow) error {
-	limit := s.Timeout
-	if limit == 0 {
-		limit = 10 * time.Second
-	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	out, err := output(ctx, r.lab.Namespace(s.In), s.Command)
-	text := strings.TrimSpace(string(out))
-	if err != nil {
-		text = strings.TrimSpace(text + " (" + err.Error() + ")")
-	}
-	r.note(s.In, "exec", text)
-	return errors.Join(r.relearn(s.In), r.drain()) // it may have been iptables
-}
-
-// output runs a command inside a namespace; it ends with ctx and with ctsim.
-func output(ctx context.Context, ns *topology.Namespace, command []string) (out []byte, err error) {
-	err = ns.Do(func() (err error) {
-		cmd := exec.CommandContext(ctx, command[0], command[1:]...)
-		cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
-		cmd.WaitDelay = time.Second
-		out, err = cmd.CombinedOutput()
-		return err
-	})
-	return out, err
 }

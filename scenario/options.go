@@ -1,0 +1,27 @@
+package scenario
+
+import (
+	"context"
+	"slices"
+
+	"github.com/ctsim/ctsim/iptables"
+)
+
+// Options change how a scenario is run. The zero value runs it as it is written.
+type Options struct {
+	// Flavour of iptables to use; empty is the machine's default.
+	Flavour iptables.Flavour
+	// Watch is what to watch; nil is everything. An expectation that needs what is not watched is then inconclusive.
+	Watch []Source
+	// Observe is given every observation as it is made, from one goroutine at a time, in the order of arrival; the
+	// result's timeline is the one in the order of time. Nil is allowed.
+	Observe func(Observation)
+	// Before is called before each step, those inside a repeat too, while nothing else of the run goes on; for the kernel
+	// and its timers time goes on. Its error ends the run, but for ErrSkip, which leaves the step out. Nil is allowed.
+	Before func(context.Context, *Pause) error
+	// Progress is told what the run is waiting for, from one goroutine at a time. Nil is allowed.
+	Progress func(Progress)
+}
+
+// watches tells whether a source is to be watched.
+func (o Options) watches(s Source) bool { return o.Watch == nil || slices.Contains(o.Watch, s) }
