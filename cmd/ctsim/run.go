@@ -10,6 +10,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
+	"github.com/ctsim/ctsim/cmd/ctsim/library"
+	"github.com/ctsim/ctsim/cmd/ctsim/rootless"
 	"github.com/ctsim/ctsim/iptables"
 	"github.com/ctsim/ctsim/scenario"
 )
@@ -28,8 +31,8 @@ func runCommand(inv *invocation) *cli.Command {
 			"   ctsim run flush-multi-backend --report out      out/flush-multi-backend/ with all there is\n\n" + exitCodes,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "all", Usage: "run all scenarios; the default with --file"},
-			fileFlag(),
-			outputFlag("text", "json", "jsonl", "markdown"),
+			library.FileFlag(),
+			cmdline.OutputFlag("text", "json", "jsonl", "markdown"),
 			&cli.IntFlag{Name: "backends", Usage: "give the service `N` server pods", DefaultText: "as the scenario says"},
 			&cli.IntFlag{Name: "connections", Usage: "open `N` connections", DefaultText: "as the scenario says"},
 			&cli.StringFlag{Name: "iptables", Usage: "use the iptables `FLAVOUR`: nft, legacy", DefaultText: "what the iptables command is"},
@@ -67,13 +70,13 @@ func (inv *invocation) run(c *cli.Context) error {
 		return err
 	}
 	if flags.step && len(scenarios) > 1 {
-		return inv.usage("run", "--step is for one scenario, these are %d", len(scenarios))
+		return inv.Usage("run", "--step is for one scenario, these are %d", len(scenarios))
 	}
 	if err := inv.checkSaved(flags.saved, scenarios); err != nil {
 		return err
 	}
 	// All that can be wrong without the kernel's help is known to be right from here on.
-	code, done, err := inv.gainRoot(c.Context, l)
+	code, done, err := rootless.Gain(c.Context, inv.Call, l.Stdin())
 	if err != nil {
 		return err
 	}
@@ -83,70 +86,67 @@ func (inv *invocation) run(c *cli.Context) error {
 			return err
 		}
 	}
-	if code != exitPass {
-		return &exit{code: code}
-	}
-	return nil
+	return cmdline.Ended(code)
 }
 
 func (inv *invocation) runFlags(c *cli.Context) (f runFlags, err error) {
 	f.verbose, f.quiet, f.step = c.Bool("verbose"), c.Bool("quiet"), c.Bool("step")
 	if f.step && c.String("file") == "-" {
-		return f, inv.usage("run", "--step reads stdin, and so does --file -; give the file by name")
+		return f, inv.Usage("run", "--step reads stdin, and so does --file -; give the file by name")
 	}
 	if f.verbose && f.quiet {
-		return f, inv.usage("run", "--verbose and --quiet exclude each other")
+		return f, inv.Usage("run", "--verbose and --quiet exclude each other")
 	}
-	if f.format, err = inv.choice(c, "output", "text", "json", "jsonl", "markdown"); err != nil {
+	if f.format, err = inv.Choice(c, "output", "text", "json", "jsonl", "markdown"); err != nil {
 		return f, err
 	}
-	if f.color, err = inv.choice(c, "color", "auto", "always", "never"); err != nil {
+	if f.color, err = inv.Choice(c, "color", "auto", "always", "never"); err != nil {
 		return f, err
 	}
-	flavour, err := inv.choice(c, "iptables", string(iptables.NFT), string(iptables.Legacy))
+	flavour, err := inv.Choice(c, "iptables", string(iptables.NFT), string(iptables.Legacy))
 	if err != nil {
 		return f, err
 	}
 	f.options.Flavour = iptables.Flavour(flavour)
 	if f.options.Watch, err = scenario.ParseSources(c.String("watch")); err != nil {
-		return f, inv.usage("run", "--watch %s", err)
+		return f, inv.Usage("run", "--watch %s", err)
 	}
 	for _, flag := range []string{"report", "pcap"} {
 		if c.IsSet(flag) && c.String(flag) == "" {
-			return f, inv.usage("run", "--%s is empty, expected a name", flag) // $UNSET, and the evidence would be gone
+			return f, inv.Usage("run", "--%s is empty, expected a name", flag) // $UNSET, and the evidence would be gone
 		}
 	}
 	f.saved = saved{folder: c.String("report"), pcap: c.String("pcap")}
 	if f.saved.pcap != "" && f.options.Watch != nil && !slices.Contains(f.options.Watch, scenario.FromPackets) {
-		return f, inv.usage("run", "--pcap needs --watch packet")
+		return f, inv.Usage("run", "--pcap needs --watch packet")
 	}
-	if f.options.Backends, err = inv.atLeastOne(c, "backends"); err != nil {
+	if f.options.Backends, err = inv.AtLeastOne(c, "backends"); err != nil {
 		return f, err
 	}
-	if f.options.Connections, err = inv.atLeastOne(c, "connections"); err != nil {
+	if f.options.Connections, err = inv.AtLeastOne(c, "connections"); err != nil {
 		return f, err
 	}
-	f.parallel, err = inv.atLeastOne(c, "parallel")
+	f.parallel, err = inv.AtLeastOne(c, "parallel")
 	return f, err
 }
 
 // toRun are the scenarios asked for, each of which fits the options.
-func (inv *invocation) toRun(c *cli.Context, o scenario.Options) ([]scenario.Scenario, *library, error) {
-	names, all, file := c.Args().Slice(), c.Bool("all"), c.String("file")
+func (inv *invocation) toRun(c *cli.Context, o scenario.Options) ([]scenario.Scenario, *library.Library, error) {
+	names, all := c.Args().Slice(), c.Bool("all")
 	switch {
 	case all && len(names) > 0:
-		return nil, nil, usageHint(inv.retyped("--all", ""), "run takes names or --all, not both")
-	case !all && len(names) == 0 && file == "":
-		return nil, nil, usageHint(inv.program()+" run flush-multi-backend   # or: "+inv.program()+" list",
+		return nil, nil, cmdline.UsageHint(inv.Retyped("--all", ""), "run takes names or --all, not both")
+	case !all && len(names) == 0 && !c.IsSet("file"):
+		return nil, nil, cmdline.UsageHint(inv.Program()+" run flush-multi-backend   # or: "+inv.Program()+" list",
 			"run needs the name of a scenario, or --all")
 	}
-	l, err := inv.load(file)
+	l, err := library.Open(inv.Call, c)
 	if err != nil {
 		return nil, nil, err
 	}
 	scenarios := l.Scenarios
 	if len(names) > 0 {
-		if scenarios, err = inv.find(l, names); err != nil {
+		if scenarios, err = l.Named(inv.Call, names); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -160,7 +160,7 @@ func (inv *invocation) toRun(c *cli.Context, o scenario.Options) ([]scenario.Sce
 
 // runAll runs the scenarios, writes their reports, and gives the exit code.
 func (inv *invocation) runAll(ctx context.Context, scenarios []scenario.Scenario, flags runFlags) (int, error) {
-	stderr := inv.stderr
+	stderr := inv.Stderr
 	if flags.step {
 		stderr = io.Discard // the prompt says where the run is
 	}
@@ -171,8 +171,9 @@ func (inv *invocation) runAll(ctx context.Context, scenarios []scenario.Scenario
 	defer quit(nil)
 	var before func(context.Context, *scenario.Pause) error
 	if flags.step {
-		before = inv.newStepper(quit).before(bufio.NewReader(inv.stdin))
+		before = inv.newStepper(quit).before(bufio.NewReader(inv.Stdin))
 	}
+	flags.options.Rootless, flags.options.Sudo = rootless.Is(), cmdline.BySudo()
 	b := startBatch(ctx, scenarios, flags.parallel, func(s scenario.Scenario) scenario.Options {
 		o := flags.options
 		o.Progress = func(p scenario.Progress) { status.update(s.Name, p) }
@@ -194,11 +195,11 @@ func (inv *invocation) runAll(ctx context.Context, scenarios []scenario.Scenario
 	if err := out.end(outcomes); err != nil {
 		return 0, err
 	}
-	if i, ok := interrupted(ctx); ok {
+	if i, ok := cmdline.Interrupted(ctx); ok {
 		status.above(func() {
-			inv.complain(fmt.Sprintf("%s; the report holds what was seen until then", i), "")
+			inv.Complain(fmt.Sprintf("%s; the report holds what was seen until then", i), "")
 		})
-		return i.exitCode(), nil
+		return i.ExitCode(), nil
 	}
 	return exitCodeOf(outcomes), nil
 }

@@ -6,6 +6,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
+	"github.com/ctsim/ctsim/cmd/ctsim/library"
 	"github.com/ctsim/ctsim/scenario"
 )
 
@@ -20,7 +22,7 @@ func showCommand(inv *invocation) *cli.Command {
 			"   ctsim show flush-multi-backend --backends 5\n" +
 			"   ctsim show flush-multi-backend --rules --backends 5",
 		Flags: []cli.Flag{
-			fileFlag(),
+			library.FileFlag(),
 			&cli.BoolFlag{Name: "rules", Usage: "print the rules of the client's node"},
 			&cli.IntFlag{Name: "backends", Usage: "show it with `N` server pods instead of the scenario's own number", DefaultText: "as the scenario says"},
 		},
@@ -30,29 +32,29 @@ func showCommand(inv *invocation) *cli.Command {
 
 func (inv *invocation) show(c *cli.Context) error {
 	if c.NArg() == 0 {
-		return usageHint(inv.program()+" list", "show needs the name of a scenario")
+		return cmdline.UsageHint(inv.Program()+" list", "show needs the name of a scenario")
 	}
-	n, err := inv.atLeastOne(c, "backends")
+	n, err := inv.AtLeastOne(c, "backends")
 	if err != nil {
 		return err
 	}
-	l, err := inv.load(c.String("file"))
+	l, err := library.Open(inv.Call, c)
 	if err != nil {
 		return err
 	}
-	scenarios, err := inv.find(l, c.Args().Slice())
+	scenarios, err := l.Named(inv.Call, c.Args().Slice())
 	if err != nil {
 		return err
 	}
 	for i, s := range scenarios {
 		if i > 0 {
-			fmt.Fprintln(inv.stdout)
+			fmt.Fprintln(inv.Stdout)
 		}
 		text, err := shown(s, scenario.Options{Backends: n}, c.Bool("rules"))
 		if err != nil {
 			return err
 		}
-		if _, err := fmt.Fprintln(inv.stdout, strings.TrimSuffix(text, "\n")); err != nil {
+		if _, err := fmt.Fprintln(inv.Stdout, strings.TrimSuffix(text, "\n")); err != nil {
 			return err
 		}
 	}
@@ -70,7 +72,7 @@ func shown(s scenario.Scenario, o scenario.Options, asRules bool) (string, error
 	}
 	rules, err := s.RuleSet(o)
 	if err != nil {
-		return "", &exit{exitUsage, fmt.Sprintf("%s: %s", s.Name, err), ""}
+		return "", cmdline.NewExit(cmdline.ExitUsage, fmt.Sprintf("%s: %s", s.Name, err), "")
 	}
 	return rules.Save(), nil
 }

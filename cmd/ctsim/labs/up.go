@@ -1,4 +1,4 @@
-package main
+package labs
 
 import (
 	"context"
@@ -10,6 +10,10 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
+	"github.com/ctsim/ctsim/cmd/ctsim/library"
+	"github.com/ctsim/ctsim/cmd/ctsim/rootless"
+	"github.com/ctsim/ctsim/cmd/ctsim/talk"
 	"github.com/ctsim/ctsim/iptables"
 	"github.com/ctsim/ctsim/lab"
 	"github.com/ctsim/ctsim/scenario"
@@ -29,7 +33,7 @@ func labUpCommand(inv *invocation) *cli.Command {
 			"   ctsim lab up other --backends 5 --nodes 3\n" +
 			"   ctsim lab up udp --scenario udp-stale-endpoint",
 		Flags: []cli.Flag{
-			fileFlag(),
+			library.FileFlag(),
 			&cli.StringFlag{Name: "scenario", Value: labScenario, Usage: "build the world of the scenario called `NAME`"},
 			&cli.IntFlag{Name: "backends", Usage: "give the service `N` server pods", DefaultText: "as the scenario says"},
 			&cli.IntFlag{Name: "nodes", Usage: "make `N` nodes: the client's, and those the server pods are dealt out to", DefaultText: "as the scenario says"},
@@ -51,7 +55,7 @@ func (inv *invocation) labUp(c *cli.Context) error {
 	if direct {
 		err = lab.Up(c.Context, store, record)
 	} else {
-		err = lab.UpHeld(c.Context, store, record, inv.args[0], "lab", "hold")
+		err = lab.UpHeld(c.Context, store, record, rootless.Mark(), inv.Args[0], "lab", "hold")
 	}
 	if err != nil {
 		return inv.labNotMade(c.Context, store, record, err)
@@ -63,34 +67,34 @@ func (inv *invocation) labUp(c *cli.Context) error {
 func (inv *invocation) newLab(c *cli.Context) (*lab.Record, error) {
 	name := lab.DefaultName
 	if c.NArg() > 1 {
-		return nil, inv.usage("lab up", "lab up takes one name, got %q too", c.Args().Get(1))
+		return nil, inv.Usage("lab up", "lab up takes one name, got %q too", c.Args().Get(1))
 	}
 	if c.NArg() == 1 {
 		name = c.Args().First()
 	}
 	if err := lab.CheckName(name); err != nil {
-		return nil, inv.usage("lab up", "a lab cannot be called %q: %s", name, err)
+		return nil, inv.Usage("lab up", "a lab cannot be called %q: %s", name, err)
 	}
-	flavour, err := inv.choice(c, "iptables", string(iptables.NFT), string(iptables.Legacy))
+	flavour, err := inv.Choice(c, "iptables", string(iptables.NFT), string(iptables.Legacy))
 	if err != nil {
 		return nil, err
 	}
-	backends, err := inv.atLeastOne(c, "backends")
+	backends, err := inv.AtLeastOne(c, "backends")
 	if err != nil {
 		return nil, err
 	}
-	l, err := inv.load(c.String("file"))
+	l, err := library.Open(inv.Call, c)
 	if err != nil {
 		return nil, err
 	}
-	found, err := inv.find(l, []string{c.String("scenario")})
+	found, err := l.Named(inv.Call, []string{c.String("scenario")})
 	if err != nil {
 		return nil, err
 	}
 	world := found[0]
 	if c.IsSet("nodes") {
 		if world.World.Nodes = c.Int("nodes"); world.World.Nodes < 2 || world.World.Nodes > 5 {
-			return nil, inv.usage("lab up", "--nodes %d: expected 2 to 5", world.World.Nodes)
+			return nil, inv.Usage("lab up", "--nodes %d: expected 2 to 5", world.World.Nodes)
 		}
 	}
 	return lab.NewRecord(name, world, scenario.Options{Backends: backends, Flavour: iptables.Flavour(flavour)})
@@ -98,20 +102,20 @@ func (inv *invocation) newLab(c *cli.Context) (*lab.Record, error) {
 
 // labNotMade says why there is no lab.
 func (inv *invocation) labNotMade(ctx context.Context, s *lab.Store, r *lab.Record, err error) error {
-	if i, ok := interrupted(ctx); ok {
+	if i, ok := cmdline.Interrupted(ctx); ok {
 		return i
 	}
 	switch {
 	case errors.Is(err, lab.ErrTaken):
 		if old, loadErr := s.Load(r.Name); loadErr == nil {
 			if status := old.Status(); status.State == lab.Broken {
-				return usageHint(inv.program()+" lab down "+r.Name, "there is a lab called %s already, but it is broken: %s", r.Name, status.Reason)
+				return cmdline.UsageHint(inv.Program()+" lab down "+r.Name, "there is a lab called %s already, but it is broken: %s", r.Name, status.Reason)
 			}
 		}
-		return usageHint(inv.program()+" lab up NAME   # another one; or: "+inv.program()+" lab down "+r.Name,
+		return cmdline.UsageHint(inv.Program()+" lab up NAME   # another one; or: "+inv.Program()+" lab down "+r.Name,
 			"there is a lab called %s already", r.Name)
 	case errors.Is(err, lab.ErrHolder):
-		return inv.cannotGainRoot(nil, err)
+		return rootless.Forbidden(inv.Call, err)
 	}
 	return scenario.Unsupportable(err)
 }
@@ -134,7 +138,7 @@ func (inv *invocation) welcome(s *lab.Store, r *lab.Record, direct bool) error {
 		udp = " --udp"
 	}
 	server := fmt.Sprintf("%s server :%d%s", inv.absolute(), r.Blueprint.Service.Port, udp)
-	if r.Blueprint.Service.Port == defaultPort {
+	if r.Blueprint.Service.Port == talk.DefaultPort {
 		server = fmt.Sprintf("%s server%s", inv.absolute(), udp)
 	}
 	client := fmt.Sprintf("%s client %s%s", inv.absolute(), r.Blueprint.Target, udp)
@@ -152,26 +156,26 @@ func (inv *invocation) welcome(s *lab.Store, r *lab.Record, direct bool) error {
 	if direct {
 		fmt.Fprintf(&b, "its namespaces: ip netns exec %s …\n", r.NamespaceName(r.Blueprint.Client))
 	}
-	_, err := fmt.Fprint(inv.stdout, b.String())
+	_, err := fmt.Fprint(inv.Stdout, b.String())
 	return err
 }
 
 // toPaste is ctsim as the user has to type it, with sudo if that is how it was called.
 func (inv *invocation) toPaste(direct bool) string {
-	if direct && os.Getenv("SUDO_USER") != "" {
+	if direct && cmdline.BySudo() {
 		return "sudo " + inv.absolute()
 	}
-	return inv.program()
+	return inv.Program()
 }
 
 // absolute is how ctsim was called, but right in any folder.
 func (inv *invocation) absolute() string {
-	if path := inv.args[0]; strings.Contains(path, "/") {
+	if path := inv.Args[0]; strings.Contains(path, "/") {
 		if full, err := filepath.Abs(path); err == nil {
-			return quote(full)
+			return cmdline.Quote(full)
 		}
 	}
-	return inv.program()
+	return inv.Program()
 }
 
 func labDownCommand(inv *invocation) *cli.Command {
@@ -197,7 +201,7 @@ func (inv *invocation) labDown(c *cli.Context) error {
 	}
 	switch {
 	case c.Bool("all") && len(names) > 0:
-		return usageHint(inv.retyped("--all", ""), "lab down takes names or --all, not both")
+		return cmdline.UsageHint(inv.Retyped("--all", ""), "lab down takes names or --all, not both")
 	case c.Bool("all"):
 		if names, err = store.Names(); err != nil {
 			return inv.badStore(store, err)
@@ -220,7 +224,7 @@ func (inv *invocation) labDown(c *cli.Context) error {
 		if err != nil {
 			return inv.labError(name, fmt.Errorf("lab %s: %w", name, err))
 		}
-		if _, err := fmt.Fprintf(inv.stdout, "lab %s is down\n", name); err != nil {
+		if _, err := fmt.Fprintf(inv.Stdout, "lab %s is down\n", name); err != nil {
 			return err
 		}
 	}
@@ -234,7 +238,7 @@ func (inv *invocation) tellEnded(all []lab.Ended) {
 		if e.Killed {
 			how = "killed"
 		}
-		fmt.Fprintf(inv.stderr, "ctsim: %s process %d: %s\n", how, e.PID, e.Command)
+		fmt.Fprintf(inv.Stderr, "ctsim: %s process %d: %s\n", how, e.PID, e.Command)
 	}
 }
 
@@ -246,7 +250,7 @@ func labHoldCommand(inv *invocation) *cli.Command {
 		ArgsUsage: "LAB ID",
 		Hidden:    true,
 		Action: func(c *cli.Context) error {
-			return lab.Hold(c.Context, inv.stdin, inv.stdout)
+			return lab.Hold(c.Context, inv.Stdin, inv.Stdout)
 		},
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package labs
 
 import (
 	"errors"
@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 	"github.com/ctsim/ctsim/lab"
 	"github.com/ctsim/ctsim/scenario"
 )
@@ -29,7 +30,7 @@ func labExecCommand(inv *invocation) *cli.Command {
 func (inv *invocation) labExec(c *cli.Context) error {
 	words := c.Args().Slice()
 	if len(words) < 2 || words[1] == "" {
-		return inv.usage("lab exec", "lab exec needs a pod or node and a command")
+		return inv.Usage("lab exec", "lab exec needs a pod or node and a command")
 	}
 	return inv.execIn(c, words[0], words[1:])
 }
@@ -49,7 +50,7 @@ func labShellCommand(inv *invocation) *cli.Command {
 
 func (inv *invocation) labShell(c *cli.Context) error {
 	if c.NArg() != 1 {
-		return inv.usage("lab shell", "lab shell takes one pod or node, got %d operands", c.NArg())
+		return inv.Usage("lab shell", "lab shell takes one pod or node, got %d operands", c.NArg())
 	}
 	shell := os.Getenv("SHELL")
 	if shell == "" {
@@ -70,7 +71,7 @@ func (inv *invocation) execIn(c *cli.Context, pod string, command []string) erro
 	err = record.Exec(pod, command)
 	var notStarted *lab.NotStarted
 	if errors.As(err, &notStarted) {
-		return &exit{notStarted.Code, fmt.Sprintf("%s in %s", notStarted, pod), ""}
+		return cmdline.NewExit(notStarted.Code, fmt.Sprintf("%s in %s", notStarted, pod), "")
 	}
 	return scenario.Unsupportable(err)
 }

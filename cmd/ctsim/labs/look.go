@@ -1,4 +1,4 @@
-package main
+package labs
 
 import (
 	"fmt"
@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 	"github.com/ctsim/ctsim/lab"
 	"github.com/ctsim/ctsim/probe/conntrack"
 )
@@ -20,7 +21,7 @@ func labFlushCommand(inv *invocation) *cli.Command {
 			"   ctsim lab flush\n" +
 			"   ctsim lab flush --node master",
 		Flags:  []cli.Flag{labFlag(), nodeFlag()},
-		Action: inv.noOperand(inv.labFlush),
+		Action: inv.NoOperand(inv.labFlush),
 	}
 }
 
@@ -35,7 +36,7 @@ func (inv *invocation) labFlush(c *cli.Context) error {
 			if err != nil {
 				return fmt.Errorf("flush on %s: %w", node, err)
 			}
-			if _, err := fmt.Fprintf(inv.stdout, "%s: flushed, %s\n", node, count(n, "entry was in it", "entries were in it")); err != nil {
+			if _, err := fmt.Fprintf(inv.Stdout, "%s: flushed, %s\n", node, count(n, "entry was in it", "entries were in it")); err != nil {
 				return err
 			}
 		}
@@ -57,8 +58,8 @@ func labTableCommand(inv *invocation) *cli.Command {
 		Description: "One line an entry. With --output conntrack the lines are those of `conntrack -L`.\n\n" +
 			"   ctsim lab table\n" +
 			"   ctsim lab table --node master --output json",
-		Flags:  []cli.Flag{labFlag(), nodeFlag(), outputFlag("text", "conntrack", "json")},
-		Action: inv.noOperand(inv.labTable),
+		Flags:  []cli.Flag{labFlag(), nodeFlag(), cmdline.OutputFlag("text", "conntrack", "json")},
+		Action: inv.NoOperand(inv.labTable),
 	}
 }
 
@@ -76,7 +77,7 @@ type tableEntry struct {
 }
 
 func (inv *invocation) labTable(c *cli.Context) error {
-	format, err := inv.choice(c, "output", "text", "conntrack", "json")
+	format, err := inv.Choice(c, "output", "text", "conntrack", "json")
 	if err != nil {
 		return err
 	}
@@ -104,20 +105,20 @@ func (inv *invocation) writeTable(format string, all []lab.Entry) error {
 	}
 	switch format {
 	case "json":
-		return writeJSON(inv.stdout, rows)
+		return cmdline.JSON(inv.Stdout, rows)
 	case "conntrack":
 		for _, e := range all {
-			if _, err := fmt.Fprintln(inv.stdout, e.Entry); err != nil {
+			if _, err := fmt.Fprintln(inv.Stdout, e.Entry); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
 	if len(rows) == 0 {
-		inv.complain("no entries", "")
+		inv.Complain("no entries", "")
 		return nil
 	}
-	return table(inv.stdout, "NODE\tPROTO\tSTATE\tREMAINING\tFROM\tTO\tBACKEND\tREPLY FROM\tFLAGS", func(row func(...any)) {
+	return cmdline.Table(inv.Stdout, "NODE\tPROTO\tSTATE\tREMAINING\tFROM\tTO\tBACKEND\tREPLY FROM\tFLAGS", func(row func(...any)) {
 		for _, e := range rows {
 			left := time.Duration(e.Remaining * float64(time.Second))
 			row(e.Node, e.Protocol, dash(e.State), left, e.Client, e.To, dash(e.Backend), e.Reply, dash(strings.Join(e.Flags, ",")))
@@ -168,7 +169,7 @@ func labSocketsCommand(inv *invocation) *cli.Command {
 			"never notices by itself that its peer is gone.\n\n" +
 			"   ctsim lab sockets\n" +
 			"   ctsim lab sockets client --output json",
-		Flags:  []cli.Flag{labFlag(), outputFlag("text", "json")},
+		Flags:  []cli.Flag{labFlag(), cmdline.OutputFlag("text", "json")},
 		Action: inv.labSockets,
 	}
 }
@@ -188,7 +189,7 @@ type socketEntry struct {
 }
 
 func (inv *invocation) labSockets(c *cli.Context) error {
-	format, err := inv.choice(c, "output", "text", "json")
+	format, err := inv.Choice(c, "output", "text", "json")
 	if err != nil {
 		return err
 	}
@@ -211,14 +212,14 @@ func (inv *invocation) labSockets(c *cli.Context) error {
 			}
 		}
 		if format == "json" {
-			return writeJSON(inv.stdout, entries)
+			return cmdline.JSON(inv.Stdout, entries)
 		}
 		if len(lines) == 0 {
-			inv.complain("no TCP sockets", "")
+			inv.Complain("no TCP sockets", "")
 			return nil
 		}
-		fmt.Fprintf(inv.stdout, "%-10s Proto Recv-Q Send-Q %-23s %-23s State       Timer\n", "Pod", "Local Address", "Foreign Address")
-		_, err = fmt.Fprintln(inv.stdout, strings.Join(lines, "\n"))
+		fmt.Fprintf(inv.Stdout, "%-10s Proto Recv-Q Send-Q %-23s %-23s State       Timer\n", "Pod", "Local Address", "Foreign Address")
+		_, err = fmt.Fprintln(inv.Stdout, strings.Join(lines, "\n"))
 		return err
 	})
 }
@@ -251,7 +252,7 @@ func labRulesCommand(inv *invocation) *cli.Command {
 
 func (inv *invocation) labRules(c *cli.Context) error {
 	if c.NArg() > 1 {
-		return inv.usage("lab rules", "lab rules takes one node, got %q too", c.Args().Get(1))
+		return inv.Usage("lab rules", "lab rules takes one node, got %q too", c.Args().Get(1))
 	}
 	return inv.inLab(c, func(l *lab.Lab) error {
 		node := l.Nodes()[0]
@@ -265,18 +266,7 @@ func (inv *invocation) labRules(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprint(inv.stdout, text)
+		_, err = fmt.Fprint(inv.Stdout, text)
 		return err
 	})
-}
-
-// noOperand is an action that takes flags only.
-func (inv *invocation) noOperand(do cli.ActionFunc) cli.ActionFunc {
-	return func(c *cli.Context) error {
-		if c.NArg() > 0 {
-			name := commandName(c)
-			return inv.usage(name, "%s takes no operand, got %q", name, c.Args().First())
-		}
-		return do(c)
-	}
 }

@@ -1,4 +1,4 @@
-package main
+package cmdline
 
 import (
 	"context"
@@ -10,21 +10,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// interruption is why a context ended: a signal asked for it. The exit code is 128 and the signal's number, as shells
+// Interruption is why a context ended: a signal asked for it. The exit code is 128 and the signal's number, as shells
 // have it.
-type interruption struct{ signal syscall.Signal }
+type Interruption struct{ Signal syscall.Signal }
 
-func (i interruption) Error() string { return "interrupted by " + unix.SignalName(i.signal) }
+func (i Interruption) Error() string { return "interrupted by " + unix.SignalName(i.Signal) }
 
-func (i interruption) exitCode() int { return 128 + int(i.signal) }
+// ExitCode is what a shell shows.
+func (i Interruption) ExitCode() int { return 128 + int(i.Signal) }
 
 // oneKeypress is how long signals after the first count as the same one: a terminal sends Ctrl-C to the whole process
 // group, so a ctsim that works in a user namespace gets it from the terminal and from the ctsim that started it.
 const oneKeypress = 300 * time.Millisecond
 
-// withSignals gives a context that the first SIGINT or SIGTERM cancels, so that a partial report can be written. A
+// WithSignals gives a context that the first SIGINT or SIGTERM cancels, so that a partial report can be written. A
 // second one ends the process at once, as if signals were not handled; nothing stays behind either way.
-func withSignals(parent context.Context) (context.Context, context.CancelFunc) {
+func WithSignals(parent context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
@@ -32,7 +33,7 @@ func withSignals(parent context.Context) (context.Context, context.CancelFunc) {
 	go func() {
 		select {
 		case s := <-signals:
-			cancel(interruption{s.(syscall.Signal)})
+			cancel(Interruption{s.(syscall.Signal)})
 		case <-done:
 			return
 		}

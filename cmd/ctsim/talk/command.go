@@ -1,4 +1,4 @@
-package main
+package talk
 
 import (
 	"context"
@@ -17,7 +17,7 @@ func (t *talk) command(ctx context.Context, line string) error {
 		if rest != "" {
 			d, err := time.ParseDuration(rest)
 			if err != nil || d <= 0 {
-				t.inv.complain(fmt.Sprintf("/%s %s: expected a duration like 500ms, 3s or 2h", word, rest), "")
+				t.inv.Complain(fmt.Sprintf("/%s %s: expected a duration like 500ms, 3s or 2h", word, rest), "")
 				return nil
 			}
 			limit = d
@@ -27,7 +27,7 @@ func (t *talk) command(ctx context.Context, line string) error {
 	switch word {
 	case "receive":
 		if t.receiving || t.server {
-			t.inv.complain("/receive: everything is received already", "")
+			t.inv.Complain("/receive: everything is received already", "")
 			return nil
 		}
 		return timed(t.receive, 5*time.Second)
@@ -53,13 +53,13 @@ func (t *talk) command(ctx context.Context, line string) error {
 		t.say(time.Now(), rest)
 		return nil
 	case "help", "?":
-		fmt.Fprintln(t.inv.stderr, talkHelp)
+		fmt.Fprintln(t.inv.Stderr, talkHelp)
 		return nil
 	}
 	if extra := t.extra[word]; extra != nil {
 		return extra(rest)
 	}
-	t.inv.complain(fmt.Sprintf("unknown command /%s", word), "/help, or begin the line with // to send it")
+	t.inv.Complain(fmt.Sprintf("unknown command /%s", word), "/help, or begin the line with // to send it")
 	return nil
 }
 

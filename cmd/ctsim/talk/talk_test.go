@@ -1,4 +1,4 @@
-package main
+package talk
 
 import (
 	"context"
@@ -9,7 +9,19 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 )
+
+// patience is how long anything may take before a test gives up on it.
+const patience = 60 * time.Second
+
+// commands are a program of these two.
+func commands(call *cmdline.Call) []*cli.Command {
+	return []*cli.Command{ClientCommand(call), ServerCommand(call)}
+}
 
 // written collects what a command writes and lets a test wait for a line of it.
 type written struct {
@@ -55,7 +67,8 @@ func start(args ...string) *typist {
 	read, write := io.Pipe()
 	p := &typist{WriteCloser: write, out: &written{}, cancel: cancel, code: make(chan int, 1)}
 	go func() {
-		p.code <- run(ctx, append([]string{"ctsim"}, args...), read, p.out, p.out)
+		call := cmdline.NewCall(append([]string{"ctsim"}, args...), read, p.out, p.out)
+		p.code <- call.Run(ctx, call.App("ctsim", commands))
 		_ = read.Close() // whoever types on is told
 	}()
 	return p
@@ -83,7 +96,7 @@ func (p *typist) ends(t *testing.T, code int) {
 func startServer(t *testing.T, flags ...string) (*typist, string) {
 	s := start(append([]string{"server", "127.0.0.1:0"}, flags...)...)
 	t.Cleanup(func() {
-		s.cancel(interruption{syscall.SIGINT})
+		s.cancel(cmdline.Interruption{Signal: syscall.SIGINT})
 		s.ends(t, 130)
 	})
 	return s, s.out.until(t, `^listening on (\S+)`)[1]
@@ -100,7 +113,7 @@ func TestClientAndServer(t *testing.T) {
 	client.out.until(t, `^state: ESTABLISHED, 0 unacked, 0 retransmits\nthree\nctsim: unknown command /nonsense$`)
 	server.out.until(t, `^\S+ recv: 5 bytes "/two\\n"$`)
 	_ = client.Close()
-	client.ends(t, exitPass)
+	client.ends(t, cmdline.ExitPass)
 	server.out.until(t, `^\S+ recv: end of stream\n\S+ close$`)
 }
 
@@ -121,7 +134,7 @@ func TestClientLoses(t *testing.T) {
 			server.say("/close", "/say closed "+name)
 			server.out.until(t, "closed "+name)
 			end(client)
-			client.ends(t, exitFail)
+			client.ends(t, cmdline.ExitFail)
 			client.out.until(t, `(send|lost): (ECONNRESET|EPIPE) \(`)
 		})
 	}
@@ -137,9 +150,9 @@ func TestServerSpeaks(t *testing.T) {
 	client.out.until(t, `^\S+ 1 recv: end of stream$`)
 	server.out.until(t, `^close: listening socket$`)
 	refused := start("client", at)
-	refused.ends(t, exitFail)
+	refused.ends(t, cmdline.ExitFail)
 	refused.out.until(t, `^connect \S+: ECONNREFUSED \(connection refused\)$`)
-	client.cancel(interruption{syscall.SIGTERM})
+	client.cancel(cmdline.Interruption{Signal: syscall.SIGTERM})
 	client.ends(t, 143)
 }
 
@@ -149,7 +162,7 @@ func TestDatagrams(t *testing.T) {
 	client.say("ping")
 	client.out.until(t, `^recv: 5 bytes "ping\\n"$`)
 	_ = client.Close()
-	client.ends(t, exitPass)
+	client.ends(t, cmdline.ExitPass)
 }
 
 // TestAddressesThatCannotBeHad: what the machine refuses is exit 3, with a command that tells more.
@@ -164,7 +177,7 @@ func TestAddressesThatCannotBeHad(t *testing.T) {
 		{[]string{"client", at, "--bind", "192.0.2.1"}, `EADDRNOTAVAIL .*\nhint: ip -br address`},
 	} {
 		p := start(c.args...)
-		p.ends(t, exitUnsupported)
+		p.ends(t, cmdline.ExitUnsupported)
 		p.out.until(t, c.want)
 	}
 }

@@ -1,4 +1,5 @@
-package main
+// Package labs is the commands below `ctsim lab`, and `ctsim clean`, which takes away what is left of labs that broke.
+package labs
 
 import (
 	"errors"
@@ -8,17 +9,23 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
+	"github.com/ctsim/ctsim/cmd/ctsim/rootless"
 	"github.com/ctsim/ctsim/lab"
 	"github.com/ctsim/ctsim/scenario"
 )
 
-// labCommands are the commands below `ctsim lab`, in the order of the help.
-var labCommands = []func(*invocation) *cli.Command{
+// invocation is a call of the command line with what the commands of this folder make of it.
+type invocation struct{ *cmdline.Call }
+
+// commands are the commands below `ctsim lab`, in the order of the help.
+var commands = []func(*invocation) *cli.Command{
 	labUpCommand, labListCommand, labExecCommand, labShellCommand, labEventsCommand, labFlushCommand, labTableCommand,
 	labSocketsCommand, labRulesCommand, labCaptureCommand, labBackendsCommand, labDownCommand, labHoldCommand,
 }
 
-func labCommand(inv *invocation) *cli.Command {
+// Command is `ctsim lab`, with the commands below it.
+func Command(call *cmdline.Call) *cli.Command {
 	command := &cli.Command{
 		Name:  "lab",
 		Usage: "keep a world standing and work in it by hand",
@@ -34,10 +41,8 @@ func labCommand(inv *invocation) *cli.Command {
 			"   ctsim lab flush\n" +
 			"   ctsim lab down",
 	}
-	for _, sub := range labCommands {
-		c := sub(inv)
-		c.HideHelpCommand, c.OnUsageError = true, inv.onUsageError
-		command.Subcommands = append(command.Subcommands, c)
+	for _, sub := range commands {
+		command.Subcommands = append(command.Subcommands, sub(&invocation{call}))
 	}
 	return command
 }
@@ -54,11 +59,11 @@ func nodeFlag() cli.Flag {
 
 // labs is where this user's labs are kept. Direct tells that they can be made and entered without more ado: by root.
 func (inv *invocation) labs() (store *lab.Store, direct bool, err error) {
-	missing, err := missingCapabilities()
+	missing, err := rootless.MissingCapabilities()
 	if err != nil {
 		return nil, false, err
 	}
-	foreign, err := foreignRoot()
+	foreign, err := rootless.ForeignRoot()
 	if err != nil {
 		return nil, false, err
 	}
@@ -81,11 +86,11 @@ func (inv *invocation) enterLab(c *cli.Context) (*lab.Store, *lab.Record, error)
 		return nil, nil, inv.notUp(record, status)
 	}
 	if record.Outside() {
-		err := record.Enter(inv.args[1:])
+		err := record.Enter(inv.Args[1:], rootless.Mark())
 		if errors.Is(err, lab.ErrNsenter) {
-			return nil, nil, &exit{exitUnsupported, err.Error(), "sudo apt-get install util-linux"}
+			return nil, nil, cmdline.NewExit(cmdline.ExitUnsupported, err.Error(), "sudo apt-get install util-linux")
 		}
-		return nil, nil, &exit{exitUnsupported, fmt.Sprintf("lab %s: %s", record.Name, err), ""}
+		return nil, nil, cmdline.NewExit(cmdline.ExitUnsupported, fmt.Sprintf("lab %s: %s", record.Name, err), "")
 	}
 	return store, record, nil
 }
@@ -103,6 +108,12 @@ func (inv *invocation) inLab(c *cli.Context, do func(*lab.Lab) error) error {
 	return errors.Join(inv.labError(record.Name, do(l)), l.Close())
 }
 
+// Chosen is this user's lab of that name, or the only one if the name is empty.
+func Chosen(call *cmdline.Call, name string) (*lab.Record, error) {
+	_, record, err := (&invocation{call}).chosenLab(name)
+	return record, err
+}
+
 // chosenLab is the lab of that name, or the only one if the name is empty.
 func (inv *invocation) chosenLab(name string) (*lab.Store, *lab.Record, error) {
 	store, _, err := inv.labs()
@@ -115,9 +126,9 @@ func (inv *invocation) chosenLab(name string) (*lab.Store, *lab.Record, error) {
 	}
 	switch {
 	case len(names) == 0 && name == "":
-		return nil, nil, usageHint(inv.upHint(), "no lab is up")
+		return nil, nil, cmdline.UsageHint(inv.upHint(), "no lab is up")
 	case name == "" && len(names) > 1:
-		return nil, nil, usageHint(commandLine(insertLab(inv.args, names[0])), "there are %d labs, %s: which one? name it with --lab",
+		return nil, nil, cmdline.UsageHint(cmdline.Join(insertLab(inv.Args, names[0])), "there are %d labs, %s: which one? name it with --lab",
 			len(names), strings.Join(names, ", "))
 	case name == "":
 		name = names[0]
@@ -147,38 +158,38 @@ func insertLab(args []string, name string) []string {
 func (inv *invocation) upHint() string {
 	if os.Geteuid() != 0 {
 		if names, err := lab.RootStore().NamesOfOthers(); err == nil && len(names) > 0 {
-			return inv.withRoot() + "   # root's lab; or, for one of your own: " + inv.program() + " lab up"
+			return inv.WithRoot() + "   # root's lab; or, for one of your own: " + inv.Program() + " lab up"
 		}
 	}
-	return inv.program() + " lab up"
+	return inv.Program() + " lab up"
 }
 
 func (inv *invocation) noLab(name string, names []string) error {
 	if near := scenario.Nearest(name, names); near != "" {
-		return usageHint(inv.retyped(name, near), "no such lab: %q", name)
+		return cmdline.UsageHint(inv.Retyped(name, near), "no such lab: %q", name)
 	}
 	if len(names) == 0 {
-		return usageHint(inv.upHint(), "no such lab: %q; there is none", name)
+		return cmdline.UsageHint(inv.upHint(), "no such lab: %q; there is none", name)
 	}
-	return usageHint(inv.program()+" lab list", "no such lab: %q", name)
+	return cmdline.UsageHint(inv.Program()+" lab list", "no such lab: %q", name)
 }
 
 func (inv *invocation) badStore(s *lab.Store, err error) error {
-	return &exit{exitUnsupported, fmt.Sprintf("the folder of labs, %s: %s", s.Dir(), err), "ls -ld " + quote(s.Dir())}
+	return cmdline.NewExit(cmdline.ExitUnsupported, fmt.Sprintf("the folder of labs, %s: %s", s.Dir(), err), "ls -ld "+cmdline.Quote(s.Dir()))
 }
 
 func (inv *invocation) notUp(r *lab.Record, s lab.Status) error {
 	if s.State == lab.Starting {
-		return &exit{exitUnsupported, fmt.Sprintf("lab %s is not up yet", r.Name), inv.program() + " lab list"}
+		return cmdline.NewExit(cmdline.ExitUnsupported, fmt.Sprintf("lab %s is not up yet", r.Name), inv.Program()+" lab list")
 	}
-	return &exit{exitUnsupported, fmt.Sprintf("lab %s is %s: %s", r.Name, s.State, s.Reason),
-		inv.program() + " lab down " + r.Name}
+	return cmdline.NewExit(cmdline.ExitUnsupported, fmt.Sprintf("lab %s is %s: %s", r.Name, s.State, s.Reason),
+		inv.Program()+" lab down "+r.Name)
 }
 
 // labError turns what package lab finds wrong with a name into wrong usage.
 func (inv *invocation) labError(name string, err error) error {
 	var noPod *lab.NoPod
-	var coded *exit
+	var coded *cmdline.Exit
 	switch {
 	case err == nil || errors.As(err, &coded):
 		return err
@@ -187,7 +198,7 @@ func (inv *invocation) labError(name string, err error) error {
 	case errors.Is(err, lab.ErrNone):
 		return inv.noLab(name, nil)
 	case errors.Is(err, lab.ErrNoChange), errors.Is(err, lab.ErrFull):
-		return usageHint(inv.program()+" lab backends", "%s", err)
+		return cmdline.UsageHint(inv.Program()+" lab backends", "%s", err)
 	}
 	return scenario.Unsupportable(err)
 }
@@ -196,9 +207,9 @@ func (inv *invocation) labError(name string, err error) error {
 func (inv *invocation) noPod(name string, known []string) error {
 	text := fmt.Sprintf("there is no pod or node %q, expected one of %s", name, shortList(known))
 	if near := scenario.Nearest(name, known); near != "" {
-		return usageHint(inv.retyped(name, near), "%s (did you mean %s?)", text, near)
+		return cmdline.UsageHint(inv.Retyped(name, near), "%s (did you mean %s?)", text, near)
 	}
-	return usageHint("", "%s", text)
+	return cmdline.UsageHint("", "%s", text)
 }
 
 // shortList is a list of names, without the middle of a long one.

@@ -1,14 +1,17 @@
-package main
+package labs
 
 import (
 	"fmt"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 	"github.com/ctsim/ctsim/lab"
 )
 
-func cleanCommand(inv *invocation) *cli.Command {
+// CleanCommand is `ctsim clean`.
+func CleanCommand(call *cmdline.Call) *cli.Command {
+	inv := &invocation{call}
 	return &cli.Command{
 		Name:  "clean",
 		Usage: "take away what is left of labs that broke",
@@ -19,7 +22,7 @@ func cleanCommand(inv *invocation) *cli.Command {
 			"   ctsim clean\n" +
 			"   ctsim clean --dry-run",
 		Flags:  []cli.Flag{&cli.BoolFlag{Name: "dry-run", Usage: "say what would be taken away, and leave it"}},
-		Action: inv.noOperand(inv.clean),
+		Action: inv.NoOperand(inv.clean),
 	}
 }
 
@@ -42,18 +45,18 @@ func (inv *invocation) clean(c *cli.Context) error {
 				return fmt.Errorf("%s: %w", l.What, err)
 			}
 		}
-		if _, err := fmt.Fprintf(inv.stdout, "%s %s\n", done, l.What); err != nil {
+		if _, err := fmt.Fprintf(inv.Stdout, "%s %s\n", done, l.What); err != nil {
 			return err
 		}
 	}
 	if len(left) == 0 {
-		if _, err := fmt.Fprintln(inv.stdout, "nothing to clean"); err != nil {
+		if _, err := fmt.Fprintln(inv.Stdout, "nothing to clean"); err != nil {
 			return err
 		}
 	}
 	for _, name := range foreign {
-		inv.complain(fmt.Sprintf("network namespace %s does not carry ctsim's mark and stays", name),
-			"sudo ip netns delete "+quote(name)+"   # if it is yours")
+		inv.Complain(fmt.Sprintf("network namespace %s does not carry ctsim's mark and stays", name),
+			"sudo ip netns delete "+cmdline.Quote(name)+"   # if it is yours")
 	}
 	return nil
 }

@@ -1,14 +1,12 @@
-package main
+package labs
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
-	"text/tabwriter"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 	"github.com/ctsim/ctsim/lab"
 )
 
@@ -20,13 +18,13 @@ func labListCommand(inv *invocation) *cli.Command {
 			"gone is listed as broken, with the reason.\n\n" +
 			"   ctsim lab list\n" +
 			"   ctsim lab list --output json",
-		Flags:  []cli.Flag{outputFlag("text", "json", "name")},
+		Flags:  []cli.Flag{cmdline.OutputFlag("text", "json", "name")},
 		Action: inv.labList,
 	}
 }
 
-// labEntry is a lab in a list.
-type labEntry struct {
+// Entry is a lab in a list; its JSON is what `ctsim lab list --output json` prints.
+type Entry struct {
 	Name string `json:"name"`
 	lab.Status
 	Scenario  string    `json:"scenario"`
@@ -45,30 +43,32 @@ type labEntry struct {
 
 func (inv *invocation) labList(c *cli.Context) error {
 	if c.NArg() > 0 {
-		return inv.usage("lab list", "lab list takes no operand, got %q", c.Args().First())
+		return inv.Usage("lab list", "lab list takes no operand, got %q", c.Args().First())
 	}
-	format, err := inv.choice(c, "output", "text", "json", "name")
+	format, err := inv.Choice(c, "output", "text", "json", "name")
 	if err != nil {
 		return err
 	}
-	entries, err := inv.labEntries()
+	entries, err := Entries(inv.Call)
 	if err != nil {
 		return err
 	}
 	switch format {
 	case "json":
-		return writeJSON(inv.stdout, entries)
+		return cmdline.JSON(inv.Stdout, entries)
 	case "name":
 		for _, e := range entries {
-			fmt.Fprintln(inv.stdout, e.Name)
+			if _, err := fmt.Fprintln(inv.Stdout, e.Name); err != nil {
+				return err
+			}
 		}
 		return nil
 	}
 	if len(entries) == 0 {
-		inv.complain("no lab is up", inv.upHint())
+		inv.Complain("no lab is up", inv.upHint())
 		return nil
 	}
-	return table(inv.stdout, "NAME\tSTATUS\tENDPOINTS\tPODS\tNODES\tSERVICE\tSCENARIO\tAGE", func(row func(...any)) {
+	return cmdline.Table(inv.Stdout, "NAME\tSTATUS\tENDPOINTS\tPODS\tNODES\tSERVICE\tSCENARIO\tAGE", func(row func(...any)) {
 		for _, e := range entries {
 			status := string(e.State)
 			if e.Reason != "" {
@@ -79,7 +79,9 @@ func (inv *invocation) labList(c *cli.Context) error {
 	})
 }
 
-func (inv *invocation) labEntries() ([]labEntry, error) {
+// Entries are this user's labs with how they stand, looked at now.
+func Entries(call *cmdline.Call) ([]Entry, error) {
+	inv := &invocation{call}
 	store, _, err := inv.labs()
 	if err != nil {
 		return nil, err
@@ -88,14 +90,14 @@ func (inv *invocation) labEntries() ([]labEntry, error) {
 	if err != nil {
 		return nil, inv.badStore(store, err)
 	}
-	entries := []labEntry{}
+	entries := []Entry{}
 	for _, name := range names {
 		r, err := store.Load(name)
 		if err != nil {
-			entries = append(entries, labEntry{Name: name, Status: lab.Status{State: lab.Broken, Reason: err.Error()}})
+			entries = append(entries, Entry{Name: name, Status: lab.Status{State: lab.Broken, Reason: err.Error()}})
 			continue
 		}
-		e := labEntry{Name: r.Name, Status: r.Status(), Scenario: r.Scenario, Service: r.ServiceText(), Created: r.Created,
+		e := Entry{Name: r.Name, Status: r.Status(), Scenario: r.Scenario, Service: r.ServiceText(), Created: r.Created,
 			Endpoints: len(r.Blueprint.Service.Endpoints), Pods: len(r.Places()) - len(r.Nodes()), Nodes: len(r.Nodes()),
 			Namespaces: map[string]string{}, Root: r.Holder == nil}
 		if r.Holder != nil {
@@ -107,22 +109,6 @@ func (inv *invocation) labEntries() ([]labEntry, error) {
 		entries = append(entries, e)
 	}
 	return entries, nil
-}
-
-// table writes rows below a heading, in columns.
-func table(w io.Writer, heading string, fill func(row func(...any))) error {
-	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(t, heading)
-	fill(func(cells ...any) {
-		for i, c := range cells {
-			if i > 0 {
-				fmt.Fprint(t, "\t")
-			}
-			fmt.Fprint(t, c)
-		}
-		fmt.Fprintln(t)
-	})
-	return t.Flush()
 }
 
 // age is a duration as kubectl writes it: its largest unit, two of them if the larger is small.
@@ -138,11 +124,4 @@ func age(d time.Duration) string {
 		return fmt.Sprintf("%dh", int(d.Hours()))
 	}
 	return fmt.Sprintf("%dd", int(d.Hours())/24)
-}
-
-func writeJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
 }

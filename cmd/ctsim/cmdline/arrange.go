@@ -1,4 +1,4 @@
-package main
+package cmdline
 
 import (
 	"slices"
@@ -9,11 +9,11 @@ import (
 	"github.com/ctsim/ctsim/scenario"
 )
 
-// arrange puts the arguments into the one order urfave/cli understands: command, flags, "--", operands. Flags may thus
+// Arrange puts the arguments into the one order urfave/cli understands: command, flags, "--", operands. Flags may thus
 // stand anywhere, before the command too; what comes after "--" is never a flag. Unknown commands and flags are found
 // here, where the nearest valid one is known.
-func (inv *invocation) arrange(all []*cli.Command) ([]string, error) {
-	program, args := inv.args[0], slices.Clone(inv.args[1:])
+func (inv *Call) Arrange(all []*cli.Command) ([]string, error) {
+	program, args := inv.Args[0], slices.Clone(inv.Args[1:])
 	if len(args) == 0 {
 		return []string{program, "--help"}, nil
 	}
@@ -57,15 +57,15 @@ func isHelp(args []string) bool {
 }
 
 // next finds the command of one level: the first argument, or if that is a flag the first one that is a command.
-func (inv *invocation) next(words []string, level []*cli.Command, args []string) (int, *cli.Command, error) {
+func (inv *Call) next(words []string, level []*cli.Command, args []string) (int, *cli.Command, error) {
 	i := 0
 	if strings.HasPrefix(args[0], "-") {
-		i = slices.IndexFunc(args, func(a string) bool { return commandNamed(level, a) != nil })
+		i = slices.IndexFunc(args, func(a string) bool { return CommandNamed(level, a) != nil })
 		if i < 0 {
-			return 0, nil, inv.usage(strings.Join(words[1:], " "), "no command in front of %s", args[0])
+			return 0, nil, inv.Usage(strings.Join(words[1:], " "), "no command in front of %s", args[0])
 		}
 	}
-	command := commandNamed(level, args[i])
+	command := CommandNamed(level, args[i])
 	if command == nil {
 		return 0, nil, inv.unknownCommand(words, level, args[i])
 	}
@@ -73,7 +73,7 @@ func (inv *invocation) next(words []string, level []*cli.Command, args []string)
 }
 
 // split tells a command's flags, with their values, from its operands.
-func (inv *invocation) split(name string, command *cli.Command, args []string) (flags, operands []string, err error) {
+func (inv *Call) split(name string, command *cli.Command, args []string) (flags, operands []string, err error) {
 	var seen []cli.Flag
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
@@ -85,9 +85,9 @@ func (inv *invocation) split(name string, command *cli.Command, args []string) (
 			continue
 		}
 		word, _, hasValue := strings.Cut(arg, "=")
-		flag, known := flagNamed(command, word)
+		flag, known := FlagNamed(command, word)
 		if !known && len(operands) > 0 && strings.Contains(command.ArgsUsage, " -- ") {
-			return nil, nil, usageHint(inv.withDashes(operands, arg), "unknown flag %s of %s: a command with flags comes after --", word, name)
+			return nil, nil, UsageHint(inv.withDashes(operands, arg), "unknown flag %s of %s: a command with flags comes after --", word, name)
 		}
 		if !known {
 			return nil, nil, inv.unknownFlag(name, command, word)
@@ -96,18 +96,18 @@ func (inv *invocation) split(name string, command *cli.Command, args []string) (
 			return []string{arg}, nil, nil
 		}
 		flags = append(flags, arg)
-		if !takesValue(flag) {
+		if !TakesValue(flag) {
 			continue
 		}
 		if slices.Contains(seen, flag) {
-			return nil, nil, inv.usage(name, "%s is given twice", word)
+			return nil, nil, inv.Usage(name, "%s is given twice", word)
 		}
 		seen = append(seen, flag)
 		if hasValue {
 			continue
 		}
 		if i++; i == len(args) {
-			return nil, nil, inv.usage(name, "%s needs a value", word)
+			return nil, nil, inv.Usage(name, "%s needs a value", word)
 		}
 		flags = append(flags, args[i])
 	}
@@ -115,18 +115,18 @@ func (inv *invocation) split(name string, command *cli.Command, args []string) (
 }
 
 // withDashes is the command line as typed, with -- behind the first operand.
-func (inv *invocation) withDashes(operands []string, flag string) string {
+func (inv *Call) withDashes(operands []string, flag string) string {
 	before := append(slices.Clone(operands), flag)[1]
-	args := slices.Clone(inv.args)
+	args := slices.Clone(inv.Args)
 	if i := slices.Index(args, operands[0]); i >= 0 {
 		if j := slices.Index(args[i+1:], before); j >= 0 {
 			args = slices.Insert(args, i+1+j, "--")
 		}
 	}
-	return commandLine(args)
+	return Join(args)
 }
 
-func (inv *invocation) unknownCommand(words []string, level []*cli.Command, name string) error {
+func (inv *Call) unknownCommand(words []string, level []*cli.Command, name string) error {
 	var names []string
 	for _, c := range level {
 		if !c.Hidden {
@@ -134,19 +134,20 @@ func (inv *invocation) unknownCommand(words []string, level []*cli.Command, name
 		}
 	}
 	if near := scenario.Nearest(name, names); near != "" {
-		return usageHint(inv.retyped(name, near), "unknown command %q", name)
+		return UsageHint(inv.Retyped(name, near), "unknown command %q", name)
 	}
-	return inv.usage(strings.Join(words[1:], " "), "unknown command %q", name)
+	return inv.Usage(strings.Join(words[1:], " "), "unknown command %q", name)
 }
 
-func (inv *invocation) unknownFlag(name string, command *cli.Command, word string) error {
+func (inv *Call) unknownFlag(name string, command *cli.Command, word string) error {
 	if near := scenario.Nearest(word, dashed(command)); near != "" {
-		return usageHint(inv.retyped(word, near), "unknown flag %s of %s", word, name)
+		return UsageHint(inv.Retyped(word, near), "unknown flag %s of %s", word, name)
 	}
-	return inv.usage(name, "unknown flag %s of %s", word, name)
+	return inv.Usage(name, "unknown flag %s of %s", word, name)
 }
 
-func commandNamed(all []*cli.Command, name string) *cli.Command {
+// CommandNamed is the command of one level that has the name; nil if none has.
+func CommandNamed(all []*cli.Command, name string) *cli.Command {
 	for _, c := range all {
 		if c.HasName(name) {
 			return c
@@ -155,8 +156,8 @@ func commandNamed(all []*cli.Command, name string) *cli.Command {
 	return nil
 }
 
-// flagNamed finds the flag of a command that word names; known is true and flag nil for --help, which all have.
-func flagNamed(command *cli.Command, word string) (flag cli.Flag, known bool) {
+// FlagNamed finds the flag of a command that word names; known is true and flag nil for --help, which all have.
+func FlagNamed(command *cli.Command, word string) (flag cli.Flag, known bool) {
 	name := strings.TrimPrefix(strings.TrimPrefix(word, "-"), "-")
 	if name == "h" || name == "help" {
 		return nil, true
@@ -182,7 +183,8 @@ func dashed(command *cli.Command) []string {
 	return out
 }
 
-func takesValue(f cli.Flag) bool {
+// TakesValue is false for a flag that is only there or not.
+func TakesValue(f cli.Flag) bool {
 	v, ok := f.(cli.DocGenerationFlag)
 	return ok && v.TakesValue()
 }

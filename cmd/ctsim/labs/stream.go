@@ -1,4 +1,4 @@
-package main
+package labs
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 	"github.com/ctsim/ctsim/lab"
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/packet"
@@ -30,8 +31,8 @@ func labEventsCommand(inv *invocation) *cli.Command {
 			"entry. It goes on until Ctrl-C, or until the lab is taken down.\n\n" +
 			"   ctsim lab events\n" +
 			"   ctsim lab events --node master --output jsonl",
-		Flags:  []cli.Flag{labFlag(), nodeFlag(), outputFlag("text", "jsonl")},
-		Action: inv.noOperand(inv.labEvents),
+		Flags:  []cli.Flag{labFlag(), nodeFlag(), cmdline.OutputFlag("text", "jsonl")},
+		Action: inv.NoOperand(inv.labEvents),
 	}
 }
 
@@ -45,7 +46,7 @@ type eventEntry struct {
 }
 
 func (inv *invocation) labEvents(c *cli.Context) error {
-	format, err := inv.choice(c, "output", "text", "jsonl")
+	format, err := inv.Choice(c, "output", "text", "jsonl")
 	if err != nil {
 		return err
 	}
@@ -54,7 +55,7 @@ func (inv *invocation) labEvents(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
-		out := &lines{w: inv.stdout, failed: make(chan error, 1)}
+		out := &lines{w: inv.Stdout, failed: make(chan error, 1)}
 		type seen struct {
 			node string
 			conntrack.Event
@@ -69,12 +70,12 @@ func (inv *invocation) labEvents(c *cli.Context) error {
 			}
 			listeners = append(listeners, listener)
 		}
-		fmt.Fprintf(inv.stderr, "ctsim: listening on %s; Ctrl-C ends it\n", shortList(nodes))
+		fmt.Fprintf(inv.Stderr, "ctsim: listening on %s; Ctrl-C ends it\n", shortList(nodes))
 		err = inv.untilEnd(c.Context, l, out.failed)
 		for i, listener := range listeners {
 			err = errors.Join(err, listener.Close())
 			if n := listener.Lost(); n > 0 {
-				inv.complain(fmt.Sprintf("%s: up to %d events were lost", nodes[i], n), "")
+				inv.Complain(fmt.Sprintf("%s: up to %d events were lost", nodes[i], n), "")
 			}
 		}
 		order.close()
@@ -136,15 +137,15 @@ func (inv *invocation) untilEnd(ctx context.Context, l *lab.Lab, failed <-chan e
 	for {
 		select {
 		case <-ctx.Done():
-			if i, ok := interrupted(ctx); ok {
-				return &exit{code: i.exitCode()}
+			if i, ok := cmdline.Interrupted(ctx); ok {
+				return &cmdline.Exit{Code: i.ExitCode()}
 			}
-			return ctx.Err()
+			return context.Cause(ctx)
 		case err := <-failed:
 			return err
 		case <-look.C:
 			if r, err := store.Load(l.Name); err != nil || r.ID != l.ID {
-				inv.complain(fmt.Sprintf("lab %s is down", l.Name), "")
+				inv.Complain(fmt.Sprintf("lab %s is down", l.Name), "")
 				return nil
 			}
 		}
@@ -169,28 +170,29 @@ func labCaptureCommand(inv *invocation) *cli.Command {
 func (inv *invocation) labCapture(c *cli.Context) error {
 	file := c.String("write")
 	if c.IsSet("write") && file == "" {
-		return inv.usage("lab capture", "--write needs the name of a file, or - for stdout")
+		return inv.Usage("lab capture", "--write needs the name of a file, or - for stdout")
 	}
-	if _, isTerminal := terminalWidth(inv.stdout); file == "-" && isTerminal {
-		return usageHint(commandLine(inv.args)+" | wireshark -k -i -", "stdout is a terminal, which cannot show pcapng")
+	if _, isTerminal := cmdline.TerminalWidth(inv.Stdout); file == "-" && isTerminal {
+		return cmdline.UsageHint(cmdline.Join(inv.Args)+" | wireshark -k -i -", "stdout is a terminal, which cannot show pcapng")
 	}
-	return inv.inLab(c, func(l *lab.Lab) (err error) {
+	return inv.inLab(c, func(l *lab.Lab) error {
 		places, err := inv.places(c, l.Record)
 		if err != nil {
 			return err
 		}
-		w := inv.stdout
-		if file != "" && file != "-" {
-			f, err := os.Create(file)
-			if err != nil {
-				return &exit{exitUsage, fmt.Sprintf("--write: %s", err), ""}
-			}
-			defer func() { err = errors.Join(err, f.Close()) }()
-			w = f
+		if file == "" || file == "-" {
+			return inv.capture(c.Context, l, places, inv.Stdout, file != "")
 		}
-		return inv.capture(c.Context, l, places, w, file != "")
+		f, err := os.Create(file)
+		if err != nil {
+			return cmdline.NewExit(cmdline.ExitUsage, fmt.Sprintf("--write: %s", err), "")
+		}
+		return into(f, func(w io.Writer) error { return inv.capture(c.Context, l, places, w, true) })
 	})
 }
+
+// into has do write to a file, which is closed afterwards: some file systems say only then that there is no room.
+func into(f io.WriteCloser, do func(io.Writer) error) error { return errors.Join(do(f), f.Close()) }
 
 // capture writes the packets of some places until it is ended.
 func (inv *invocation) capture(ctx context.Context, l *lab.Lab, places []string, w io.Writer, pcap bool) error {
@@ -222,7 +224,7 @@ func (inv *invocation) capture(ctx context.Context, l *lab.Lab, places []string,
 			return errors.Join(err, capture.Close())
 		}
 	}
-	fmt.Fprintf(inv.stderr, "ctsim: capturing on %s; Ctrl-C ends it\n", shortList(places))
+	fmt.Fprintf(inv.Stderr, "ctsim: capturing on %s; Ctrl-C ends it\n", shortList(places))
 	end := inv.untilEnd(ctx, l, out.failed)
 	err := capture.Close()
 	order.close()
@@ -232,7 +234,7 @@ func (inv *invocation) capture(ctx context.Context, l *lab.Lab, places []string,
 	}
 	for _, h := range seen {
 		if h.Dropped > 0 {
-			inv.complain(fmt.Sprintf("%s: %d packets were lost", h.At, h.Dropped), "")
+			inv.Complain(fmt.Sprintf("%s: %d packets were lost", h.At, h.Dropped), "")
 		}
 	}
 	if err = errors.Join(err, lostErr); err != nil {

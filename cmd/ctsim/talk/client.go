@@ -1,4 +1,4 @@
-package main
+package talk
 
 import (
 	"context"
@@ -8,14 +8,17 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 	"github.com/ctsim/ctsim/probe"
 	"github.com/ctsim/ctsim/topology"
 )
 
-// defaultPort is the article's.
-const defaultPort = 2222
+// DefaultPort is the article's.
+const DefaultPort = 2222
 
-func clientCommand(inv *invocation) *cli.Command {
+// ClientCommand is `ctsim client`.
+func ClientCommand(call *cmdline.Call) *cli.Command {
+	inv := &invocation{call}
 	return &cli.Command{
 		Name:      "client",
 		Usage:     "the article's client: connect, send a message for each line, tell what each call gave",
@@ -71,11 +74,11 @@ func (inv *invocation) socketOptions(c *cli.Context) (o probe.SocketOptions, err
 	} {
 		*f.to = c.Duration(f.name)
 		if c.IsSet(f.name) && (*f.to < f.unit || *f.to > f.max || *f.to%f.unit != 0) {
-			return o, inv.usage(c.Command.Name, "--%s %s: expected a multiple of %s, up to %s", f.name, *f.to, f.unit, f.max)
+			return o, inv.Usage(c.Command.Name, "--%s %s: expected a multiple of %s, up to %s", f.name, *f.to, f.unit, f.max)
 		}
 	}
-	if o.KeepCount, err = inv.atLeastOne(c, "keepalive-count"); err == nil && o.KeepCount > 127 {
-		err = inv.usage(c.Command.Name, "--keepalive-count %d: expected 1 to 127", o.KeepCount)
+	if o.KeepCount, err = inv.AtLeastOne(c, "keepalive-count"); err == nil && o.KeepCount > 127 {
+		err = inv.Usage(c.Command.Name, "--keepalive-count %d: expected 1 to 127", o.KeepCount)
 	}
 	o.KeepAlive = c.Bool("keepalive") || o.KeepIdle > 0 || o.KeepInterval > 0 || o.KeepCount > 0
 	return o, err
@@ -121,12 +124,12 @@ func (inv *invocation) client(c *cli.Context) error {
 
 func (inv *invocation) dialer(c *cli.Context) (d dialer, n int, err error) {
 	if c.NArg() != 1 {
-		return d, 0, inv.usage("client", "client needs one address to connect to")
+		return d, 0, inv.Usage("client", "client needs one address to connect to")
 	}
 	if d.options, err = inv.socketOptions(c); err != nil {
 		return d, 0, err
 	}
-	if d.to, err = inv.address(c, c.Args().First(), defaultPort); err != nil {
+	if d.to, err = inv.address(c, c.Args().First(), DefaultPort); err != nil {
 		return d, 0, err
 	}
 	d.from = netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
@@ -135,17 +138,17 @@ func (inv *invocation) dialer(c *cli.Context) (d dialer, n int, err error) {
 			return d, 0, err
 		}
 	}
-	if n, err = inv.atLeastOne(c, "connections"); err != nil {
+	if n, err = inv.AtLeastOne(c, "connections"); err != nil {
 		return d, 0, err
 	}
 	d.timeout, d.protocol = c.Duration("timeout"), probe.TCP
 	switch {
 	case d.to.Port() == 0:
-		err = inv.usage("client", "%s: port 0 cannot be connected to", c.Args().First())
+		err = inv.Usage("client", "%s: port 0 cannot be connected to", c.Args().First())
 	case d.timeout <= 0:
-		err = inv.usage("client", "--timeout %s: expected more than 0", d.timeout)
+		err = inv.Usage("client", "--timeout %s: expected more than 0", d.timeout)
 	case n > 1 && d.from.Port() != 0:
-		err = inv.usage("client", "--bind %s: one source port serves one connection, --connections is %d", c.String("bind"), n)
+		err = inv.Usage("client", "--bind %s: one source port serves one connection, --connections is %d", c.String("bind"), n)
 	case c.Bool("udp"):
 		d.protocol = probe.UDP
 	}
@@ -173,33 +176,33 @@ func (inv *invocation) address(c *cli.Context, text string, port uint16) (netip.
 		}
 	}
 	form := "ADDR[:PORT] with an IPv4 address in numbers, 10.108.33.37:2222 for instance"
-	return netip.AddrPort{}, inv.usage(c.Command.Name, "%s: expected %s", quote(text), form)
+	return netip.AddrPort{}, inv.Usage(c.Command.Name, "%s: expected %s", cmdline.Quote(text), form)
 }
 
 // cannotBind is the error of a local address that cannot be had; nil for all other errors.
 func (inv *invocation) cannotBind(err error, at netip.AddrPort) error {
 	switch probe.Errno(err) {
 	case "EADDRINUSE":
-		return &exit{exitUnsupported, fmt.Sprintf("%s: %s", at, probe.ErrnoText(err)),
-			fmt.Sprintf("ss -tanp 'sport = :%d'   # who has the port", at.Port())}
+		return cmdline.NewExit(cmdline.ExitUnsupported, fmt.Sprintf("%s: %s", at, probe.ErrnoText(err)),
+			fmt.Sprintf("ss -tanp 'sport = :%d'   # who has the port", at.Port()))
 	case "EADDRNOTAVAIL":
-		return &exit{exitUnsupported, fmt.Sprintf("%s: %s", at, probe.ErrnoText(err)), "ip -br address   # the addresses there are"}
+		return cmdline.NewExit(cmdline.ExitUnsupported, fmt.Sprintf("%s: %s", at, probe.ErrnoText(err)), "ip -br address   # the addresses there are")
 	case "EACCES":
-		return &exit{exitUnsupported, fmt.Sprintf("%s: %s", at, probe.ErrnoText(err)),
-			"take a port above 1023, or: " + inv.withRoot()}
+		return cmdline.NewExit(cmdline.ExitUnsupported, fmt.Sprintf("%s: %s", at, probe.ErrnoText(err)),
+			"take a port above 1023, or: "+inv.WithRoot())
 	case "EMFILE":
-		return &exit{exitUnsupported, probe.ErrnoText(err), "ulimit -n 20000"}
+		return cmdline.NewExit(cmdline.ExitUnsupported, probe.ErrnoText(err), "ulimit -n 20000")
 	}
 	return nil
 }
 
 // errLost ends a client that has lost its connection: all has been said.
-var errLost = &exit{code: exitFail}
+var errLost = &cmdline.Exit{Code: cmdline.ExitFail}
 
 // quietly is why ctx ended, without a word if a signal did it: whoever pressed Ctrl-C knows.
 func quietly(ctx context.Context) error {
-	if i, ok := interrupted(ctx); ok {
-		return &exit{code: i.exitCode()}
+	if i, ok := cmdline.Interrupted(ctx); ok {
+		return &cmdline.Exit{Code: i.ExitCode()}
 	}
 	return context.Cause(ctx)
 }

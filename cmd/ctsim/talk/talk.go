@@ -1,4 +1,5 @@
-package main
+// Package talk is the article's two programs as commands, `ctsim client` and `ctsim server`, and what can be typed to them.
+package talk
 
 import (
 	"bufio"
@@ -15,8 +16,12 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
+	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 	"github.com/ctsim/ctsim/probe"
 )
+
+// invocation is a call of the command line with what the commands of this folder make of it.
+type invocation struct{ *cmdline.Call }
 
 // talkHelp is what client and server have in common.
 const talkHelp = `A line that begins with / is not sent:
@@ -91,7 +96,7 @@ func (t *talk) say(at time.Time, text string) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	_, _ = io.WriteString(t.inv.stdout, text+"\n") // a reader that went away ends the process by SIGPIPE
+	_, _ = io.WriteString(t.inv.Stdout, text+"\n") // a reader that went away ends the process by SIGPIPE
 }
 
 // of says something of one connection.
@@ -166,13 +171,13 @@ func (t *talk) run(ctx context.Context) error {
 // lines reads stdin; shown prompts for the next line if a person types it.
 func (t *talk) lines(ctx context.Context) (lines <-chan string, shown func()) {
 	shown = func() {}
-	if f, ok := t.inv.stdin.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		shown = func() { fmt.Fprint(t.inv.stderr, prompt) }
+	if f, ok := t.inv.Stdin.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		shown = func() { fmt.Fprint(t.inv.Stderr, prompt) }
 	}
 	out := make(chan string)
 	go func() {
 		defer close(out)
-		in := bufio.NewReader(t.inv.stdin)
+		in := bufio.NewReader(t.inv.Stdin)
 		for {
 			line, err := in.ReadString('\n')
 			if line != "" {

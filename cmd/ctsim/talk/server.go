@@ -1,4 +1,4 @@
-package main
+package talk
 
 import (
 	"context"
@@ -10,11 +10,14 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 	"github.com/ctsim/ctsim/probe"
 	"github.com/ctsim/ctsim/topology"
 )
 
-func serverCommand(inv *invocation) *cli.Command {
+// ServerCommand is `ctsim server`.
+func ServerCommand(call *cmdline.Call) *cli.Command {
+	inv := &invocation{call}
 	return &cli.Command{
 		Name:      "server",
 		Usage:     "the article's server: accept connections, receive, tell what each call gave",
@@ -40,17 +43,17 @@ func serverCommand(inv *invocation) *cli.Command {
 }
 
 func (inv *invocation) server(c *cli.Context) error {
-	at := netip.AddrPortFrom(netip.IPv4Unspecified(), defaultPort)
+	at := netip.AddrPortFrom(netip.IPv4Unspecified(), DefaultPort)
 	options, err := inv.socketOptions(c)
 	switch {
 	case err != nil:
 		return err
 	case c.NArg() > 1:
-		return inv.usage("server", "server takes one address")
+		return inv.Usage("server", "server takes one address")
 	case c.Bool("udp") && c.Bool("speak"):
-		return inv.usage("server", "--speak and --udp exclude each other: there are no connections to speak on")
+		return inv.Usage("server", "--speak and --udp exclude each other: there are no connections to speak on")
 	case c.NArg() == 1:
-		if at, err = inv.address(c, c.Args().First(), defaultPort); err != nil {
+		if at, err = inv.address(c, c.Args().First(), DefaultPort); err != nil {
 			return err
 		}
 	}
@@ -130,7 +133,7 @@ func (t *talk) stray(ns *topology.Namespace, words string) error {
 	offset, flag, _ := strings.Cut(words, " ")
 	n, err := strconv.ParseInt(offset, 10, 32)
 	if err != nil || (flag != "" && flag != "ACK" && flag != "RST") {
-		t.inv.complain("/stray "+words+": expected a number of bytes, and ACK or RST", "")
+		t.inv.Complain("/stray "+words+": expected a number of bytes, and ACK or RST", "")
 		return nil
 	}
 	return t.each(func(c *probe.Conn) error {

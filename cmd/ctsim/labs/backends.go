@@ -1,10 +1,11 @@
-package main
+package labs
 
 import (
 	"fmt"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 	"github.com/ctsim/ctsim/lab"
 )
 
@@ -21,7 +22,7 @@ func labBackendsCommand(inv *invocation) *cli.Command {
 			"   ctsim lab backends remove server-2\n" +
 			"   ctsim lab backends add server-2\n" +
 			"   ctsim lab backends remove server-2 --stop",
-		Flags: []cli.Flag{labFlag(), outputFlag("text", "json"),
+		Flags: []cli.Flag{labFlag(), cmdline.OutputFlag("text", "json"),
 			&cli.BoolFlag{Name: "stop", Usage: "with remove: end the pod's programs and take the pod away too"}},
 		Action: inv.labBackends,
 	}
@@ -29,32 +30,32 @@ func labBackendsCommand(inv *invocation) *cli.Command {
 
 func (inv *invocation) labBackends(c *cli.Context) error {
 	words := c.Args().Slice()
-	format, err := inv.choice(c, "output", "text", "json")
+	format, err := inv.Choice(c, "output", "text", "json")
 	if err != nil {
 		return err
 	}
 	switch {
 	case len(words) > 2:
-		return inv.usage("lab backends", "lab backends takes one pod at a time, got %q too", words[2])
+		return inv.Usage("lab backends", "lab backends takes one pod at a time, got %q too", words[2])
 	case len(words) == 2 && words[0] == "remove":
 		return inv.labRemove(c, words[1])
 	case len(words) == 1 && words[0] == "remove":
-		return usageHint(inv.program()+" lab backends", "lab backends remove needs the name of a server pod")
+		return cmdline.UsageHint(inv.Program()+" lab backends", "lab backends remove needs the name of a server pod")
 	case c.Bool("stop"):
-		return inv.usage("lab backends", "--stop goes with remove")
+		return inv.Usage("lab backends", "--stop goes with remove")
 	case len(words) > 0 && words[0] == "add":
 		return inv.labAdd(c, append(words, "")[1])
 	case len(words) > 0:
-		return inv.usage("lab backends", "lab backends %q: expected add or remove", words[0])
+		return inv.Usage("lab backends", "lab backends %q: expected add or remove", words[0])
 	}
 	_, r, err := inv.chosenLab(c.String("lab"))
 	if err != nil {
 		return err
 	}
 	if format == "json" {
-		return writeJSON(inv.stdout, append([]lab.Backend{}, r.Servers()...))
+		return cmdline.JSON(inv.Stdout, append([]lab.Backend{}, r.Servers()...))
 	}
-	return table(inv.stdout, "POD\tADDRESS\tNODE\tENDPOINT", func(row func(...any)) {
+	return cmdline.Table(inv.Stdout, "POD\tADDRESS\tNODE\tENDPOINT", func(row func(...any)) {
 		for _, b := range r.Servers() {
 			row(b.Pod, b.Address, b.Node, map[bool]string{true: "yes", false: "no"}[b.Endpoint])
 		}
@@ -70,7 +71,7 @@ func (inv *invocation) labAdd(c *cli.Context, pod string) error {
 	if err != nil {
 		return inv.labError(r.Name, err)
 	}
-	_, err = fmt.Fprintf(inv.stdout, "%s %s on %s is an endpoint of the service\n", b.Pod, b.Address, b.Node)
+	_, err = fmt.Fprintf(inv.Stdout, "%s %s on %s is an endpoint of the service\n", b.Pod, b.Address, b.Node)
 	return err
 }
 
@@ -88,6 +89,6 @@ func (inv *invocation) labRemove(c *cli.Context, pod string) error {
 	if c.Bool("stop") {
 		text = pod + " is gone"
 	}
-	_, err = fmt.Fprintln(inv.stdout, text)
+	_, err = fmt.Fprintln(inv.Stdout, text)
 	return err
 }
