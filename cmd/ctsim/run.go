@@ -111,10 +111,8 @@ func (inv *invocation) runFlags(c *cli.Context) (f runFlags, err error) {
 	if f.options.Watch, err = scenario.ParseSources(c.String("watch")); err != nil {
 		return f, inv.Usage("run", "--watch %s", err)
 	}
-	for _, flag := range []string{"report", "pcap"} {
-		if c.IsSet(flag) && c.String(flag) == "" {
-			return f, inv.Usage("run", "--%s is empty, expected a name", flag) // $UNSET, and the evidence would be gone
-		}
+	if err := inv.NotEmpty(c, "report", "pcap"); err != nil { // the evidence would be gone
+		return f, err
 	}
 	f.saved = saved{folder: c.String("report"), pcap: c.String("pcap")}
 	if f.saved.pcap != "" && f.options.Watch != nil && !slices.Contains(f.options.Watch, scenario.FromPackets) {

@@ -149,6 +149,9 @@ func (inv *invocation) tryFlags(c *cli.Context) (f runFlags, t scenario.Trial, e
 	if f.color, err = inv.Choice(c, "color", "auto", "always", "never"); err != nil {
 		return f, t, err
 	}
+	if err := inv.NotEmpty(c, "report"); err != nil {
+		return f, t, err
+	}
 	f.verbose, f.quiet, f.saved = c.Bool("verbose"), c.Bool("quiet"), saved{folder: c.String("report")}
 	if f.verbose && f.quiet {
 		return f, t, inv.Usage("try", "--verbose and --quiet exclude each other")

@@ -26,6 +26,16 @@ func (inv *Call) Choice(c *cli.Context, flag string, words ...string) (string, e
 	return "", inv.Usage(CommandName(c), "--%s %s: expected %s", flag, Quote(value), strings.Join(words, ", "))
 }
 
+// NotEmpty makes sure that what was given with flags names something, which "$UNSET" does not.
+func (inv *Call) NotEmpty(c *cli.Context, flags ...string) error {
+	for _, flag := range flags {
+		if c.IsSet(flag) && c.String(flag) == "" {
+			return inv.Usage(CommandName(c), "--%s is empty, expected a name", flag)
+		}
+	}
+	return nil
+}
+
 // AtLeastOne is the value of a number flag that was given; 0 if it was not.
 func (inv *Call) AtLeastOne(c *cli.Context, flag string) (int, error) {
 	n := c.Int(flag)

@@ -205,6 +205,9 @@ func (inv *invocation) labError(name string, err error) error {
 
 // noPod is the error of a pod or node that does not exist.
 func (inv *invocation) noPod(name string, known []string) error {
+	if len(known) == 0 { // all server pods were taken away
+		return cmdline.UsageHint(inv.Program()+" lab backends add", "there is no pod %q, nor any other", name)
+	}
 	text := fmt.Sprintf("there is no pod or node %q, expected one of %s", name, shortList(known))
 	if near := scenario.Nearest(name, known); near != "" {
 		return cmdline.UsageHint(inv.Retyped(name, near), "%s (did you mean %s?)", text, near)

@@ -214,6 +214,9 @@ func (inv *invocation) labDown(c *cli.Context) error {
 		names = []string{r.Name}
 	}
 	for _, name := range names {
+		if name == "" { // $UNSET is not the only lab there is
+			return inv.Usage("lab down", "the name of a lab is empty")
+		}
 		if _, _, err := inv.chosenLab(name); err != nil {
 			return err
 		}
