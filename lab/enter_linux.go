@@ -36,10 +36,10 @@ var ErrNsenter = errors.New("nsenter is not installed")
 func (r *Record) Outside() bool { return r.Holder != nil && !r.entered() }
 
 // Enter replaces this process by one with the same environment and the given command line, inside the namespaces of the
-// lab's holder. It returns only if that fails. A process with several threads, which every Go program is, cannot go into
+// lab's holder; mark is a NAME=VALUE that it gets besides, by which it knows where it is. It returns only if that fails. A process with several threads, which every Go program is, cannot go into
 // a user namespace; nsenter has one, and the process stays the same one for the terminal and the shell.
 // Equivalent: `nsenter --target HOLDER --user --mount --net --preserve-credentials PROGRAM…`.
-func (r *Record) Enter(args []string) error {
+func (r *Record) Enter(args []string, mark string) error {
 	nsenter, err := exec.LookPath("nsenter")
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrNsenter, err)
@@ -57,12 +57,9 @@ func (r *Record) Enter(args []string) error {
 		command = append(command, "--user", "--preserve-credentials")
 	}
 	command = append(append(command, "--", program), args...)
-	env := append(os.Environ(), rootlessMark, folderVariable+"="+folder)
+	env := append(os.Environ(), mark, folderVariable+"="+folder)
 	return syscall.Exec(nsenter, command, env)
 }
-
-// rootlessMark is what package scenario, and the command line, know a user namespace by.
-const rootlessMark = "CTSIM_ROOTLESS=1"
 
 // Entered undoes what Enter had to do to the process's surroundings: it goes back to the working folder.
 func Entered() {
@@ -134,7 +131,7 @@ func execIn(ns *topology.Namespace, pod, path string, command, env []string) err
 
 // environment is what a command in a pod gets: the caller's, with sbin in PATH, where an ordinary user lacks it.
 func (r *Record) environment(pod string) []string {
-	ours := []string{NameVariable, podVariable, idVariable, lockVariable, "CTSIM_ROOTLESS"}
+	ours := []string{NameVariable, podVariable, idVariable, lockVariable}
 	env := slices.DeleteFunc(os.Environ(), func(v string) bool {
 		name, _, _ := strings.Cut(v, "=")
 		return slices.Contains(ours, name)

@@ -32,15 +32,16 @@ type answer struct {
 const keep = "keep"
 
 // UpHeld builds the lab of a new record as an ordinary user: a holder does it, in namespaces of its own, and stays. Args
-// is the command line of a process that calls Hold; the record's ID is added to it. If it fails, or ctx ends before it
+// is the command line of a process that calls Hold, to which the record's ID is added; mark is a NAME=VALUE that its
+// environment has besides this process's own, by which it knows that it is in a user namespace. If it fails, or ctx ends before it
 // is done, nothing is left. The error of a holder that could not be started matches ErrHolder.
-func UpHeld(ctx context.Context, s *Store, r *Record, args ...string) (err error) {
+func UpHeld(ctx context.Context, s *Store, r *Record, mark string, args ...string) (err error) {
 	unlock, err := s.reserve(r)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	h, err := startHolder(append(args, r.Name, r.ID))
+	h, err := startHolder(mark, append(args, r.Name, r.ID))
 	if err != nil {
 		return errors.Join(fmt.Errorf("%w: %w", ErrHolder, err), s.remove(r.Name))
 	}
@@ -74,7 +75,7 @@ type holder struct {
 
 // startHolder starts a process in user, mount and network namespaces of its own, and in a session of its own, so that
 // it outlives the terminal. Equivalent: `setsid unshare --user --map-root-user --mount --net`.
-func startHolder(args []string) (*holder, error) {
+func startHolder(mark string, args []string) (*holder, error) {
 	in, stdin, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -86,7 +87,7 @@ func startHolder(args []string) (*holder, error) {
 	child := exec.Command("/proc/self/exe")
 	child.Args, child.Dir = args, "/"
 	child.Stdin, child.Stdout = in, out
-	child.Env = append(os.Environ(), "CTSIM_ROOTLESS=1")
+	child.Env = append(os.Environ(), mark)
 	child.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWNET,
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},

@@ -319,7 +319,7 @@ func (t *text) observations(title string, all []scenario.Observation) {
 			continue
 		}
 		rest := strings.Repeat(" ", min(columns(begin)+2, t.width/4)) // a narrow terminal has no room to indent
-		t.wrapped(begin, rest, t.paint(observationStyle(o), strings.TrimLeft(what(o), " ")))
+		t.wrappedIn(observationStyle(o), begin, rest, what(o))
 	}
 }
 

@@ -52,21 +52,26 @@ func Plain(s string) string {
 
 // wrapped writes a sentence with first in front of its first line and next in front of the others. Words longer than
 // a line are left whole. Nothing is written for an empty sentence.
-func (t *text) wrapped(first, next, sentence string) {
+func (t *text) wrapped(first, next, sentence string) { t.wrappedIn("", first, next, sentence) }
+
+// wrappedIn is wrapped with the sentence, but not what stands in front of its lines, in a colour. The sentence may be
+// foreign text: it is made fit for the terminal here, before it is painted, and each line is painted by itself, so that
+// a pager that shows a part of the report shows it in its colours.
+func (t *text) wrappedIn(s style, first, next, sentence string) {
 	words := strings.Fields(Plain(sentence))
 	if len(words) == 0 {
 		return
 	}
-	line, column := first+words[0], columns(first)+columns(words[0])
+	front, line := first, words[0]
 	for _, word := range words[1:] {
-		if column+1+columns(word) > t.width {
-			t.line("%s", line)
-			line, column = next+word, columns(next)+columns(word)
+		if columns(front)+columns(line)+1+columns(word) > t.width {
+			t.line("%s%s", front, t.paint(s, line))
+			front, line = next, word
 			continue
 		}
-		line, column = line+" "+word, column+1+columns(word)
+		line += " " + word
 	}
-	t.line("%s", line)
+	t.line("%s%s", front, t.paint(s, line))
 }
 
 // columns is the width of s on a terminal; colours take none.

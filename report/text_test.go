@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -156,6 +157,34 @@ func TestText(t *testing.T) {
 		"nothing.txt":         {&scenario.Result{Scenario: "x", Verdict: scenario.Inconclusive, Interrupted: true}, TextOptions{Verbose: true}},
 	} {
 		t.Run(name, func(t *testing.T) { golden(t, name, render(t, c.result, c.o)) })
+	}
+}
+
+// TestTextColours: colours reach the terminal as escape codes, each line begins and ends its own, and what others wrote
+// brings none along.
+func TestTextColours(t *testing.T) {
+	r := article()
+	r.Timeline[0].Text = "connect to \x1b[31m10.108.33.37:2222\x07"
+	for verbose, want := range map[bool][]string{
+		false: {
+			"  \x1b[2m+0.010100\x1b[0m client   \x1b[36mconnect to [31m10.108.33.37:2222\x1b[0m\n",
+			"  \x1b[2m+0.050200\x1b[0m master   \x1b[33m[DESTROY] tcp 6 86399 ESTABLISHED src=172.18.219.65 dst=10.108.33.37\x1b[0m\n" +
+				strings.Repeat(" ", 23) + "\x1b[33msport=59468 dport=2222 src=172.18.166.131 dst=172.18.219.65 sport=2222\x1b[0m\n" +
+				strings.Repeat(" ", 23) + "\x1b[33mdport=59468 [ASSURED]\x1b[0m\n",
+			"  \x1b[2m+0.070000\x1b[0m client   \x1b[31msend: ECONNRESET (connection reset by peer)\x1b[0m\n",
+		},
+		true: {"\x1b[36mconnect to [31m10.108.33.37:2222\x1b[0m\n"},
+	} {
+		coloured := render(t, r, TextOptions{Color: true, Verbose: verbose})
+		for _, line := range want {
+			if !strings.Contains(coloured, line) {
+				t.Errorf("verbose %v: not found: %q in\n%q", verbose, line, coloured)
+			}
+		}
+		codes := regexp.MustCompile("\x1b\\[[0-9]+m")
+		if bare := codes.ReplaceAllString(coloured, ""); bare != render(t, r, TextOptions{Verbose: verbose}) {
+			t.Errorf("verbose %v: without its codes it is not the text without colours:\n%q", verbose, bare)
+		}
 	}
 }
 

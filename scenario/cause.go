@@ -170,9 +170,9 @@ func (t *teller) way(ev nodeEvent) string {
 			known++
 			continue
 		}
-		if known > 0 {
+		if chains := natChains(p); known > 0 && len(chains) > 0 {
 			text = fmt.Sprintf(": it meets the nat table, %s; %s, with an entry, did not",
-				strings.Join(natChains(p), " → "), times(known, "packet before it", "packets before it"))
+				strings.Join(chains, " → "), times(known, "packet before it", "packets before it"))
 		}
 	}
 	return text

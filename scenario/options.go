@@ -13,6 +13,10 @@ type Options struct {
 	Flavour iptables.Flavour
 	// Watch is what to watch; nil is everything. An expectation that needs what is not watched is then inconclusive.
 	Watch []Source
+	// Rootless tells that the run is made in a user namespace: the result says so, and other terminals have to go there.
+	Rootless bool
+	// Sudo tells that whoever looks at a Pause types commands as a user who needs sudo to be what this process is.
+	Sudo bool
 	// Observe is given every observation as it is made, from one goroutine at a time, in the order of arrival; the
 	// result's timeline is the one in the order of time. Nil is allowed.
 	Observe func(Observation)

@@ -4,16 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/ctsim/ctsim/iptables"
 	"github.com/ctsim/ctsim/probe/conntrack"
@@ -136,10 +132,10 @@ func (p *Pause) Enter(place string) (string, error) {
 		return "", err
 	}
 	path := fmt.Sprintf("--net=/proc/%d/fd/%d", os.Getpid(), ns.Fd())
-	if os.Getenv(RootlessVariable) == "1" {
+	if p.run.options.Rootless {
 		return fmt.Sprintf("nsenter --target %d --user --preserve-credentials %s", os.Getpid(), path), nil
 	}
-	if os.Getenv("SUDO_USER") != "" {
+	if p.run.options.Sudo {
 		return "sudo nsenter " + path, nil // the other terminal is not root's either
 	}
 	return "nsenter " + path, nil
@@ -205,33 +201,11 @@ func (p *Pause) Rules(node string) (string, error) {
 	return text, err
 }
 
-// Exec runs a command in a pod or node; it ends with ctx and with ctsim. With a terminal that stdin is, the command has
-// it to itself, in the foreground, so that Ctrl-C is for the command alone.
-func (p *Pause) Exec(ctx context.Context, place string, command []string, stdin io.Reader, stdout, stderr io.Writer,
-	terminal *os.File) error {
+// In runs do on a thread in the network namespace of a pod or node: processes that it starts are there.
+func (p *Pause) In(place string, do func() error) error {
 	ns, err := p.namespace(place)
 	if err != nil {
 		return err
 	}
-	return ns.Do(func() error {
-		cmd := exec.CommandContext(ctx, command[0], command[1:]...)
-		cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdout, stderr
-		cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
-		cmd.WaitDelay = time.Second
-		if terminal == nil {
-			return cmd.Run()
-		}
-		return inForeground(cmd, terminal)
-	})
-}
-
-// inForeground runs a command in the foreground of a terminal and takes the terminal back when it has ended.
-func inForeground(cmd *exec.Cmd, terminal *os.File) error {
-	// Whoever takes the terminal from the background is stopped by SIGTTOU otherwise.
-	signal.Ignore(unix.SIGTTOU)
-	defer signal.Reset(unix.SIGTTOU)
-	cmd.SysProcAttr.Foreground, cmd.SysProcAttr.Ctty = true, int(terminal.Fd())
-	err := cmd.Run()
-	_ = unix.IoctlSetPointerInt(int(terminal.Fd()), unix.TIOCSPGRP, unix.Getpgrp()) // an error shows at the next prompt
-	return err
+	return ns.Do(do)
 }

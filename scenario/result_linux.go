@@ -1,20 +1,16 @@
 package scenario
 
 import (
-	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// RootlessVariable is set to 1 in the environment of a ctsim that has gone into a user namespace of its own.
-const RootlessVariable = "CTSIM_ROOTLESS"
-
 // result is the run assembled, with what only the machine can tell.
 func (r *run) result() *Result {
 	r.ev.ended = time.Now()
 	out := assemble(r.plan, &r.ev)
-	out.Kernel, out.Rootless, out.Phases = release(), os.Getenv(RootlessVariable) == "1", r.phases
+	out.Kernel, out.Rootless, out.Phases = release(), r.options.Rootless, r.phases
 	return out
 }
 

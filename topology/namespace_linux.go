@@ -82,7 +82,8 @@ func (n *Namespace) Close() error {
 
 // Do runs f on a thread that is inside the namespace: sockets, child processes and netlink handles that f makes
 // belong to it, and /proc/thread-self/net and /proc/sys/net show it. Goroutines that f starts are outside again.
-// It needs CAP_SYS_ADMIN over the namespace. Equivalent: `nsenter --net=…`.
+// It needs CAP_SYS_ADMIN over the namespace. Equivalent: `nsenter --net=…`. If f panics, Do panics with a *Panic that
+// has the stack of f; if f ends its goroutine (runtime.Goexit), Do ends the caller's.
 //
 // This and NewNamespace are the only ways into a namespace. Whoever is there already needs no privileges.
 func (n *Namespace) Do(f func() error) error {
@@ -98,22 +99,6 @@ func (n *Namespace) Do(f func() error) error {
 		}
 		return f()
 	})
-}
-
-// onThread runs f on a thread of its own that ends with f: the goroutine stays locked to it, so the runtime throws the
-// thread away instead of giving a thread in a foreign namespace to somebody else.
-func onThread(f func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		defer func() {
-			if r := recover(); r != nil {
-				done <- fmt.Errorf("panic inside a namespace: %v", r)
-			}
-		}()
-		done <- f()
-	}()
-	return <-done
 }
 
 // SetSysctl writes one network sysctl of the namespace, `net.ipv4.ip_forward` for instance.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 	"github.com/ctsim/ctsim/probe/audit"
 	"github.com/ctsim/ctsim/probe/socket"
 	"github.com/ctsim/ctsim/report"
@@ -47,7 +48,7 @@ func auditCommand(inv *invocation) *cli.Command {
 			&cli.StringFlag{Name: "fail-on", Usage: "end with 1 on this `VERDICT`: risk"},
 			&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "look again and again until Ctrl-C, or until --fail-on is met"},
 			&cli.DurationFlag{Name: "interval", Value: 2 * time.Second, Usage: "with --watch, look every `DURATION`"},
-			outputFlag("text", "json"),
+			cmdline.OutputFlag("text", "json"),
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print one line for each namespace"},
 			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "say of every connection why it is judged so"},
 			&cli.StringFlag{Name: "color", Value: "auto", Usage: "use colours `WHEN`: auto, always, never"},
@@ -88,7 +89,7 @@ func (inv *invocation) audit(c *cli.Context) error {
 		return err
 	}
 	if r.Summary.Unread == len(r.Namespaces) {
-		return &exit{exitUnsupported, strings.Join(r.Namespaces[0].Problems, "; "), inv.withRoot()}
+		return cmdline.NewExit(cmdline.ExitUnsupported, strings.Join(r.Namespaces[0].Problems, "; "), inv.WithRoot())
 	}
 	return flags.verdict(r)
 }
@@ -99,18 +100,18 @@ func (f auditFlags) verdict(r *audit.Report) error {
 	case f.failOn == "":
 		return nil
 	case r.Summary.Risk > 0:
-		return &exit{code: exitFail}
+		return &cmdline.Exit{Code: cmdline.ExitFail}
 	case r.Summary.Unknown > 0 || r.Summary.Unread > 0:
-		return &exit{code: exitInconclusive}
+		return &cmdline.Exit{Code: cmdline.ExitInconclusive}
 	}
 	return nil
 }
 
 func (inv *invocation) writeAudit(r *audit.Report, f auditFlags) error {
 	if f.json {
-		return report.AuditJSON(inv.stdout, r, f.watch)
+		return report.AuditJSON(inv.Stdout, r, f.watch)
 	}
-	return report.Audit(inv.stdout, r, f.text)
+	return report.Audit(inv.Stdout, r, f.text)
 }
 
 // watchAudit looks until it is interrupted, which is the way to end it, or until --fail-on is met. On a terminal each
@@ -118,7 +119,7 @@ func (inv *invocation) writeAudit(r *audit.Report, f auditFlags) error {
 func (inv *invocation) watchAudit(ctx context.Context, a *audit.Auditor, f auditFlags) error {
 	tick := time.NewTicker(f.interval)
 	defer tick.Stop()
-	_, live := terminalWidth(inv.stdout)
+	_, live := cmdline.TerminalWidth(inv.Stdout)
 	for first := true; ; first = false {
 		r, err := a.Look()
 		if err != nil {
@@ -127,22 +128,22 @@ func (inv *invocation) watchAudit(ctx context.Context, a *audit.Auditor, f audit
 		switch {
 		case f.json:
 		case live:
-			fmt.Fprintf(inv.stdout, "\x1b[H\x1b[2Jevery %s, Ctrl-C ends: %s\n\n", f.interval, r.Time.Format(time.TimeOnly))
+			fmt.Fprintf(inv.Stdout, "\x1b[H\x1b[2Jevery %s, Ctrl-C ends: %s\n\n", f.interval, r.Time.Format(time.TimeOnly))
 		case first:
-			fmt.Fprintf(inv.stdout, "%s\n\n", r.Time.Format(time.RFC3339))
+			fmt.Fprintf(inv.Stdout, "%s\n\n", r.Time.Format(time.RFC3339))
 		default:
-			fmt.Fprintf(inv.stdout, "\n%s\n\n", r.Time.Format(time.RFC3339))
+			fmt.Fprintf(inv.Stdout, "\n%s\n\n", r.Time.Format(time.RFC3339))
 		}
 		if err := inv.writeAudit(r, f); err != nil {
 			return err
 		}
 		if f.failOn != "" && r.Summary.Risk > 0 {
-			return &exit{code: exitFail}
+			return &cmdline.Exit{Code: cmdline.ExitFail}
 		}
 		select {
 		case <-ctx.Done():
-			if i, ok := interrupted(ctx); ok {
-				return &exit{code: i.exitCode()}
+			if i, ok := cmdline.Interrupted(ctx); ok {
+				return &cmdline.Exit{Code: i.ExitCode()}
 			}
 			return context.Cause(ctx)
 		case <-tick.C:
@@ -153,7 +154,7 @@ func (inv *invocation) watchAudit(ctx context.Context, a *audit.Auditor, f audit
 // auditFlags checks everything before the kernel is asked for anything.
 func (inv *invocation) auditFlags(c *cli.Context) (f auditFlags, err error) {
 	if c.NArg() > 0 {
-		return f, inv.usage("audit", "audit takes no operand, got %q", c.Args().First())
+		return f, inv.Usage("audit", "audit takes no operand, got %q", c.Args().First())
 	}
 	f.target = audit.Target{PID: c.Int("pid"), Namespace: c.String("netns"), All: c.Bool("all-netns"), Node: c.String("node")}
 	f.watch, f.interval = c.Bool("watch"), c.Duration("interval")
@@ -162,37 +163,37 @@ func (inv *invocation) auditFlags(c *cli.Context) (f auditFlags, err error) {
 	}
 	switch port := c.Int("port"); {
 	case c.IsSet("port") && (port < 1 || port > 65535):
-		return f, inv.usage("audit", "--port %d: expected 1 to 65535", port)
+		return f, inv.Usage("audit", "--port %d: expected 1 to 65535", port)
 	default:
 		f.filter.Port = uint16(port)
 	}
 	if f.interval < shortestInterval {
-		return f, inv.usage("audit", "--interval %s: expected %s or more", f.interval, shortestInterval)
+		return f, inv.Usage("audit", "--interval %s: expected %s or more", f.interval, shortestInterval)
 	}
 	if c.IsSet("interval") && !f.watch {
-		return f, inv.usage("audit", "--interval goes with --watch")
+		return f, inv.Usage("audit", "--interval goes with --watch")
 	}
 	if f.filter.States, err = inv.auditStates(c); err != nil {
 		return f, err
 	}
-	format, err := inv.choice(c, "output", "text", "json")
+	format, err := inv.Choice(c, "output", "text", "json")
 	if err != nil {
 		return f, err
 	}
-	only, err := inv.choice(c, "only", string(audit.Risk), string(audit.Unknown), string(audit.OK))
+	only, err := inv.Choice(c, "only", string(audit.Risk), string(audit.Unknown), string(audit.OK))
 	if err != nil {
 		return f, err
 	}
-	if f.failOn, err = inv.choice(c, "fail-on", string(audit.Risk)); err != nil {
+	if f.failOn, err = inv.Choice(c, "fail-on", string(audit.Risk)); err != nil {
 		return f, err
 	}
-	color, err := inv.choice(c, "color", "auto", "always", "never")
+	color, err := inv.Choice(c, "color", "auto", "always", "never")
 	if err != nil {
 		return f, err
 	}
 	f.filter.Only, f.json = audit.Verdict(only), format == "json"
-	f.text = report.TextOptions{Color: inv.coloured(color), Verbose: c.Bool("verbose"), Quiet: c.Bool("quiet")}
-	if columns, ok := terminalWidth(inv.stdout); ok {
+	f.text = report.TextOptions{Color: inv.Coloured(color), Verbose: c.Bool("verbose"), Quiet: c.Bool("quiet")}
+	if columns, ok := cmdline.TerminalWidth(inv.Stdout); ok {
 		f.text.Width = max(40, min(columns, report.DefaultWidth))
 	}
 	return f, nil
@@ -207,14 +208,14 @@ func (inv *invocation) auditTarget(c *cli.Context) error {
 		}
 	}
 	if len(named) > 1 {
-		return inv.usage("audit", "%s: only one of them", strings.Join(named, " and "))
+		return inv.Usage("audit", "%s: only one of them", strings.Join(named, " and "))
 	}
 	if c.IsSet("pid") && c.Int("pid") < 1 {
-		return inv.usage("audit", "--pid %d: expected 1 or more", c.Int("pid"))
+		return inv.Usage("audit", "--pid %d: expected 1 or more", c.Int("pid"))
 	}
 	for _, flag := range []string{"netns", "node"} {
 		if c.IsSet(flag) && c.String(flag) == "" {
-			return inv.usage("audit", "--%s '': expected a name of `ip netns list` or a path", flag)
+			return inv.Usage("audit", "--%s '': expected a name of `ip netns list` or a path", flag)
 		}
 	}
 	return nil
@@ -227,11 +228,11 @@ func (inv *invocation) auditStates(c *cli.Context) ([]socket.State, error) {
 	for word := range strings.SplitSeq(c.String("state"), ",") {
 		s, ok := known[strings.ReplaceAll(strings.ToLower(word), "_", "-")]
 		if !ok {
-			hint := inv.program() + " audit --help"
+			hint := inv.Program() + " audit --help"
 			if near := scenario.Nearest(word, []string{"established", "close-wait"}); near != "" {
-				hint = inv.retyped(c.String("state"), strings.ReplaceAll(c.String("state"), word, near))
+				hint = inv.Retyped(c.String("state"), strings.ReplaceAll(c.String("state"), word, near))
 			}
-			return nil, usageHint(hint, "--state %s: expected established, close-wait, or both with a comma", quote(word))
+			return nil, cmdline.UsageHint(hint, "--state %s: expected established, close-wait, or both with a comma", cmdline.Quote(word))
 		}
 		states = append(states, s)
 	}
@@ -246,13 +247,13 @@ func (inv *invocation) auditRefused(err error) error {
 		return err
 	case errors.Is(err, fs.ErrNotExist):
 		if strings.HasPrefix(target.What, "process") {
-			return usageHint("ps -e", "%s does not exist, or has ended", target.What)
+			return cmdline.UsageHint("ps -e", "%s does not exist, or has ended", target.What)
 		}
-		return usageHint("ip netns list", "%s: no such network namespace", target.What)
+		return cmdline.UsageHint("ip netns list", "%s: no such network namespace", target.What)
 	case errors.Is(err, topology.ErrNotNetwork):
-		return usageHint(inv.program()+" audit --help", "%s: not a network namespace; expected a name of `ip netns list` or a path like /proc/4711/ns/net", target.What)
+		return cmdline.UsageHint(inv.Program()+" audit --help", "%s: not a network namespace; expected a name of `ip netns list` or a path like /proc/4711/ns/net", target.What)
 	case errors.Is(err, fs.ErrPermission):
-		return &exit{exitUnsupported, fmt.Sprintf("%s: its network namespace may not be looked at: that is another user's process, and needs CAP_SYS_PTRACE", target.What), inv.withRoot()}
+		return cmdline.NewExit(cmdline.ExitUnsupported, fmt.Sprintf("%s: its network namespace may not be looked at: that is another user's process, and needs CAP_SYS_PTRACE", target.What), inv.WithRoot())
 	}
 	return err
 }

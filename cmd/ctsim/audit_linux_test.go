@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 	"github.com/ctsim/ctsim/probe/audit"
 	"github.com/ctsim/ctsim/topology"
 )
@@ -127,7 +128,7 @@ func TestKernelAudit(t *testing.T) {
 				t.Errorf("%q: %s", what, said)
 			}
 		}
-		if _, _, code := b.runIn(t, ns, "audit", "--fail-on", "risk", "--quiet"); code != exitFail {
+		if _, _, code := b.runIn(t, ns, "audit", "--fail-on", "risk", "--quiet"); code != cmdline.ExitFail {
 			t.Errorf("--fail-on risk: exit code %d", code)
 		}
 	})
@@ -137,7 +138,7 @@ func TestKernelAudit(t *testing.T) {
 func TestKernelAuditForbidden(t *testing.T) {
 	b := newBinary(t, callers[1])
 	stdout, stderr, code := b.run(t, "audit", "--pid", fmt.Sprint(os.Getpid()))
-	if code != exitUnsupported || stdout != "" || !strings.Contains(stderr, "may not be looked at") || !strings.Contains(stderr, "hint: sudo "+b.path+" audit --pid") {
+	if code != cmdline.ExitUnsupported || stdout != "" || !strings.Contains(stderr, "may not be looked at") || !strings.Contains(stderr, "hint: sudo "+b.path+" audit --pid") {
 		t.Errorf("exit code %d, %q, %q", code, stdout, stderr)
 	}
 }
@@ -179,7 +180,7 @@ func TestKernelAuditWritesNothing(t *testing.T) {
 		ns := newAuditedHost(t)
 		leavings, before := leavingsNow(t), auditedNow(t, ns)
 		for _, args := range [][]string{{"audit"}, {"audit", "--all-netns", "--output", "json"}, {"audit", "--pid", "1"}} {
-			if _, stderr, code := b.runIn(t, ns, args...); code != 0 && code != exitUnsupported {
+			if _, stderr, code := b.runIn(t, ns, args...); code != 0 && code != cmdline.ExitUnsupported {
 				t.Errorf("%v: exit code %d: %s", args, code, stderr)
 			}
 		}
@@ -244,7 +245,7 @@ func TestKernelAuditWatch(t *testing.T) {
 			t.Errorf("exit code %d, %q", code, &stderr)
 		}
 		// With --fail-on it ends by itself.
-		if text, _, code := b.runIn(t, ns, "audit", "--watch", "--fail-on", "risk"); code != exitFail || !strings.Contains(text, "no probe ever comes") {
+		if text, _, code := b.runIn(t, ns, "audit", "--watch", "--fail-on", "risk"); code != cmdline.ExitFail || !strings.Contains(text, "no probe ever comes") {
 			t.Errorf("exit code %d\n%s", code, text)
 		}
 	})
@@ -261,9 +262,9 @@ func TestKernelAuditForeignNamespace(t *testing.T) {
 		code int
 		on   string
 	}{
-		{[]string{"--netns", at}, exitUnsupported, "CAP_SYS_ADMIN"},
-		{[]string{"--netns", at, "--node", at}, exitUnsupported, "CAP_SYS_ADMIN"},
-		{[]string{"--node", at}, exitPass, ""},
+		{[]string{"--netns", at}, cmdline.ExitUnsupported, "CAP_SYS_ADMIN"},
+		{[]string{"--netns", at, "--node", at}, cmdline.ExitUnsupported, "CAP_SYS_ADMIN"},
+		{[]string{"--node", at}, cmdline.ExitPass, ""},
 	} {
 		cmd := b.command(context.Background(), append([]string{"audit"}, c.args...)...)
 		cmd.ExtraFiles = []*os.File{os.NewFile(uintptr(duplicate(t, ns.Fd())), at)}

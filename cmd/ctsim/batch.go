@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 
+	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 	"github.com/ctsim/ctsim/scenario"
 )
 
@@ -69,15 +70,15 @@ func (b *batch) wait() { b.workers.Wait() }
 // exitCodeOf is the code of a batch: a scenario that failed is what most needs to be known, then one that could not be
 // run, then one without an answer.
 func exitCodeOf(outcomes []outcome) int {
-	code := exitPass
+	code := cmdline.ExitPass
 	for _, o := range outcomes {
 		switch {
 		case o.err == nil && o.result.Verdict == scenario.Fail:
-			return exitFail
+			return cmdline.ExitFail
 		case o.err != nil:
-			code = exitUnsupported
-		case o.result.Verdict != scenario.Pass && code == exitPass:
-			code = exitInconclusive
+			code = cmdline.ExitUnsupported
+		case o.result.Verdict != scenario.Pass && code == cmdline.ExitPass:
+			code = cmdline.ExitInconclusive
 		}
 	}
 	return code

@@ -5,6 +5,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 	"github.com/ctsim/ctsim/scenario"
 )
 
@@ -17,14 +18,14 @@ func TestExitCodeOf(t *testing.T) {
 		all  []outcome
 		want int
 	}{
-		{"nothing", nil, exitPass},
-		{"all pass", []outcome{pass, pass}, exitPass},
-		{"one fails", []outcome{pass, fail, pass}, exitFail},
-		{"one is open", []outcome{pass, open}, exitInconclusive},
-		{"one cannot be run", []outcome{pass, broken}, exitUnsupported},
-		{"a failure outdoes an open one", []outcome{open, fail}, exitFail},
-		{"a failure outdoes one that cannot be run", []outcome{broken, fail}, exitFail},
-		{"one that cannot be run outdoes an open one", []outcome{open, broken, open}, exitUnsupported},
+		{"nothing", nil, cmdline.ExitPass},
+		{"all pass", []outcome{pass, pass}, cmdline.ExitPass},
+		{"one fails", []outcome{pass, fail, pass}, cmdline.ExitFail},
+		{"one is open", []outcome{pass, open}, cmdline.ExitInconclusive},
+		{"one cannot be run", []outcome{pass, broken}, cmdline.ExitUnsupported},
+		{"a failure outdoes an open one", []outcome{open, fail}, cmdline.ExitFail},
+		{"a failure outdoes one that cannot be run", []outcome{broken, fail}, cmdline.ExitFail},
+		{"one that cannot be run outdoes an open one", []outcome{open, broken, open}, cmdline.ExitUnsupported},
 	} {
 		if got := exitCodeOf(c.all); got != c.want {
 			t.Errorf("%s: got %d, want %d", c.name, got, c.want)
@@ -34,7 +35,7 @@ func TestExitCodeOf(t *testing.T) {
 
 func TestTally(t *testing.T) {
 	all := []outcome{{result: &scenario.Result{Verdict: scenario.Pass}}, {result: &scenario.Result{Verdict: scenario.Inconclusive}},
-		{err: errors.New("cannot be run")}, {err: interruption{syscall.SIGINT}}}
+		{err: errors.New("cannot be run")}, {err: cmdline.Interruption{Signal: syscall.SIGINT}}}
 	if got, want := tally(all), "4 scenarios: 1 pass, 1 inconclusive, 1 not run, 1 interrupted"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}

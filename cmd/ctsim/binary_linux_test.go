@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 )
 
 // patience is how long anything may take before a test gives up on it. Building a world usually takes a tenth of a
@@ -147,7 +149,7 @@ func exitCodeFrom(t *testing.T, err error) int {
 	var exited *exec.ExitError
 	switch {
 	case err == nil:
-		return exitPass
+		return cmdline.ExitPass
 	case !errors.As(err, &exited):
 		t.Errorf("not started: %v", err)
 		return -1

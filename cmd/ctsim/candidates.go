@@ -8,6 +8,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
+	"github.com/ctsim/ctsim/cmd/ctsim/labs"
+	"github.com/ctsim/ctsim/cmd/ctsim/library"
 	"github.com/ctsim/ctsim/doctor"
 	"github.com/ctsim/ctsim/lab"
 )
@@ -65,7 +68,7 @@ func (inv *invocation) candidates(level []*cli.Command, words []string) []candid
 	case t.flag != nil:
 		return beginning(last, t.values(t.flag, last))
 	case strings.HasPrefix(last, "-") && !t.literal && t.command != nil && hasValue:
-		flag, _ := flagNamed(t.command, name)
+		flag, _ := cmdline.FlagNamed(t.command, name)
 		if flag == nil {
 			return nil
 		}
@@ -102,18 +105,18 @@ func (t *typed) take(level []*cli.Command, word string) []*cli.Command {
 		t.literal = true
 	case strings.HasPrefix(word, "-") && word != "-" && t.command != nil:
 		name, value, hasValue := strings.Cut(word, "=")
-		flag, _ := flagNamed(t.command, name)
+		flag, _ := cmdline.FlagNamed(t.command, name)
 		if flag == nil {
 			return level
 		}
 		t.given = append(t.given, flag)
-		if takesValue(flag) && !hasValue {
+		if cmdline.TakesValue(flag) && !hasValue {
 			t.flag = flag
 		} else {
 			t.took(flag, value)
 		}
 	default:
-		if c := commandNamed(level, word); c != nil && len(t.operands) == 0 {
+		if c := cmdline.CommandNamed(level, word); c != nil && len(t.operands) == 0 {
 			t.command = c
 			return c.Subcommands
 		}
@@ -200,12 +203,20 @@ func (t typed) operand(word string) []candidate {
 	return slices.DeleteFunc(kind(t, word), func(c candidate) bool { return slices.Contains(t.operands, c.word) })
 }
 
+// library is that of --file, or the built-in one.
+func (t typed) library() (*library.Library, error) {
+	if t.file == "" {
+		return library.BuiltIn()
+	}
+	return library.Read(t.inv.Call, t.file)
+}
+
 // scenarios are those of --file, or the built-in ones. Of a file that is not right, or of stdin, nothing is known.
 func (t typed) scenarios() (all []candidate) {
 	if t.file == "-" {
 		return nil
 	}
-	l, err := t.inv.load(t.file)
+	l, err := t.library()
 	if err != nil {
 		return nil
 	}
@@ -217,7 +228,7 @@ func (t typed) scenarios() (all []candidate) {
 
 // labs are the user's labs, and the ones that could still be made are not known.
 func (t typed) labs() (all []candidate) {
-	entries, err := t.inv.labEntries()
+	entries, err := labs.Entries(t.inv.Call)
 	if err != nil {
 		return nil
 	}
@@ -236,7 +247,7 @@ func (t typed) places(of func(*lab.Record) []string) []candidate {
 	if name == "" {
 		name = os.Getenv(lab.NameVariable)
 	}
-	_, record, err := t.inv.chosenLab(name)
+	record, err := labs.Chosen(t.inv.Call, name)
 	if err != nil {
 		return nil
 	}

@@ -9,13 +9,15 @@ import (
 	"testing"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 )
 
 // next are the words that can come in place of the last.
 func next(words ...string) []string {
-	inv := &invocation{args: []string{"ctsim"}, stdin: strings.NewReader(""), stdout: io.Discard, stderr: io.Discard}
+	inv := &invocation{cmdline.NewCall(nil, strings.NewReader(""), io.Discard, io.Discard)}
 	var all []string
-	for _, c := range inv.candidates(inv.app().Commands, words) {
+	for _, c := range inv.candidates(newApp(inv.Call).Commands, words) {
 		all = append(all, c.word)
 	}
 	return all
@@ -32,7 +34,7 @@ func everyCommand(f func(path []string, c *cli.Command)) {
 			}
 		}
 	}
-	walk(nil, (&invocation{args: []string{"ctsim"}}).app().Commands)
+	walk(nil, newApp(cmdline.NewCall(nil, nil, io.Discard, io.Discard)).Commands)
 }
 
 // TestCompleteAll: every command and every flag of the help can be completed, and what they are is said.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 	"github.com/ctsim/ctsim/scenario"
 )
 
@@ -35,17 +36,17 @@ func completionCommand(inv *invocation) *cli.Command {
 
 func (inv *invocation) completion(c *cli.Context) error {
 	if c.NArg() != 1 {
-		return inv.usage("completion", "completion takes one shell: %s", strings.Join(shells, ", "))
+		return inv.Usage("completion", "completion takes one shell: %s", strings.Join(shells, ", "))
 	}
 	shell := c.Args().First()
 	script, err := completions.ReadFile("completion/ctsim." + shell)
 	if err != nil {
 		if near := scenario.Nearest(shell, shells); near != "" {
-			return usageHint(inv.retyped(shell, near), "unknown shell %q", shell)
+			return cmdline.UsageHint(inv.Retyped(shell, near), "unknown shell %q", shell)
 		}
-		return inv.usage("completion", "unknown shell %q: expected %s", shell, strings.Join(shells, ", "))
+		return inv.Usage("completion", "unknown shell %q: expected %s", shell, strings.Join(shells, ", "))
 	}
-	_, err = inv.stdout.Write(script)
+	_, err = inv.Stdout.Write(script)
 	return err
 }
 
@@ -58,7 +59,7 @@ func completeCommand(inv *invocation) *cli.Command {
 		Hidden: true,
 		Action: func(c *cli.Context) error {
 			for _, one := range inv.candidates(c.App.Commands, c.Args().Slice()) {
-				if _, err := fmt.Fprintf(inv.stdout, "%s\t%s\n", one.word, one.about); err != nil {
+				if _, err := fmt.Fprintf(inv.Stdout, "%s\t%s\n", one.word, one.about); err != nil {
 					return err
 				}
 			}

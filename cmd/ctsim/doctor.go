@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"runtime"
 	"slices"
@@ -16,6 +15,8 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
 
+	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
+	"github.com/ctsim/ctsim/cmd/ctsim/rootless"
 	"github.com/ctsim/ctsim/doctor"
 	"github.com/ctsim/ctsim/report"
 	"github.com/ctsim/ctsim/scenario"
@@ -34,13 +35,13 @@ func doctorCommand(inv *invocation) *cli.Command {
 			"   ctsim doctor iptables conntrack-events --output json\n\n" +
 			"Exit codes: 0 runs work, 3 something that every run needs is missing, 4 nobody knows; of checks that are\n" +
 			"named, each counts as needed.",
-		Flags:  []cli.Flag{outputFlag("text", "json")},
+		Flags:  []cli.Flag{cmdline.OutputFlag("text", "json")},
 		Action: inv.doctor,
 	}
 }
 
 func (inv *invocation) doctor(c *cli.Context) error {
-	format, err := inv.choice(c, "output", "text", "json")
+	format, err := inv.Choice(c, "output", "text", "json")
 	if err != nil {
 		return err
 	}
@@ -50,17 +51,17 @@ func (inv *invocation) doctor(c *cli.Context) error {
 			continue
 		}
 		if near := scenario.Nearest(name, doctor.Names()); near != "" {
-			return usageHint(inv.retyped(name, near), "unknown check %q", name)
+			return cmdline.UsageHint(inv.Retyped(name, near), "unknown check %q", name)
 		}
-		return usageHint(inv.program()+" doctor   # all checks", "unknown check %q", name)
+		return cmdline.UsageHint(inv.Program()+" doctor   # all checks", "unknown check %q", name)
 	}
 	// What forbids a user namespace is a finding like others.
-	code, done, forbidden := inv.gainRoot(c.Context, &library{})
+	code, done, forbidden := rootless.Gain(c.Context, inv.Call, nil)
 	if done {
-		return ended(code)
+		return cmdline.Ended(code)
 	}
 	r := doctor.Examine(c.Context, inv.machine(forbidden), names...)
-	if i, ok := interrupted(c.Context); ok {
+	if i, ok := cmdline.Interrupted(c.Context); ok {
 		return i
 	}
 	for i := range r.Findings {
@@ -69,24 +70,16 @@ func (inv *invocation) doctor(c *cli.Context) error {
 	if err := inv.writeExamination(r, format); err != nil {
 		return err
 	}
-	return ended(map[doctor.Status]int{doctor.OK: exitPass, doctor.Missing: exitUnsupported, doctor.Unknown: exitInconclusive}[r.Verdict()])
-}
-
-// ended is how a command ends that has said all there is to say.
-func ended(code int) error {
-	if code == exitPass {
-		return nil
-	}
-	return &exit{code: code}
+	return cmdline.Ended(map[doctor.Status]int{doctor.OK: cmdline.ExitPass, doctor.Missing: cmdline.ExitUnsupported, doctor.Unknown: cmdline.ExitInconclusive}[r.Verdict()])
 }
 
 // machine is what is known of this process; forbidden is why it could not go into a user namespace, if it had to.
 func (inv *invocation) machine(forbidden error) doctor.Machine {
-	m := doctor.Machine{WithRoot: inv.withRoot()}
+	m := doctor.Machine{WithRoot: inv.WithRoot()}
 	switch {
 	case forbidden != nil:
 		m.UserNamespace = func(context.Context) error { return forbidden }
-	case os.Getenv(rootlessMark) != "1":
+	case !rootless.Is():
 		m.Root, m.UserNamespace = true, inv.asNobody
 	}
 	return m
@@ -94,19 +87,16 @@ func (inv *invocation) machine(forbidden error) doctor.Machine {
 
 func (inv *invocation) writeExamination(r doctor.Report, format string) error {
 	if format == "json" {
-		e := json.NewEncoder(inv.stdout)
-		e.SetEscapeHTML(false)
-		e.SetIndent("", "  ")
-		return e.Encode(struct {
+		return cmdline.JSON(inv.Stdout, struct {
 			doctor.Report
 			Verdict doctor.Status `json:"verdict"`
 		}{r, r.Verdict()})
 	}
 	width := report.DefaultWidth
-	if columns, ok := terminalWidth(inv.stdout); ok {
+	if columns, ok := cmdline.TerminalWidth(inv.Stdout); ok {
 		width = max(40, columns)
 	}
-	return r.Text(inv.stdout, width)
+	return r.Text(inv.Stdout, width)
 }
 
 // nobodyID is the user without privileges that every Linux has.
@@ -115,7 +105,7 @@ const nobodyID = 65534
 // asNobody lets root find out whether ordinary users may make a user namespace: the same check, made by one.
 func (inv *invocation) asNobody(ctx context.Context) error {
 	child := exec.CommandContext(ctx, "/proc/self/exe")
-	child.Args = []string{inv.args[0], "doctor", "user-namespaces", "--output", "json"}
+	child.Args = []string{inv.Args[0], "doctor", "user-namespaces", "--output", "json"}
 	child.Dir = "/"
 	var stdout, stderr bytes.Buffer
 	child.Stdout, child.Stderr = &stdout, &stderr

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 	"github.com/ctsim/ctsim/doctor"
 )
 
@@ -35,7 +36,7 @@ func examined(t *testing.T, cmd *exec.Cmd) (found map[string]doctor.Finding, cod
 // TestKernelDoctor: a machine that runs these tests has all that is needed, asking leaves nothing and changes nothing.
 func TestKernelDoctor(t *testing.T) {
 	forEachCaller(t, func(t *testing.T, b *binary) {
-		if _, code := examined(t, b.command(context.Background(), "doctor", "-o", "json")); code != exitPass {
+		if _, code := examined(t, b.command(context.Background(), "doctor", "-o", "json")); code != cmdline.ExitPass {
 			t.Fatalf("exit code %d", code) // and modules are loaded, which may bring sysctls
 		}
 		before, host := leavingsNow(t), hostNow(t)
@@ -46,7 +47,7 @@ func TestKernelDoctor(t *testing.T) {
 				t.Errorf("%+v", f)
 			}
 		}
-		if len(found) != len(doctor.Names()) || code != exitPass {
+		if len(found) != len(doctor.Names()) || code != cmdline.ExitPass {
 			t.Errorf("%d findings, exit code %d", len(found), code)
 		}
 		if trace := found["bpf"]; b.who.uid != 0 && trace.Mend != "sudo "+b.path+" doctor -o json" {
@@ -101,7 +102,7 @@ func TestKernelDoctorFindsOut(t *testing.T) {
 			cmd.Path, cmd.Args = "/bin/sh", []string{"sh", "-c", strings.ReplaceAll(c.script, "$CTSIM", b.path+" doctor -o json")}
 			cmd.Env = append(cmd.Env, "FAKE="+fake)
 			found, code := examined(t, cmd)
-			if code != exitUnsupported {
+			if code != cmdline.ExitUnsupported {
 				t.Errorf("exit code %d", code)
 			}
 			b.compare(t, found, c.want, c.others)
@@ -109,7 +110,7 @@ func TestKernelDoctorFindsOut(t *testing.T) {
 	}
 	t.Run("no user namespaces", func(t *testing.T) {
 		found, code := examined(t, b.forbidden("doctor -o json"))
-		if code != exitUnsupported {
+		if code != cmdline.ExitUnsupported {
 			t.Errorf("exit code %d", code)
 		}
 		b.compare(t, found, []doctor.Finding{
@@ -122,7 +123,7 @@ func TestKernelDoctorFindsOut(t *testing.T) {
 		cmd.Path, cmd.Args = "/bin/sh", []string{"sh", "-c",
 			"unshare -m sh -c 'mkdir -p /sys/kernel/btf; mount -t tmpfs none /sys/kernel/btf; exec " + b.path + " doctor -o json'"}
 		found, code := examined(t, cmd)
-		if code != exitPass {
+		if code != cmdline.ExitPass {
 			t.Errorf("optional, and the exit code is %d", code)
 		}
 		b.compare(t, found, []doctor.Finding{

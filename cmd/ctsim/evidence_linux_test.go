@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 	"github.com/ctsim/ctsim/scenario"
 )
 
@@ -51,7 +52,7 @@ func (b *binary) reported(t *testing.T, name string) (*scenario.Result, string) 
 	t.Helper()
 	out := filepath.Join(b.tmp, "out")
 	stdout, stderr, code := b.run(t, "run", name, "--output", "json", "--report", out)
-	if code != exitPass {
+	if code != cmdline.ExitPass {
 		t.Fatalf("exit code %d\n%s%s", code, stdout, stderr)
 	}
 	var r scenario.Result
@@ -126,7 +127,7 @@ func TestKernelReportFolder(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, stderr, code := b.run(t, "run", name, "--report", filepath.Dir(foreign))
-		if code != exitUsage || !strings.Contains(stderr, "is no report of ctsim's") {
+		if code != cmdline.ExitUsage || !strings.Contains(stderr, "is no report of ctsim's") {
 			t.Errorf("a folder of somebody else's: exit code %d\n%s", code, stderr)
 		}
 	})
@@ -135,7 +136,7 @@ func TestKernelReportFolder(t *testing.T) {
 // TestKernelWatchers: what is not watched leaves in doubt what rests on it, and nothing else.
 func TestKernelWatchers(t *testing.T) {
 	b := newBinary(t, callers[0])
-	for sources, want := range map[string]int{"all": exitPass, "none": exitInconclusive, "conntrack,packet": exitPass, "conntrack": exitInconclusive} {
+	for sources, want := range map[string]int{"all": cmdline.ExitPass, "none": cmdline.ExitInconclusive, "conntrack,packet": cmdline.ExitPass, "conntrack": cmdline.ExitInconclusive} {
 		t.Run(sources, func(t *testing.T) {
 			t.Parallel()
 			stdout, stderr, code := b.run(t, "run", "flush-multi-backend", "--watch", sources, "--output", "json")

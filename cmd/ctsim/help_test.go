@@ -1,17 +1,19 @@
 package main
 
 import (
+	"io"
 	"strings"
 	"testing"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 )
 
 // TestHelp walks all commands: each has a one-line usage, an example that is a command line of its own, and a usage for
 // every flag, written as all others are.
 func TestHelp(t *testing.T) {
-	inv := &invocation{args: []string{"ctsim"}}
-	app := inv.app()
+	app := newApp(cmdline.NewCall(nil, nil, io.Discard, io.Discard))
 	for _, one := range allCommands(app.Commands) {
 		c, name := one.Command, one.name
 		t.Run(name, func(t *testing.T) {
@@ -42,8 +44,8 @@ func TestHelp(t *testing.T) {
 
 // TestExamples: every example in the help gets past the checks of the command line.
 func TestExamples(t *testing.T) {
-	inv := &invocation{}
-	app := inv.app()
+	call := cmdline.NewCall(nil, nil, io.Discard, io.Discard)
+	app := newApp(call)
 	for _, c := range allCommands(app.Commands) {
 		for line := range strings.Lines(c.Description) {
 			command, ok := strings.CutPrefix(strings.TrimPrefix(strings.TrimSpace(line), "sudo "), "ctsim ")
@@ -51,8 +53,8 @@ func TestExamples(t *testing.T) {
 				continue
 			}
 			command, _, _ = strings.Cut(command, " | ")
-			inv.args = append([]string{"ctsim"}, strings.Fields(command)...)
-			if _, err := inv.arrange(app.Commands); err != nil {
+			call.Args = append([]string{"ctsim"}, strings.Fields(command)...)
+			if _, err := call.Arrange(app.Commands); err != nil {
 				t.Errorf("ctsim %s: %v", command, err)
 			}
 		}

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 )
 
 const mainCase = "flush-multi-backend"
@@ -208,7 +210,7 @@ func TestKernelForbidden(t *testing.T) {
 	cmd := b.forbidden("run " + mainCase + " --connections 2 -o 'json'")
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if code := exitCodeFrom(t, cmd.Run()); code != exitUnsupported || stdout.Len() > 0 {
+	if code := exitCodeFrom(t, cmd.Run()); code != cmdline.ExitUnsupported || stdout.Len() > 0 {
 		t.Errorf("exit code %d, stdout %q", code, &stdout)
 	}
 	for _, want := range []string{

@@ -11,6 +11,8 @@ import (
 
 	"github.com/gopacket/gopacket/pcapgo"
 	"golang.org/x/sys/unix"
+
+	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 )
 
 // forEachMachine runs a test of labs as root and as an ordinary user.
@@ -95,7 +97,7 @@ func TestKernelLabFourTerminals(t *testing.T) {
 		events.line("[DESTROY]", "CLOSE", "# ended by an RST")
 		client.typed("hello")
 		client.line("send:", "ECONNRESET")
-		if code := client.wait(); code != exitFail {
+		if code := client.wait(); code != cmdline.ExitFail {
 			t.Errorf("client: exit code %d", code)
 		}
 		if out := m.must(t, m.walked(6)...); !regexp.MustCompile(podOf[backend] + ` +tcp .* ESTABLISHED off`).MatchString(out) {
@@ -151,7 +153,7 @@ func TestKernelLabCommands(t *testing.T) {
 		t.Run("look", func(t *testing.T) { m.checkLook(t) })
 		t.Run("capture", func(t *testing.T) { m.checkCapture(t) })
 		m.must(t, "lab", "up", "b")
-		if _, errs, code := m.run(t, "lab", "table"); code != exitUsage || !strings.Contains(errs, "there are 2 labs, a, b: which one?") ||
+		if _, errs, code := m.run(t, "lab", "table"); code != cmdline.ExitUsage || !strings.Contains(errs, "there are 2 labs, a, b: which one?") ||
 			!strings.Contains(errs, "hint: "+m.path+" lab table --lab a") {
 			t.Errorf("two labs: exit code %d\n%s", code, errs)
 		}
@@ -175,9 +177,9 @@ func (m *machine) checkExec(t *testing.T) {
 		{[]string{"client", "--", "sh", "-c", "kill -TERM $$"}, 143, ""},
 		{[]string{"client", "--", "no-such-command"}, 127, "ctsim: no-such-command: "},
 		{[]string{"client", "--", "/etc/passwd"}, 126, "ctsim: /etc/passwd: permission denied in client"},
-		{[]string{"clinet", "--", "true"}, exitUsage, "(did you mean client?)\nhint: " + m.path + " lab exec client -- true"},
-		{[]string{"client", "ls", "-l"}, exitUsage, "hint: " + m.path + " lab exec client -- ls -l"},
-		{[]string{"client"}, exitUsage, "needs a pod or node and a command"},
+		{[]string{"clinet", "--", "true"}, cmdline.ExitUsage, "(did you mean client?)\nhint: " + m.path + " lab exec client -- true"},
+		{[]string{"client", "ls", "-l"}, cmdline.ExitUsage, "hint: " + m.path + " lab exec client -- ls -l"},
+		{[]string{"client"}, cmdline.ExitUsage, "needs a pod or node and a command"},
 	} {
 		_, errs, code := m.run(t, append([]string{"lab", "exec"}, c.words...)...)
 		if code != c.code || !strings.Contains(errs, c.says) || c.says == "" && errs != "" {
@@ -206,10 +208,10 @@ func (m *machine) checkBackends(t *testing.T) {
 		m.must(t, "lab", "backends", "remove", pod)
 	}
 	m.must(t, "lab", "backends", "remove", "server-4", "--stop")
-	if _, errs, code := m.run(t, "lab", "backends", "remove", "server-4"); code != exitUsage || !strings.Contains(errs, `no pod or node "server-4"`) {
+	if _, errs, code := m.run(t, "lab", "backends", "remove", "server-4"); code != cmdline.ExitUsage || !strings.Contains(errs, `no pod or node "server-4"`) {
 		t.Errorf("removing it again: exit code %d\n%s", code, errs)
 	}
-	if _, errs, code := m.run(t, "lab", "backends", "add", "server-1"); code != exitUsage || !strings.Contains(errs, "is an endpoint already") {
+	if _, errs, code := m.run(t, "lab", "backends", "add", "server-1"); code != cmdline.ExitUsage || !strings.Contains(errs, "is an endpoint already") {
 		t.Errorf("adding an endpoint: exit code %d\n%s", code, errs)
 	}
 	want := "POD ADDRESS NODE ENDPOINT server-1 172.18.166.130 node1 yes server-2 172.18.168.130 node2 no server-3 172.18.166.131 node1 no"
@@ -255,7 +257,7 @@ func (m *machine) checkLook(t *testing.T) {
 	if out := m.must(t, "lab", "flush", "--node", "master"); out != "master: flushed, 1 entry was in it\n" {
 		t.Errorf("flush: %s", out)
 	}
-	if _, errs, code := m.run(t, "lab", "flush", "--node", "nod1"); code != exitUsage || !strings.Contains(errs, "did you mean node1?") {
+	if _, errs, code := m.run(t, "lab", "flush", "--node", "nod1"); code != cmdline.ExitUsage || !strings.Contains(errs, "did you mean node1?") {
 		t.Errorf("flush: exit code %d\n%s", code, errs)
 	}
 	client.hangUp()

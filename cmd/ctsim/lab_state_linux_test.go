@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 )
 
 // labState is a lab in `lab list -o json`.
@@ -67,7 +69,7 @@ func TestKernelLabTwoUsers(t *testing.T) {
 		})
 	}
 	group.Wait()
-	if codes[0] != 1 || codes[exitUsage] != 3 {
+	if codes[0] != 1 || codes[cmdline.ExitUsage] != 3 {
 		t.Errorf("exit codes of four who want one name: %v", codes)
 	}
 }
@@ -101,11 +103,11 @@ func TestKernelLabAfterACrash(t *testing.T) {
 			all := v.([]labState)
 			return len(all) == 2 && all[0].State == "broken" && all[0].Reason == reason && all[1].State == "up"
 		})
-		if _, errs, code := m.run(t, "lab", "flush", "--lab", "broken"); code != exitUnsupported ||
+		if _, errs, code := m.run(t, "lab", "flush", "--lab", "broken"); code != cmdline.ExitUnsupported ||
 			!strings.Contains(errs, "lab broken is broken: "+reason+"\nhint: "+m.path+" lab down broken") {
 			t.Errorf("flush: exit code %d\n%s", code, errs)
 		}
-		if _, errs, code := m.run(t, "lab", "up", "broken"); code != exitUsage || !strings.Contains(errs, "but it is broken: "+reason) {
+		if _, errs, code := m.run(t, "lab", "up", "broken"); code != cmdline.ExitUsage || !strings.Contains(errs, "but it is broken: "+reason) {
 			t.Errorf("up: exit code %d\n%s", code, errs)
 		}
 		said, errs, code := m.run(t, "clean")
@@ -206,7 +208,7 @@ func TestKernelLabForeignFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, args := range [][]string{{"lab", "up"}, {"lab", "list"}, {"clean"}, {"lab", "exec", "client", "--", "true"}} {
-		if _, errs, code := m.run(t, args...); code != exitUnsupported || !strings.Contains(errs, dir+" belongs to somebody else") {
+		if _, errs, code := m.run(t, args...); code != cmdline.ExitUnsupported || !strings.Contains(errs, dir+" belongs to somebody else") {
 			t.Errorf("%v: exit code %d\n%s", args, code, errs)
 		}
 	}

@@ -1,11 +1,13 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"text/tabwriter"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
+	"github.com/ctsim/ctsim/cmd/ctsim/library"
 )
 
 func listCommand(inv *invocation) *cli.Command {
@@ -15,20 +17,20 @@ func listCommand(inv *invocation) *cli.Command {
 		Description: "Lists the built-in scenarios, or those of a file.\n\n" +
 			"   ctsim list\n" +
 			"   ctsim list -f my.yaml --output name",
-		Flags:  []cli.Flag{fileFlag(), outputFlag("text", "json", "name")},
+		Flags:  []cli.Flag{library.FileFlag(), cmdline.OutputFlag("text", "json", "name")},
 		Action: inv.list,
 	}
 }
 
 func (inv *invocation) list(c *cli.Context) error {
 	if c.NArg() > 0 {
-		return inv.usage("list", "list takes no operand, got %q", c.Args().First())
+		return inv.Usage("list", "list takes no operand, got %q", c.Args().First())
 	}
-	format, err := inv.choice(c, "output", "text", "json", "name")
+	format, err := inv.Choice(c, "output", "text", "json", "name")
 	if err != nil {
 		return err
 	}
-	l, err := inv.load(c.String("file"))
+	l, err := library.Open(inv.Call, c)
 	if err != nil {
 		return err
 	}
@@ -37,13 +39,13 @@ func (inv *invocation) list(c *cli.Context) error {
 		return inv.listJSON(l)
 	case "name":
 		for _, s := range l.Scenarios {
-			if _, err := fmt.Fprintln(inv.stdout, s.Name); err != nil {
+			if _, err := fmt.Fprintln(inv.Stdout, s.Name); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	w := tabwriter.NewWriter(inv.stdout, 0, 0, 3, ' ', 0)
+	w := tabwriter.NewWriter(inv.Stdout, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(w, "NAME\tTITLE")
 	for _, s := range l.Scenarios {
 		fmt.Fprintf(w, "%s\t%s\n", s.Name, s.Title)
@@ -51,7 +53,7 @@ func (inv *invocation) list(c *cli.Context) error {
 	return w.Flush()
 }
 
-func (inv *invocation) listJSON(l *library) error {
+func (inv *invocation) listJSON(l *library.Library) error {
 	type entry struct {
 		Name   string `json:"name"`
 		Title  string `json:"title"`
@@ -64,8 +66,5 @@ func (inv *invocation) listJSON(l *library) error {
 	for _, s := range l.Scenarios {
 		entries = append(entries, entry{s.Name, s.Title, s.Cause, s.See, s.Cure, s.Source})
 	}
-	e := json.NewEncoder(inv.stdout)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(entries)
+	return cmdline.JSON(inv.Stdout, entries)
 }

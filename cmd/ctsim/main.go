@@ -5,13 +5,15 @@ package main
 import (
 	"context"
 	"os"
+
+	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 )
 
 func main() { os.Exit(mainCode()) }
 
 // mainCode is main with its deferred calls done before the process exits.
 func mainCode() int {
-	ctx, stop := withSignals(context.Background())
+	ctx, stop := cmdline.WithSignals(context.Background())
 	defer stop()
 	return run(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr)
 }

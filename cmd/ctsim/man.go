@@ -21,9 +21,9 @@ func manCommand(inv *invocation) *cli.Command {
 
 func (inv *invocation) man(c *cli.Context) error {
 	if c.NArg() > 0 {
-		return inv.usage("man", "man takes no operand, got %q", c.Args().First())
+		return inv.Usage("man", "man takes no operand, got %q", c.Args().First())
 	}
-	_, err := inv.stdout.Write([]byte(manual(c.App)))
+	_, err := inv.Stdout.Write([]byte(manual(c.App)))
 	return err
 }
 

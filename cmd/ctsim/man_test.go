@@ -1,16 +1,19 @@
 package main
 
 import (
+	"io"
 	"os/exec"
 	"strings"
 	"testing"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 )
 
 // TestManual: the page names every command, its usage and every flag.
 func TestManual(t *testing.T) {
-	text := manual((&invocation{args: []string{"ctsim"}}).app())
+	text := manual(newApp(cmdline.NewCall(nil, nil, io.Discard, io.Discard)))
 	plain := strings.NewReplacer(`\-`, "-", `\(aq`, "'", `\(dq`, `"`, `\(ga`, "`").Replace(text)
 	everyCommand(func(path []string, c *cli.Command) {
 		_, section, ok := strings.Cut(plain, "\n.SS \"ctsim "+strings.Join(path, " "))

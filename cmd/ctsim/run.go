@@ -10,6 +10,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
+	"github.com/ctsim/ctsim/cmd/ctsim/library"
+	"github.com/ctsim/ctsim/cmd/ctsim/rootless"
 	"github.com/ctsim/ctsim/iptables"
 	"github.com/ctsim/ctsim/scenario"
 )
@@ -28,8 +31,8 @@ func runCommand(inv *invocation) *cli.Command {
 			"   ctsim run flush-multi-backend --report out      out/flush-multi-backend/ with all there is\n\n" + exitCodes,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "all", Usage: "run all scenarios; the default with --file"},
-			fileFlag(),
-			outputFlag("text", "json", "jsonl", "markdown"),
+			library.FileFlag(),
+			cmdline.OutputFlag("text", "json", "jsonl", "markdown"),
 			&cli.IntFlag{Name: "backends", Usage: "give the service `N` server pods", DefaultText: "as the scenario says"},
 			&cli.IntFlag{Name: "connections", Usage: "open `N` connections", DefaultText: "as the scenario says"},
 			&cli.StringFlag{Name: "iptables", Usage: "use the iptables `FLAVOUR`: nft, legacy", DefaultText: "what the iptables command is"},
@@ -67,13 +70,13 @@ func (inv *invocation) run(c *cli.Context) error {
 		return err
 	}
 	if flags.step && len(plans) > 1 {
-		return inv.usage("run", "--step is for one scenario, these are %d", len(plans))
+		return inv.Usage("run", "--step is for one scenario, these are %d", len(plans))
 	}
 	if err := inv.checkSaved(flags.saved, plans); err != nil {
 		return err
 	}
 	// All that can be wrong without the kernel's help is known to be right from here on.
-	code, done, err := inv.gainRoot(c.Context, l)
+	code, done, err := rootless.Gain(c.Context, inv.Call, l.Stdin())
 	if err != nil {
 		return err
 	}
@@ -83,78 +86,73 @@ func (inv *invocation) run(c *cli.Context) error {
 			return err
 		}
 	}
-	if code != exitPass {
-		return &exit{code: code}
-	}
-	return nil
+	return cmdline.Ended(code)
 }
 
 func (inv *invocation) runFlags(c *cli.Context) (f runFlags, err error) {
 	f.verbose, f.quiet, f.step = c.Bool("verbose"), c.Bool("quiet"), c.Bool("step")
 	if f.step && c.String("file") == "-" {
-		return f, inv.usage("run", "--step reads stdin, and so does --file -; give the file by name")
+		return f, inv.Usage("run", "--step reads stdin, and so does --file -; give the file by name")
 	}
 	if f.verbose && f.quiet {
-		return f, inv.usage("run", "--verbose and --quiet exclude each other")
+		return f, inv.Usage("run", "--verbose and --quiet exclude each other")
 	}
-	if f.format, err = inv.choice(c, "output", "text", "json", "jsonl", "markdown"); err != nil {
+	if f.format, err = inv.Choice(c, "output", "text", "json", "jsonl", "markdown"); err != nil {
 		return f, err
 	}
-	if f.color, err = inv.choice(c, "color", "auto", "always", "never"); err != nil {
+	if f.color, err = inv.Choice(c, "color", "auto", "always", "never"); err != nil {
 		return f, err
 	}
-	flavour, err := inv.choice(c, "iptables", string(iptables.NFT), string(iptables.Legacy))
+	flavour, err := inv.Choice(c, "iptables", string(iptables.NFT), string(iptables.Legacy))
 	if err != nil {
 		return f, err
 	}
 	f.options.Flavour = iptables.Flavour(flavour)
 	if f.options.Watch, err = scenario.ParseSources(c.String("watch")); err != nil {
-		return f, inv.usage("run", "--watch %s", err)
+		return f, inv.Usage("run", "--watch %s", err)
 	}
-	for _, flag := range []string{"report", "pcap"} {
-		if c.IsSet(flag) && c.String(flag) == "" {
-			return f, inv.usage("run", "--%s is empty, expected a name", flag) // $UNSET, and the evidence would be gone
-		}
+	if err := inv.NotEmpty(c, "report", "pcap"); err != nil { // the evidence would be gone
+		return f, err
 	}
 	f.saved = saved{folder: c.String("report"), pcap: c.String("pcap")}
 	if f.saved.pcap != "" && f.options.Watch != nil && !slices.Contains(f.options.Watch, scenario.FromPackets) {
-		return f, inv.usage("run", "--pcap needs --watch packet")
+		return f, inv.Usage("run", "--pcap needs --watch packet")
 	}
-	f.parallel, err = inv.atLeastOne(c, "parallel")
+	f.parallel, err = inv.AtLeastOne(c, "parallel")
 	return f, err
 }
 
 // toRun are the plans of the scenarios asked for, in the size asked for.
-func (inv *invocation) toRun(c *cli.Context) ([]*scenario.Plan, *library, error) {
-	names, all, file := c.Args().Slice(), c.Bool("all"), c.String("file")
+func (inv *invocation) toRun(c *cli.Context) ([]*scenario.Plan, *library.Library, error) {
+	names, all := c.Args().Slice(), c.Bool("all")
 	switch {
 	case all && len(names) > 0:
-		return nil, nil, usageHint(inv.retyped("--all", ""), "run takes names or --all, not both")
-	case !all && len(names) == 0 && file == "":
-		return nil, nil, usageHint(inv.program()+" run flush-multi-backend   # or: "+inv.program()+" list",
+		return nil, nil, cmdline.UsageHint(inv.Retyped("--all", ""), "run takes names or --all, not both")
+	case !all && len(names) == 0 && !c.IsSet("file"):
+		return nil, nil, cmdline.UsageHint(inv.Program()+" run flush-multi-backend   # or: "+inv.Program()+" list",
 			"run needs the name of a scenario, or --all")
 	}
-	l, err := inv.load(file)
+	l, err := library.Open(inv.Call, c)
 	if err != nil {
 		return nil, nil, err
 	}
 	scenarios := l.Scenarios
 	if len(names) > 0 {
-		if scenarios, err = inv.find(l, names); err != nil {
+		if scenarios, err = l.Named(inv.Call, names); err != nil {
 			return nil, nil, err
 		}
 	}
-	size, err := inv.size(c)
+	size, err := library.SizeOf(inv.Call, c)
 	if err != nil {
 		return nil, nil, err
 	}
-	plans, err := inv.plans(c, scenarios, size)
+	plans, err := library.Plans(inv.Call, c, scenarios, size)
 	return plans, l, err
 }
 
 // runAll runs the scenarios, writes their reports, and gives the exit code.
 func (inv *invocation) runAll(ctx context.Context, plans []*scenario.Plan, flags runFlags) (int, error) {
-	stderr := inv.stderr
+	stderr := inv.Stderr
 	if flags.step {
 		stderr = io.Discard // the prompt says where the run is
 	}
@@ -165,8 +163,9 @@ func (inv *invocation) runAll(ctx context.Context, plans []*scenario.Plan, flags
 	defer quit(nil)
 	var before func(context.Context, *scenario.Pause) error
 	if flags.step {
-		before = inv.newStepper(quit).before(bufio.NewReader(inv.stdin))
+		before = inv.newStepper(quit).before(bufio.NewReader(inv.Stdin))
 	}
+	flags.options.Rootless, flags.options.Sudo = rootless.Is(), cmdline.BySudo()
 	b := startBatch(ctx, plans, flags.parallel, func(p *scenario.Plan) scenario.Options {
 		o := flags.options
 		o.Progress = func(now scenario.Progress) { status.update(p.Scenario, now) }
@@ -188,11 +187,11 @@ func (inv *invocation) runAll(ctx context.Context, plans []*scenario.Plan, flags
 	if err := out.end(outcomes); err != nil {
 		return 0, err
 	}
-	if i, ok := interrupted(ctx); ok {
+	if i, ok := cmdline.Interrupted(ctx); ok {
 		status.above(func() {
-			inv.complain(fmt.Sprintf("%s; the report holds what was seen until then", i), "")
+			inv.Complain(fmt.Sprintf("%s; the report holds what was seen until then", i), "")
 		})
-		return i.exitCode(), nil
+		return i.ExitCode(), nil
 	}
 	return exitCodeOf(outcomes), nil
 }

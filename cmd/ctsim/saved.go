@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 	"github.com/ctsim/ctsim/report"
 	"github.com/ctsim/ctsim/scenario"
 )
@@ -21,14 +22,14 @@ type saved struct {
 // checkSaved finds before the run what would keep its files from being written.
 func (inv *invocation) checkSaved(s saved, plans []*scenario.Plan) error {
 	if s.pcap != "" && len(plans) > 1 {
-		return inv.usage("run", "--pcap is for one scenario, these are %d; --report writes a capture file for each", len(plans))
+		return inv.Usage("run", "--pcap is for one scenario, these are %d; --report writes a capture file for each", len(plans))
 	}
 	if s.pcap != "" {
 		if inv.isStdout(s.pcap) {
-			return usageHint(inv.retyped(s.pcap, plans[0].Scenario+".pcapng"), "--pcap %s: stdout is for the report; name a file or a pipe", s.pcap)
+			return cmdline.UsageHint(inv.Retyped(s.pcap, plans[0].Scenario+".pcapng"), "--pcap %s: stdout is for the report; name a file or a pipe", s.pcap)
 		}
 		if err := report.CheckFile(s.pcap); err != nil {
-			return usageHint(inv.elsewhere(s.pcap, "packets.pcapng"), "--pcap %s: %s", quote(s.pcap), err)
+			return cmdline.UsageHint(inv.elsewhere(s.pcap, "packets.pcapng"), "--pcap %s: %s", cmdline.Quote(s.pcap), err)
 		}
 	}
 	if s.folder == "" {
@@ -36,7 +37,7 @@ func (inv *invocation) checkSaved(s saved, plans []*scenario.Plan) error {
 	}
 	for _, one := range plans {
 		if err := report.CheckFolder(s.folder, one.Scenario); err != nil {
-			return usageHint(inv.elsewhere(s.folder, "report"), "--report %s: %s", quote(s.folder), err)
+			return cmdline.UsageHint(inv.elsewhere(s.folder, "report"), "--report %s: %s", cmdline.Quote(s.folder), err)
 		}
 	}
 	return nil
@@ -47,7 +48,7 @@ func (inv *invocation) isStdout(path string) bool {
 	if path == "-" {
 		return true
 	}
-	stdout, ok := inv.stdout.(*os.File)
+	stdout, ok := inv.Stdout.Unwrap().(*os.File)
 	if !ok || path == os.DevNull {
 		return false
 	}
@@ -61,9 +62,9 @@ func (inv *invocation) isStdout(path string) bool {
 func (inv *invocation) elsewhere(path, instead string) string {
 	dir := filepath.Dir(path)
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		return "mkdir -p " + quote(dir)
+		return "mkdir -p " + cmdline.Quote(dir)
 	}
-	return inv.retyped(path, filepath.Join(os.TempDir(), fmt.Sprintf("ctsim-%d-%s", os.Getuid(), instead)))
+	return inv.Retyped(path, filepath.Join(os.TempDir(), fmt.Sprintf("ctsim-%d-%s", os.Getuid(), instead)))
 }
 
 // save writes the files of one run, if it has come to a result, and says where they are.
@@ -86,7 +87,7 @@ func (inv *invocation) save(s saved, o outcome, status *status) error {
 		written = append(written, "packets: "+s.pcap)
 	}
 	for _, line := range written {
-		status.above(func() { fmt.Fprintln(inv.stderr, line) })
+		status.above(func() { fmt.Fprintln(inv.Stderr, line) })
 	}
 	return nil
 }

@@ -19,12 +19,12 @@ func schemaCommand(inv *invocation) *cli.Command {
 
 func (inv *invocation) schema(c *cli.Context) error {
 	if c.NArg() > 0 {
-		return inv.usage("schema", "schema takes no operand, got %q", c.Args().First())
+		return inv.Usage("schema", "schema takes no operand, got %q", c.Args().First())
 	}
 	b, err := scenario.Schema()
 	if err != nil {
 		return err
 	}
-	_, err = inv.stdout.Write(b)
+	_, err = inv.Stdout.Write(b)
 	return err
 }

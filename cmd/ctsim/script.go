@@ -6,6 +6,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
+	"github.com/ctsim/ctsim/cmd/ctsim/library"
 	"github.com/ctsim/ctsim/scenario"
 )
 
@@ -22,7 +24,7 @@ func scriptCommand(inv *invocation) *cli.Command {
 			"The script's last line is the outcome. It finds ctsim in PATH, or by the variable CTSIM.\n\n" +
 			"Exit codes: 2 wrong usage, or a step that cannot be written as shell.",
 		Flags: []cli.Flag{
-			fileFlag(),
+			library.FileFlag(),
 			&cli.IntFlag{Name: "backends", Usage: "give the service `N` server pods", DefaultText: "as the scenario says"},
 			&cli.IntFlag{Name: "connections", Usage: "open `N` connections", DefaultText: "as the scenario says"},
 		},
@@ -32,21 +34,21 @@ func scriptCommand(inv *invocation) *cli.Command {
 
 func (inv *invocation) script(c *cli.Context) (err error) {
 	if c.NArg() != 1 {
-		return usageHint(inv.program()+" list", "script needs the name of one scenario")
+		return cmdline.UsageHint(inv.Program()+" list", "script needs the name of one scenario")
 	}
-	size, err := inv.size(c)
+	size, err := library.SizeOf(inv.Call, c)
 	if err != nil {
 		return err
 	}
-	l, err := inv.load(c.String("file"))
+	l, err := library.Open(inv.Call, c)
 	if err != nil {
 		return err
 	}
-	found, err := inv.find(l, c.Args().Slice())
+	found, err := l.Named(inv.Call, c.Args().Slice())
 	if err != nil {
 		return err
 	}
-	plans, err := inv.plans(c, found, size)
+	plans, err := library.Plans(inv.Call, c, found, size)
 	if err != nil {
 		return err
 	}
@@ -54,10 +56,10 @@ func (inv *invocation) script(c *cli.Context) (err error) {
 	var cannot *scenario.Unscriptable
 	switch {
 	case errors.As(err, &cannot):
-		return &exit{exitUsage, err.Error(), inv.program() + " run " + quote(found[0].Name)}
+		return cmdline.NewExit(cmdline.ExitUsage, err.Error(), inv.Program()+" run "+cmdline.Quote(found[0].Name))
 	case err != nil:
 		return err
 	}
-	_, err = fmt.Fprint(inv.stdout, text)
+	_, err = fmt.Fprint(inv.Stdout, text)
 	return err
 }

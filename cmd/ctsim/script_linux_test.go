@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 )
 
 // TestKernelScriptShowsTheSame: a scenario's script, run by itself, comes to what the run comes to, and leaves nothing.
@@ -132,7 +134,7 @@ func TestKernelScriptWithoutCtsim(t *testing.T) {
 	cmd.Env = append(cmd.Env, "CTSIM=/nowhere/ctsim")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
-	if code := exitCodeFrom(t, cmd.Run()); code != exitUnsupported || !strings.Contains(stderr.String(), "hint: CTSIM=") {
+	if code := exitCodeFrom(t, cmd.Run()); code != cmdline.ExitUnsupported || !strings.Contains(stderr.String(), "hint: CTSIM=") {
 		t.Errorf("exit code %d: %s", code, stderr.String())
 	}
 }

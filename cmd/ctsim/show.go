@@ -6,6 +6,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
+	"github.com/ctsim/ctsim/cmd/ctsim/library"
 	"github.com/ctsim/ctsim/iptables"
 	"github.com/ctsim/ctsim/scenario"
 )
@@ -22,8 +24,8 @@ func showCommand(inv *invocation) *cli.Command {
 			"   ctsim show flush-multi-backend --backends 5\n" +
 			"   ctsim show flush-multi-backend --rules --backends 5",
 		Flags: []cli.Flag{
-			fileFlag(),
-			outputFlag("text", "json"),
+			library.FileFlag(),
+			cmdline.OutputFlag("text", "json"),
 			&cli.BoolFlag{Name: "rules", Usage: "print the rules of the client's node"},
 			&cli.IntFlag{Name: "backends", Usage: "show it with `N` server pods instead of the scenario's own number", DefaultText: "as the scenario says"},
 			&cli.IntFlag{Name: "connections", Usage: "show it with `N` connections", DefaultText: "as the scenario says"},
@@ -34,40 +36,40 @@ func showCommand(inv *invocation) *cli.Command {
 
 func (inv *invocation) show(c *cli.Context) error {
 	if c.NArg() == 0 {
-		return usageHint(inv.program()+" list", "show needs the name of a scenario")
+		return cmdline.UsageHint(inv.Program()+" list", "show needs the name of a scenario")
 	}
-	size, err := inv.size(c)
+	size, err := library.SizeOf(inv.Call, c)
 	if err != nil {
 		return err
 	}
-	format, err := inv.choice(c, "output", "text", "json")
+	format, err := inv.Choice(c, "output", "text", "json")
 	if err != nil {
 		return err
 	}
 	if format == "json" && c.Bool("rules") {
-		return inv.usage("show", "--rules are text, as iptables-save prints them; want no --output json with them")
+		return inv.Usage("show", "--rules are text, as iptables-save prints them; want no --output json with them")
 	}
-	l, err := inv.load(c.String("file"))
+	l, err := library.Open(inv.Call, c)
 	if err != nil {
 		return err
 	}
-	scenarios, err := inv.find(l, c.Args().Slice())
+	scenarios, err := l.Named(inv.Call, c.Args().Slice())
 	if err != nil {
 		return err
 	}
-	plans, err := inv.plans(c, scenarios, size)
+	plans, err := library.Plans(inv.Call, c, scenarios, size)
 	if err != nil {
 		return err
 	}
 	for i, p := range plans {
 		if i > 0 && format == "text" {
-			fmt.Fprintln(inv.stdout)
+			fmt.Fprintln(inv.Stdout)
 		}
 		text, err := shown(p, format, c.Bool("rules"))
 		if err != nil {
 			return err
 		}
-		if _, err := fmt.Fprintln(inv.stdout, strings.TrimSuffix(text, "\n")); err != nil {
+		if _, err := fmt.Fprintln(inv.Stdout, strings.TrimSuffix(text, "\n")); err != nil {
 			return err
 		}
 	}
@@ -80,7 +82,7 @@ func shown(p *scenario.Plan, format string, asRules bool) (string, error) {
 	case asRules:
 		rules := iptables.Rules(p.Proxy, p.Service)
 		if err := rules.Err(); err != nil {
-			return "", &exit{exitUsage, fmt.Sprintf("%s: %s", p.Scenario, err), ""}
+			return "", cmdline.NewExit(cmdline.ExitUsage, fmt.Sprintf("%s: %s", p.Scenario, err), "")
 		}
 		return rules.Save(), nil
 	case format == "json":

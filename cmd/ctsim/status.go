@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 	"github.com/ctsim/ctsim/report"
 	"github.com/ctsim/ctsim/scenario"
 )
@@ -39,7 +40,7 @@ type progress struct {
 
 func newStatus(w io.Writer, total int, verbose bool) *status {
 	s := &status{w: w, verbose: verbose, total: total, stop: make(chan struct{}), runs: map[string]*progress{}}
-	s.width, s.live = terminalWidth(w)
+	s.width, s.live = cmdline.TerminalWidth(w)
 	if s.live {
 		s.drawing.Go(s.draw)
 	}

@@ -46,7 +46,7 @@ type stepper struct {
 // newStepper reads stdin from now on. Quit ends the run.
 func (inv *invocation) newStepper(quit context.CancelCauseFunc) *stepper {
 	s := &stepper{inv: inv, quit: quit}
-	f, isFile := inv.stdin.(*os.File)
+	f, isFile := inv.Stdin.(*os.File)
 	s.typed = isFile && term.IsTerminal(int(f.Fd()))
 	return s
 }
@@ -147,7 +147,7 @@ func byHand(p *scenario.Pause, c scenario.Command) string {
 }
 
 func (s *stepper) say(text string) {
-	_, _ = io.WriteString(s.inv.stderr, text)
+	_, _ = io.WriteString(s.inv.Stderr, text)
 }
 
 // do does what was typed; done is true if the step is to be taken.
@@ -244,7 +244,7 @@ func (s *stepper) exec(ctx context.Context, shell bool, words []string) error {
 	stdin := io.Reader(strings.NewReader("")) // what is piped in is for ctsim
 	var terminal *os.File
 	if s.typed {
-		stdin, terminal = s.inv.stdin, s.inv.stdin.(*os.File)
+		stdin, terminal = s.inv.Stdin, s.inv.Stdin.(*os.File)
 	}
 	if shell {
 		if !s.typed {
@@ -255,7 +255,11 @@ func (s *stepper) exec(ctx context.Context, shell bool, words []string) error {
 			command[0] = sh
 		}
 	}
-	err := s.pause.Exec(ctx, place, command, stdin, s.inv.stderr, s.inv.stderr, terminal)
+	err := s.pause.In(place, func() error {
+		cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, s.inv.Stderr, s.inv.Stderr
+		return inForeground(cmd, terminal)
+	})
 	var exited *exec.ExitError
 	if errors.As(err, &exited) {
 		s.say(exited.String() + "\n")

@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 )
 
 // stepping is a `run --step` whose stdin is a pipe and that a test talks with.
@@ -112,7 +114,7 @@ func TestKernelStep(t *testing.T) {
 		s.say("skip")
 		s.until("step 3/4, 2 of round 1  client sends")
 		s.say("continue")
-		if code := s.end(); code != exitPass {
+		if code := s.end(); code != cmdline.ExitPass {
 			t.Errorf("exit code %d, %q", code, s.stdout)
 		}
 		for _, want := range []string{`"done by hand: flush`, `"by": "deleted by a caller`} {
@@ -136,7 +138,7 @@ func TestKernelStepLegacy(t *testing.T) {
 		s.until("step 3/7  remove the connection's endpoint")
 		b.inAnotherTerminal(t, strings.TrimPrefix(s.until("           here: "), "           here: "))
 		s.say("continue")
-		if code := s.end(); code != exitPass {
+		if code := s.end(); code != cmdline.ExitPass {
 			t.Errorf("exit code %d, %q", code, s.stdout)
 		}
 	})
@@ -160,13 +162,13 @@ func TestKernelStepEnds(t *testing.T) {
 	before := leavingsNow(t)
 	s := b.stepThrough(t, "flush-single-backend", "--quiet")
 	s.until("step 1/")
-	if code := s.end(); code != exitPass {
+	if code := s.end(); code != cmdline.ExitPass {
 		t.Errorf("end of stdin: exit code %d", code)
 	}
 	s = b.stepThrough(t, "flush-single-backend", "--quiet")
 	s.until("step 1/")
 	s.say("quit")
-	if code := s.end(); code != exitInconclusive || !strings.HasPrefix(s.stdout.String(), "INCONCLUSIVE") {
+	if code := s.end(); code != cmdline.ExitInconclusive || !strings.HasPrefix(s.stdout.String(), "INCONCLUSIVE") {
 		t.Errorf("quit: exit code %d, %q", code, s.stdout)
 	}
 	b.leavesNothing(t, before)

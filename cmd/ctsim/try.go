@@ -11,6 +11,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
+	"github.com/ctsim/ctsim/cmd/ctsim/rootless"
 	"github.com/ctsim/ctsim/report"
 	"github.com/ctsim/ctsim/scenario"
 )
@@ -58,7 +60,7 @@ func tryCommand(inv *invocation) *cli.Command {
 			&cli.StringFlag{Name: "expect", Usage: "end with 0 on this `OUTCOME` alone: " + strings.Join(outcomesToExpect, ", "), DefaultText: "survived or reconnected"},
 			&cli.BoolFlag{Name: "print", Usage: "print the same as a scenario file, and run nothing"},
 			&cli.StringFlag{Name: "report", Usage: "write everything there is, output of the programs included, into `DIR`/try"},
-			outputFlag("text", "json"),
+			cmdline.OutputFlag("text", "json"),
 			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "show every observation, and the programs' output on stderr as it comes"},
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "show only what became of the connection"},
 			&cli.StringFlag{Name: "color", Value: "auto", Usage: "colour the text `WHEN`: auto, always, never"},
@@ -87,7 +89,7 @@ func (inv *invocation) try(c *cli.Context) error {
 	if c.Bool("print") {
 		text, err := trial.YAML()
 		if err == nil {
-			_, err = inv.stdout.Write(text)
+			_, err = inv.Stdout.Write(text)
 		}
 		return err
 	}
@@ -98,7 +100,7 @@ func (inv *invocation) try(c *cli.Context) error {
 	if err := inv.checkSaved(flags.saved, []*scenario.Plan{plan}); err != nil {
 		return err
 	}
-	code, done, err := inv.gainRoot(c.Context, &library{})
+	code, done, err := rootless.Gain(c.Context, inv.Call, nil)
 	if err != nil {
 		return err
 	}
@@ -107,10 +109,7 @@ func (inv *invocation) try(c *cli.Context) error {
 			return err
 		}
 	}
-	if code != exitPass {
-		return &exit{code: code}
-	}
-	return nil
+	return cmdline.Ended(code)
 }
 
 // trialProblems are what is wrong with a trial, without the places of a file that the user has not written.
@@ -123,7 +122,7 @@ func (inv *invocation) trialProblems(err error) error {
 	for _, p := range problems {
 		texts = append(texts, p.Text)
 	}
-	return inv.usage("try", "%s", strings.Join(texts, "; "))
+	return inv.Usage("try", "%s", strings.Join(texts, "; "))
 }
 
 func (inv *invocation) tryFlags(c *cli.Context) (f runFlags, t scenario.Trial, err error) {
@@ -134,29 +133,32 @@ func (inv *invocation) tryFlags(c *cli.Context) (f runFlags, t scenario.Trial, e
 	operands := c.Args().Slice()
 	switch {
 	case t.Client != "" && len(operands) > 0:
-		return f, t, inv.usage("try", "--client and operands are both the client's command; want one of them")
+		return f, t, inv.Usage("try", "--client and operands are both the client's command; want one of them")
 	case len(operands) > 0:
-		t.Client = commandLine(operands)
+		t.Client = cmdline.Join(operands)
 	case strings.TrimSpace(t.Client) == "":
-		return f, t, inv.usage("try", "try needs the client's command, --client 'COMMAND'")
+		return f, t, inv.Usage("try", "try needs the client's command, --client 'COMMAND'")
 	}
-	if t.Fault, err = inv.choice(c, "fault", scenario.FaultNames()...); err != nil {
+	if t.Fault, err = inv.Choice(c, "fault", scenario.FaultNames()...); err != nil {
 		return f, t, err
 	}
 	if c.IsSet("expect") {
-		if _, err = inv.choice(c, "expect", outcomesToExpect...); err != nil {
+		if _, err = inv.Choice(c, "expect", outcomesToExpect...); err != nil {
 			return f, t, err
 		}
 	}
-	if f.format, err = inv.choice(c, "output", "text", "json"); err != nil {
+	if f.format, err = inv.Choice(c, "output", "text", "json"); err != nil {
 		return f, t, err
 	}
-	if f.color, err = inv.choice(c, "color", "auto", "always", "never"); err != nil {
+	if f.color, err = inv.Choice(c, "color", "auto", "always", "never"); err != nil {
+		return f, t, err
+	}
+	if err := inv.NotEmpty(c, "report"); err != nil {
 		return f, t, err
 	}
 	f.verbose, f.quiet, f.saved = c.Bool("verbose"), c.Bool("quiet"), saved{folder: c.String("report")}
 	if f.verbose && f.quiet {
-		return f, t, inv.usage("try", "--verbose and --quiet exclude each other")
+		return f, t, inv.Usage("try", "--verbose and --quiet exclude each other")
 	}
 	return f, t, inv.tryBounds(c)
 }
@@ -165,7 +167,7 @@ func (inv *invocation) tryFlags(c *cli.Context) (f runFlags, t scenario.Trial, e
 func (inv *invocation) tryBounds(c *cli.Context) error {
 	for flag, most := range map[string]int{"port": 65535, "backends": 250} {
 		if n := c.Int(flag); n < 1 || n > most {
-			return inv.usage("try", "--%s %d: expected 1 to %d", flag, n, most)
+			return inv.Usage("try", "--%s %d: expected 1 to %d", flag, n, most)
 		}
 	}
 	for _, limit := range []struct {
@@ -174,28 +176,29 @@ func (inv *invocation) tryBounds(c *cli.Context) error {
 	}{{"timeout", time.Second, 120 * time.Hour}, {"after", 0, time.Hour}, {"quiet-for", 50 * time.Millisecond, time.Hour},
 		{"hold", 100 * time.Millisecond, time.Hour}, {"ready", 100 * time.Millisecond, time.Hour}} {
 		if d := c.Duration(limit.flag); d < limit.low || d > limit.high {
-			return inv.usage("try", "--%s %s: expected %s to %s", limit.flag, d, limit.low, limit.high)
+			return inv.Usage("try", "--%s %s: expected %s to %s", limit.flag, d, limit.low, limit.high)
 		}
 	}
 	if d := c.Duration("timeout"); d%time.Second != 0 {
-		return inv.usage("try", "--timeout %s: conntrack counts in whole seconds", d)
+		return inv.Usage("try", "--timeout %s: conntrack counts in whole seconds", d)
 	}
 	return nil
 }
 
 // tryOne runs the trial, writes its report, and gives the exit code.
 func (inv *invocation) tryOne(ctx context.Context, plan *scenario.Plan, flags runFlags) (int, error) {
-	status := newStatus(inv.stderr, 1, flags.verbose)
+	status := newStatus(inv.Stderr, 1, flags.verbose)
 	defer status.close()
 	o := flags.options
+	o.Rootless = rootless.Is()
 	o.Progress = func(p scenario.Progress) { status.update(plan.Scenario, p) }
 	if flags.verbose {
 		o.Observe = func(seen scenario.Observation) { inv.printed(status, seen) }
 	}
 	one := runOne(ctx, plan, o)
 	status.ended(plan.Scenario)
-	if i, ok := interrupted(ctx); ok && one.err != nil {
-		return i.exitCode(), one.err
+	if i, ok := cmdline.Interrupted(ctx); ok && one.err != nil {
+		return i.ExitCode(), one.err
 	}
 	if one.err != nil {
 		return 0, one.err
@@ -212,9 +215,9 @@ func (inv *invocation) tryOne(ctx context.Context, plan *scenario.Plan, flags ru
 	if err != nil {
 		return 0, err
 	}
-	status.above(func() { _, err = inv.stdout.Write(b.Bytes()) })
-	if i, ok := interrupted(ctx); ok {
-		return i.exitCode(), err
+	status.above(func() { _, err = inv.Stdout.Write(b.Bytes()) })
+	if i, ok := cmdline.Interrupted(ctx); ok {
+		return i.ExitCode(), err
 	}
 	return exitCodeOf([]outcome{one}), err
 }
@@ -222,6 +225,6 @@ func (inv *invocation) tryOne(ctx context.Context, plan *scenario.Plan, flags ru
 // printed shows a line of a program's output as it comes.
 func (inv *invocation) printed(status *status, o scenario.Observation) {
 	if slices.Contains([]string{"stdout", "stderr"}, o.Kind) {
-		status.above(func() { fmt.Fprintf(inv.stderr, "%s %s| %s\n", o.At, o.Kind, report.Plain(o.Text)) })
+		status.above(func() { fmt.Fprintf(inv.Stderr, "%s %s| %s\n", o.At, o.Kind, report.Plain(o.Text)) })
 	}
 }

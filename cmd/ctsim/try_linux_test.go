@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 	"github.com/ctsim/ctsim/scenario"
 )
 
@@ -90,7 +91,7 @@ func TestKernelTryFailures(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			stdout, stderr, code := b.run(t, append([]string{"try"}, c.args...)...)
-			if code != exitUnsupported || stdout != "" {
+			if code != cmdline.ExitUnsupported || stdout != "" {
 				t.Errorf("exit code %d, stdout %q", code, stdout)
 			}
 			for _, want := range c.want {
@@ -101,7 +102,7 @@ func TestKernelTryFailures(t *testing.T) {
 		})
 	}
 	// A client that is never used again leaves the question open.
-	if _, stderr, code := b.run(t, "try", "--client", client, "--after", "0s", "--hold", "1s", "--quiet-for", "50ms"); code != exitInconclusive {
+	if _, stderr, code := b.run(t, "try", "--client", client, "--after", "0s", "--hold", "1s", "--quiet-for", "50ms"); code != cmdline.ExitInconclusive {
 		t.Errorf("never used: exit code %d: %s", code, stderr)
 	}
 	b.leavesNothing(t, before)

@@ -6,6 +6,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
+	"github.com/ctsim/ctsim/cmd/ctsim/library"
 	"github.com/ctsim/ctsim/scenario"
 )
 
@@ -24,26 +26,26 @@ func validateCommand(inv *invocation) *cli.Command {
 
 func (inv *invocation) validate(c *cli.Context) error {
 	if c.NArg() == 0 {
-		return inv.usage("validate", "validate needs a file")
+		return inv.Usage("validate", "validate needs a file")
 	}
 	bad := false
 	for _, file := range c.Args().Slice() {
-		l, err := inv.load(file)
+		l, err := library.Read(inv.Call, file)
 		switch {
 		case err == nil:
-			_, err = fmt.Fprintf(inv.stdout, "%s: %s, no problems\n", file, counted(len(l.Scenarios), "scenario"))
+			_, err = fmt.Fprintf(inv.Stdout, "%s: %s, no problems\n", file, counted(len(l.Scenarios), "scenario"))
 			if err != nil {
 				return err
 			}
 		case isBadInput(err):
-			inv.finish(err)
+			inv.Report(err)
 			bad = true
 		default:
 			return err
 		}
 	}
 	if bad {
-		return &exit{code: exitUsage}
+		return &cmdline.Exit{Code: cmdline.ExitUsage}
 	}
 	return nil
 }
@@ -51,8 +53,8 @@ func (inv *invocation) validate(c *cli.Context) error {
 // isBadInput tells a file that is wrong, or is not there, from a machine that fails.
 func isBadInput(err error) bool {
 	var problems scenario.Problems
-	var coded *exit
-	return errors.As(err, &problems) || errors.As(err, &coded) && coded.code == exitUsage
+	var coded *cmdline.Exit
+	return errors.As(err, &problems) || errors.As(err, &coded) && coded.Code == cmdline.ExitUsage
 }
 
 func counted(n int, noun string) string {

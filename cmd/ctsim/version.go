@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"runtime"
@@ -9,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 )
 
 // version is set when a release is built: -ldflags "-X main.version=v1.2.3". Otherwise the module's version counts.
@@ -21,7 +22,7 @@ func versionCommand(inv *invocation) *cli.Command {
 		Description: "What a bug report should begin with.\n\n" +
 			"   ctsim version\n" +
 			"   ctsim version --output json",
-		Flags:  []cli.Flag{outputFlag("text", "json")},
+		Flags:  []cli.Flag{cmdline.OutputFlag("text", "json")},
 		Action: inv.version,
 	}
 }
@@ -38,17 +39,15 @@ type build struct {
 
 func (inv *invocation) version(c *cli.Context) error {
 	if c.NArg() > 0 {
-		return inv.usage("version", "version takes no operand, got %q", c.Args().First())
+		return inv.Usage("version", "version takes no operand, got %q", c.Args().First())
 	}
-	format, err := inv.choice(c, "output", "text", "json")
+	format, err := inv.Choice(c, "output", "text", "json")
 	if err != nil {
 		return err
 	}
 	b := thisBuild()
 	if format == "json" {
-		e := json.NewEncoder(inv.stdout)
-		e.SetIndent("", "  ")
-		return e.Encode(b)
+		return cmdline.JSON(inv.Stdout, b)
 	}
 	commit := ""
 	if b.Commit != "" {
@@ -57,7 +56,7 @@ func (inv *invocation) version(c *cli.Context) error {
 			commit = " (commit " + b.Commit + ", modified)"
 		}
 	}
-	_, err = fmt.Fprintf(inv.stdout, "ctsim %s%s\n%s %s\nkernel %s\n", b.Version, commit, b.Go, b.Platform, b.Kernel)
+	_, err = fmt.Fprintf(inv.Stdout, "ctsim %s%s\n%s %s\nkernel %s\n", b.Version, commit, b.Go, b.Platform, b.Kernel)
 	return err
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 	"github.com/ctsim/ctsim/report"
 	"github.com/ctsim/ctsim/scenario"
 )
@@ -24,15 +25,15 @@ func (inv *invocation) newOutput(flags runFlags, asked int, status *status) *out
 	o := &output{inv: inv, status: status, format: flags.format, asked: asked}
 	o.text = inv.textOptions(flags)
 	if flags.format == "jsonl" {
-		o.lines = report.NewLines(inv.stdout)
+		o.lines = report.NewLines(inv.Stdout)
 	}
 	return o
 }
 
 // textOptions is how text is written to stdout.
 func (inv *invocation) textOptions(flags runFlags) report.TextOptions {
-	o := report.TextOptions{Color: inv.coloured(flags.color), Verbose: flags.verbose, Quiet: flags.quiet}
-	if columns, ok := terminalWidth(inv.stdout); ok {
+	o := report.TextOptions{Color: inv.Coloured(flags.color), Verbose: flags.verbose, Quiet: flags.quiet}
+	if columns, ok := cmdline.TerminalWidth(inv.Stdout); ok {
 		o.Width = max(40, min(columns, report.DefaultWidth))
 	}
 	return o
@@ -59,9 +60,9 @@ func (o *output) outcome(one outcome) (err error) {
 		switch o.format {
 		case "text":
 			if o.written > 0 && !o.text.Quiet {
-				fmt.Fprintf(o.inv.stdout, "\n%s\n\n", strings.Repeat("─", 20))
+				fmt.Fprintf(o.inv.Stdout, "\n%s\n\n", strings.Repeat("─", 20))
 			}
-			err = report.Text(o.inv.stdout, one.result, o.text)
+			err = report.Text(o.inv.Stdout, one.result, o.text)
 		case "jsonl":
 			err = o.lines.Result(one.result)
 		}
@@ -73,8 +74,8 @@ func (o *output) outcome(one outcome) (err error) {
 // failure says why there is no report of a scenario. Nothing is said of those that a signal ended.
 func (o *output) failure(one outcome) error {
 	f := report.FailureOf(one.name, one.err)
-	if !errors.As(one.err, new(interruption)) {
-		o.inv.complain(f.Scenario+": "+f.Error, f.Hint)
+	if !errors.As(one.err, new(cmdline.Interruption)) {
+		o.inv.Complain(f.Scenario+": "+f.Error, f.Hint)
 	}
 	if o.format == "jsonl" {
 		return o.lines.Failure(f)
@@ -89,7 +90,7 @@ func (o *output) end(outcomes []outcome) (err error) {
 		case o.format == "json" || o.format == "markdown":
 			err = o.document(outcomes)
 		case o.format == "text" && o.asked > 1:
-			_, err = fmt.Fprintf(o.inv.stdout, "\n%s\n", tally(outcomes))
+			_, err = fmt.Fprintf(o.inv.Stdout, "\n%s\n", tally(outcomes))
 		}
 	})
 	return err
@@ -106,13 +107,13 @@ func (o *output) document(outcomes []outcome) error {
 		results = append(results, one.result)
 	}
 	if o.format == "markdown" {
-		return report.Markdown(o.inv.stdout, results, failures)
+		return report.Markdown(o.inv.Stdout, results, failures)
 	}
 	if o.asked > 1 {
-		return report.JSONRuns(o.inv.stdout, results, failures)
+		return report.JSONRuns(o.inv.Stdout, results, failures)
 	}
 	if len(results) == 1 {
-		return report.JSON(o.inv.stdout, results[0])
+		return report.JSON(o.inv.Stdout, results[0])
 	}
 	return nil // one scenario, not run: there is no result to write
 }
@@ -124,7 +125,7 @@ func tally(outcomes []outcome) string {
 		switch {
 		case one.err == nil:
 			counts[string(one.result.Verdict)]++
-		case errors.As(one.err, new(interruption)):
+		case errors.As(one.err, new(cmdline.Interruption)):
 			counts["interrupted"]++
 		default:
 			counts["not run"]++

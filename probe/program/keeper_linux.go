@@ -123,7 +123,7 @@ func (o order) environment(w who, home, temporary string) []string {
 	var env []string
 	for _, e := range os.Environ() {
 		key, _, _ := strings.Cut(e, "=")
-		if !strings.HasPrefix(key, "XDG_") && !strings.HasPrefix(key, "SUDO_") && key != "CTSIM_ROOTLESS" && key != "OLDPWD" {
+		if !strings.HasPrefix(key, "XDG_") && !strings.HasPrefix(key, "SUDO_") && key != "OLDPWD" {
 			env = append(env, e)
 		}
 	}
