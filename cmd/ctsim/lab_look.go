@@ -217,9 +217,9 @@ func (inv *invocation) labSockets(c *cli.Context) error {
 			inv.complain("no TCP sockets", "")
 			return nil
 		}
-		fmt.Fprintf(inv.stdout, "%-10s Proto Recv-Q Send-Q %-23s %-23s State       Timer\n", "Pod", "Local Address", "Foreign Address")
-		_, err = fmt.Fprintln(inv.stdout, strings.Join(lines, "\n"))
-		return err
+		_, writeErr := fmt.Fprintf(inv.stdout, "%-10s Proto Recv-Q Send-Q %-23s %-23s State       Timer\n%s\n",
+			"Pod", "Local Address", "Foreign Address", strings.Join(lines, "\n"))
+		return writeErr
 	})
 }
 

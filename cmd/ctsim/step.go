@@ -180,8 +180,8 @@ func (s *stepper) do(ctx context.Context, words []string) (done bool, err error)
 	case "sockets", "ss":
 		err = s.each(args, s.pause.Places(), s.sockets)
 	case "enter", "e":
-		err = s.each(args, s.pause.Places(), func(place string) (string, error) {
-			prefix, err := s.pause.Enter(place)
+		err = s.each(args, s.pause.Places(), func(place string) (prefix string, err error) {
+			prefix, err = s.pause.Enter(place)
 			return prefix + " …\n", err
 		})
 	case "exec", "shell":

@@ -85,8 +85,8 @@ func (inv *invocation) try(c *cli.Context) error {
 		return inv.trialProblems(err)
 	}
 	if c.Bool("print") {
-		text, err := trial.YAML()
-		if err == nil {
+		var text []byte
+		if text, err = trial.YAML(); err == nil {
 			_, err = inv.stdout.Write(text)
 		}
 		return err
