@@ -11,8 +11,14 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// version is set when a release is built: -ldflags "-X main.version=v1.2.3". Otherwise the module's version counts.
-var version string
+// What `make build` and `make release` have the linker set, since they leave out what the go command would note by itself;
+// `go build` and `go install` note it, and these stay empty.
+var (
+	// version is what `git describe --tags --always --dirty` says.
+	version string
+	// commit is the whole hash.
+	commit string
+)
 
 func versionCommand(inv *invocation) *cli.Command {
 	return &cli.Command{
@@ -62,7 +68,8 @@ func (inv *invocation) version(c *cli.Context) error {
 }
 
 func thisBuild() build {
-	b := build{Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, Kernel: kernelRelease()}
+	b := build{Version: version, Commit: short(commit), Modified: strings.HasSuffix(version, "-dirty"), Go: runtime.Version(),
+		Platform: runtime.GOOS + "/" + runtime.GOARCH, Kernel: kernelRelease()}
 	info, ok := debug.ReadBuildInfo()
 	if ok {
 		if b.Version == "" {
@@ -71,7 +78,7 @@ func thisBuild() build {
 		for _, s := range info.Settings {
 			switch s.Key {
 			case "vcs.revision":
-				b.Commit = s.Value[:min(12, len(s.Value))]
+				b.Commit = short(s.Value)
 			case "vcs.modified":
 				b.Modified = s.Value == "true"
 			}
@@ -82,6 +89,9 @@ func thisBuild() build {
 	}
 	return b
 }
+
+// short is the beginning of a commit's hash, as long as it takes to be the only one.
+func short(hash string) string { return hash[:min(12, len(hash))] }
 
 // kernelRelease is `uname -r`.
 func kernelRelease() string {
