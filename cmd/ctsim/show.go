@@ -12,17 +12,17 @@ import (
 func showCommand(inv *invocation) *cli.Command {
 	return &cli.Command{
 		Name:      "show",
-		Usage:     "tell what a scenario does and what it expects, without running it",
+		Usage:     "explain what a scenario does and expects, without running it",
 		ArgsUsage: "NAME…",
 		Description: "Draws the scenario's world and lists its steps and expectations. With --rules it prints the rules of the\n" +
-			"client's node as iptables-save would show them there. Neither needs any privilege.\n\n" +
+			"client's node as iptables-save would print them there. Neither needs any privileges.\n\n" +
 			"   ctsim show flush-multi-backend\n" +
 			"   ctsim show flush-multi-backend --backends 5\n" +
 			"   ctsim show flush-multi-backend --rules --backends 5",
 		Flags: []cli.Flag{
 			fileFlag(),
 			&cli.BoolFlag{Name: "rules", Usage: "print the rules of the client's node"},
-			&cli.IntFlag{Name: "backends", Usage: "show it with `N` server pods instead of the scenario's own number", DefaultText: "as the scenario says"},
+			&cli.IntFlag{Name: "backends", Usage: "show it with `N` server pods", DefaultText: "as the scenario says"},
 		},
 		Action: inv.show,
 	}

@@ -21,12 +21,12 @@ import (
 var errQuit = errors.New("ended at the prompt")
 
 const stepHelp = `Enter, step        take the step
-skip               leave it out: it is done by hand
+skip               leave it out, because you did it by hand
 continue           go on without stopping
 table [NODE]       the conntrack tables
 rules [NODE]       the rules with their counters
 sockets [PLACE]    the TCP sockets with their timers
-enter [PLACE]      what to put before a command in another terminal
+enter [PLACE]      what to put in front of a command in another terminal
 exec PLACE CMD…    run a command in a pod or node
 shell PLACE        run a shell there
 quit               end the run; the report holds what was seen

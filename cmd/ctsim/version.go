@@ -24,7 +24,7 @@ func versionCommand(inv *invocation) *cli.Command {
 	return &cli.Command{
 		Name:  "version",
 		Usage: "print the versions of ctsim, Go and the kernel",
-		Description: "What a bug report should begin with.\n\n" +
+		Description: "Put this at the top of a bug report.\n\n" +
 			"   ctsim version\n" +
 			"   ctsim version --output json",
 		Flags:  []cli.Flag{outputFlag("text", "json")},
