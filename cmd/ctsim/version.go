@@ -56,14 +56,14 @@ func (inv *invocation) version(c *cli.Context) error {
 		e.SetIndent("", "  ")
 		return e.Encode(b)
 	}
-	commit := ""
+	from := ""
 	if b.Commit != "" {
-		commit = " (commit " + b.Commit + ")"
+		from = " (commit " + b.Commit + ")"
 		if b.Modified {
-			commit = " (commit " + b.Commit + ", modified)"
+			from = " (commit " + b.Commit + ", modified)"
 		}
 	}
-	_, err = fmt.Fprintf(inv.stdout, "ctsim %s%s\n%s %s\nkernel %s\n", b.Version, commit, b.Go, b.Platform, b.Kernel)
+	_, err = fmt.Fprintf(inv.stdout, "ctsim %s%s\n%s %s\nkernel %s\n", b.Version, from, b.Go, b.Platform, b.Kernel)
 	return err
 }
 
