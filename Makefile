@@ -41,11 +41,13 @@ TESTED_WITH = iptables conntrack ip ss unshare setpriv nsenter tshark
 
 test: ## go vet and all tests, those that need a kernel too
 	@.ci/install $(TESTED_WITH)
+	@.ci/tool >/dev/null
 	$(GO) vet ./...
 	@.ci/test
 
 test-long: ## all tests, the longest of them in their long form
 	@.ci/install $(TESTED_WITH)
+	@.ci/tool >/dev/null
 	@CTSIM_TEST_LONG=1 .ci/test
 
 # What `ctsim try` is shown on, by the names of their commands.
