@@ -2,19 +2,23 @@
 # apt-get where that exists, and say what is missing where it does not.
 
 GO ?= go
-# The analyser is pinned here and run by the go command: it is no dependency of ctsim, so go.mod does not name it.
-STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
+COMMIT := $(shell git rev-parse HEAD 2>/dev/null)
 
-# ./... leaves folders out whose name begins with a dot.
-BENCH = ./.ci/bench ./.ci/bench/peer
+# A static binary that is the same, byte by byte, wherever the same Go builds the same commit. The version is given rather
+# than noted by the go command, which does not know a worktree and refuses a checkout of another user's.
+STATIC = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)'
+
+# Where `make install` puts things, below DESTDIR if that is set.
+PREFIX ?= /usr/local
+export DESTDIR PREFIX GO
 
 # Packages whose tests have a -update flag that writes what the code does. Where the flag records what this kernel does,
 # the recording is the evidence and not to be made anew by the way.
 GOLDEN = $(shell grep -r --include='*_test.go' 'flag.Bool."update"' . | grep -v 'this kernel' | cut -d: -f1 | \
 	xargs -n1 dirname | sort -u)
 
-.PHONY: help run build test lint bench golden man claims clean
+.PHONY: help run build install uninstall test test-long test-apps applications lint vuln bench golden man claims release clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -24,32 +28,48 @@ run: build ## build ctsim and replay the main case, flush-multi-backend
 	@.ci/privileged bin/ctsim run flush-multi-backend
 
 build: ## build bin/ctsim, a static binary
-	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ctsim ./cmd/ctsim
+	$(STATIC) -o bin/ctsim ./cmd/ctsim
+
+install: build ## put ctsim, its manual page and completions into PREFIX, /usr/local by default; asks sudo if it must
+	@.ci/place install bin/ctsim
+
+uninstall: ## take away what install put there
+	@.ci/place uninstall
+
+# What the tests call by name.
+TESTED_WITH = iptables conntrack ip ss unshare setpriv nsenter tshark
 
 test: ## go vet and all tests, those that need a kernel too
-	@.ci/install iptables conntrack ip ss unshare setpriv nsenter tshark
+	@.ci/install $(TESTED_WITH)
+	@.ci/tool >/dev/null
 	$(GO) vet ./...
-	@GO='$(GO)' .ci/test
+	@.ci/test
+
+test-long: ## all tests, the longest of them in their long form
+	@.ci/install $(TESTED_WITH)
+	@.ci/tool >/dev/null
+	@CTSIM_TEST_LONG=1 .ci/test
 
 # What `ctsim try` is shown on, by the names of their commands.
 APPS = initdb psql redis-server redis-cli nginx curl ssh sshd
 
 test-apps: ## ctsim try on psql, redis-cli, curl and ssh, which it installs
 	@.ci/install iptables unshare $(APPS)
-	@CTSIM_TEST_APPS=1 GO='$(GO)' .ci/test ./cmd/ctsim -run TestKernelApplications
+	@CTSIM_TEST_APPS=1 .ci/test ./cmd/ctsim -run TestKernelApplications
 
 applications: ## write from real runs into docs/applications.md which of them survives what
 	@.ci/install iptables unshare $(APPS)
-	@CTSIM_TEST_APPS=1 GO='$(GO)' .ci/test ./cmd/ctsim -run TestKernelApplications -update-applications
+	@CTSIM_TEST_APPS=1 .ci/test ./cmd/ctsim -run TestKernelApplications -update-applications
 
-lint: ## gofmt, go vet, staticcheck
-	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "not formatted: gofmt -w" $$files >&2; exit 1; fi
-	$(GO) vet ./... $(BENCH)
-	$(GO) run $(STATICCHECK) ./... $(BENCH)
+lint: ## gofmt, go vet (for arm64 too), staticcheck, errorlint, shadow, go mod tidy, deadcode
+	@.ci/lint
+
+vuln: ## ask the Go vulnerability database about what ctsim calls; error 3 if it knows something, 4 if it cannot be asked
+	@.ci/vuln
 
 bench: build ## time the main case against a shell script that does the same, in pairs
 	@.ci/install iptables conntrack ip unshare
-	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -o bin/ $(BENCH)
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -o bin/ ./.ci/bench ./.ci/bench/peer
 	@.ci/privileged bin/bench
 
 golden: ## rewrite the golden files from what the code does now; read the diff before you commit
@@ -63,6 +83,15 @@ claims: build ## run every scenario and write what this kernel says to its claim
 	@.ci/install iptables
 	@{ printf '# The claims, and what a kernel said to them\n\nMade by `make claims` from a real run of every built-in scenario.\n\n'; \
 	.ci/privileged bin/ctsim run --all --output markdown; } > docs/claims.md.new && mv docs/claims.md.new docs/claims.md
+
+# The baselines are the oldest processors that Go builds for; GOFLAGS has to be said, or a user's own would count.
+release: ## build dist/ctsim-VERSION-linux-amd64 and -arm64 and their SHA256SUMS
+	@if [ -z '$(VERSION)' ]; then echo 'release: this is no git checkout, so there is no version' >&2; exit 1; fi
+	rm -f dist/ctsim-*
+	GOFLAGS=-mod=readonly GOOS=linux GOARCH=amd64 GOAMD64=v1 $(STATIC) -o dist/ctsim-$(VERSION)-linux-amd64 ./cmd/ctsim
+	GOFLAGS=-mod=readonly GOOS=linux GOARCH=arm64 GOARM64=v8.0 $(STATIC) -o dist/ctsim-$(VERSION)-linux-arm64 ./cmd/ctsim
+	@dist/ctsim-$(VERSION)-linux-$$($(GO) env GOHOSTARCH) version --output json | grep -F '"commit": "'$$(echo $(COMMIT) | cut -c-12)'"'
+	cd dist && sha256sum ctsim-$(VERSION)-linux-* > SHA256SUMS && cat SHA256SUMS
 
 clean: ## delete what the other targets built
 	rm -rf bin dist

@@ -144,7 +144,7 @@ func (n *Node) Counters() ([]Counter, error) {
 
 // Dump is the output of `iptables-save -c` as it is, and the counters in it.
 func (n *Node) Dump() (text string, all []Counter, err error) {
-	err = n.within("read the rules' counters", func() error {
+	err = n.within("read the rules' counters", func() (err error) {
 		if text, err = n.output("-c"); err != nil {
 			return err
 		}

@@ -54,9 +54,9 @@ func newApp(call *cmdline.Call) *cli.App {
 	app := call.App("ctsim", commands)
 	app.Usage = "show what losing a conntrack entry does to a TCP connection through a Kubernetes Service"
 	app.Description = "ctsim builds a small cluster's network from namespaces, with kube-proxy's own rules, breaks the node's\n" +
-		"conntrack entry under an open connection, and shows with evidence what happens and why. Nothing outside\n" +
-		"those namespaces is touched, and nothing stays behind.\n\n" +
-		"   sudo ctsim run flush-multi-backend      the case it was made for\n" +
+		"conntrack entry under an open connection, and shows with evidence what happens and why. It touches nothing\n" +
+		"outside those namespaces and leaves nothing behind.\n\n" +
+		"   sudo ctsim run flush-multi-backend      the case it was built for\n" +
 		"   ctsim run flush-multi-backend           the same without root, in a user namespace\n" +
 		"   ctsim list                              all cases\n" +
 		"   ctsim help run                          help for one command\n\n" + exitCodes

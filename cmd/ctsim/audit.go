@@ -24,33 +24,34 @@ const shortestInterval = 100 * time.Millisecond
 func auditCommand(inv *invocation) *cli.Command {
 	return &cli.Command{
 		Name:  "audit",
-		Usage: "find the connections of this machine or its pods that conntrack would cut",
-		Description: "Lists established TCP connections with their process, keepalive timer (as netstat --timers), time idle and\n" +
+		Usage: "find this machine's or its pods' connections that conntrack would cut",
+		Description: "Lists established TCP connections with their process, keepalive timer (as netstat --timers), idle time and\n" +
 			"conntrack entry, and flags those whose first keepalive probe would come after the entry has expired, or never.\n" +
-			"It only reads: nothing is written, no module loaded. Without root it shows what it may see, and says what not.\n\n" +
+			"It only reads: it writes nothing and loads no module. Without root it shows what it may see, and says what it\n" +
+			"may not.\n\n" +
 			"   sudo ctsim audit                        this host\n" +
 			"   sudo ctsim audit --all-netns            this host and all its pods\n" +
-			"   sudo ctsim audit --pid 4711             one process, in whatever namespace it is\n" +
+			"   sudo ctsim audit --pid 4711             one process, whichever namespace it is in\n" +
 			"   sudo ctsim audit --netns blue --port 5432\n" +
 			"   sudo ctsim audit --watch --only risk\n" +
 			"   ctsim audit --fail-on risk --output json\n\n" +
-			"With --fail-on risk it ends with 1 if a connection is at risk, and with 4 if none is, but of some it cannot be\n" +
-			"told or a namespace could not be read. Otherwise it ends with 0 once there is a report. 2 is a process or\n" +
-			"namespace that does not exist, 3 one that may not be looked at.",
+			"With --fail-on risk it exits with 1 if a connection is at risk, and with 4 if none is but some could not be\n" +
+			"judged or a namespace could not be read. Otherwise it exits with 0 once there is a report. 2 is a process or\n" +
+			"namespace that does not exist, 3 one that you may not look at.",
 		Flags: []cli.Flag{
-			&cli.IntFlag{Name: "pid", Usage: "list the connections of process `PID` only, in its namespace"},
+			&cli.IntFlag{Name: "pid", Usage: "list only the connections of process `PID`, in its namespace"},
 			&cli.StringFlag{Name: "netns", Usage: "look at the namespace `NAME` of `ip netns`, or at a path like /proc/4711/ns/net"},
 			&cli.BoolFlag{Name: "all-netns", Usage: "look at all namespaces, each once: of processes, mounted, or held open"},
-			&cli.StringFlag{Name: "node", Usage: "take namespace `NAME` (or a path) for the node whose table tracks the pods", DefaultText: "where ctsim is started"},
+			&cli.StringFlag{Name: "node", Usage: "treat namespace `NAME` (or a path) as the node whose table tracks the pods", DefaultText: "where ctsim is started"},
 			&cli.IntFlag{Name: "port", Usage: "list only connections with port `N` on either side, before or after translation"},
 			&cli.StringFlag{Name: "state", Value: "established", Usage: "list connections in `STATE`: established, close-wait, or both with a comma"},
 			&cli.StringFlag{Name: "only", Usage: "list only connections with this `VERDICT`: risk, unknown, ok"},
-			&cli.StringFlag{Name: "fail-on", Usage: "end with 1 on this `VERDICT`: risk"},
-			&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "look again and again until Ctrl-C, or until --fail-on is met"},
-			&cli.DurationFlag{Name: "interval", Value: 2 * time.Second, Usage: "with --watch, look every `DURATION`"},
+			&cli.StringFlag{Name: "fail-on", Usage: "exit with 1 on this `VERDICT`: risk"},
+			&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "repeat until Ctrl-C, or until --fail-on is met"},
+			&cli.DurationFlag{Name: "interval", Value: 2 * time.Second, Usage: "with --watch, repeat every `DURATION`"},
 			cmdline.OutputFlag("text", "json"),
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print one line for each namespace"},
-			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "say of every connection why it is judged so"},
+			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "say why each connection is judged as it is"},
 			&cli.StringFlag{Name: "color", Value: "auto", Usage: "use colours `WHEN`: auto, always, never"},
 		},
 		Action: inv.audit,

@@ -22,10 +22,10 @@ var shells = []string{"bash", "zsh", "fish"}
 func completionCommand(inv *invocation) *cli.Command {
 	return &cli.Command{
 		Name:      "completion",
-		Usage:     "print the completion script for a shell",
+		Usage:     "print a shell's completion script",
 		ArgsUsage: "SHELL",
-		Description: "Completes commands, flags, their values, names of scenarios and checks. The script asks ctsim itself, so it\n" +
-			"stays right when ctsim is replaced by a newer one.\n\n" +
+		Description: "Completes commands, flags and their values, and the names of scenarios and checks. The script asks ctsim itself,\n" +
+			"so it stays right when ctsim is upgraded.\n\n" +
 			"   ctsim completion bash > ~/.local/share/bash-completion/completions/ctsim\n" +
 			"   ctsim completion zsh > ~/.zfunc/_ctsim          with fpath=(~/.zfunc $fpath) before compinit\n" +
 			"   ctsim completion fish > ~/.config/fish/completions/ctsim.fish\n" +

@@ -25,16 +25,16 @@ import (
 func doctorCommand(inv *invocation) *cli.Command {
 	return &cli.Command{
 		Name:      "doctor",
-		Usage:     "find out what this machine can do, by doing it, and how to mend what it cannot",
+		Usage:     "find out what this machine can do, by doing it, and how to fix what it cannot",
 		ArgsUsage: "[CHECK…]",
-		Description: "Makes all that a run would make, each in a network namespace of its own: links, rules, conntrack entries,\n" +
-			"captures. For what fails it says what it is needed for and gives a command that mends it. Nothing stays, and\n" +
-			"nothing of the machine's own network is touched. Without root it works in a user namespace, as a run does.\n\n" +
+		Description: "Makes everything a run would make, each in a network namespace of its own: links, rules, conntrack entries,\n" +
+			"captures. For anything that fails it says what needs it and gives a command that fixes it. It leaves nothing\n" +
+			"behind and does not touch the machine's own network. Without root it works in a user namespace, as a run does.\n\n" +
 			"   ctsim doctor\n" +
 			"   sudo ctsim doctor\n" +
 			"   ctsim doctor iptables conntrack-events --output json\n\n" +
-			"Exit codes: 0 runs work, 3 something that every run needs is missing, 4 nobody knows; of checks that are\n" +
-			"named, each counts as needed.",
+			"Exit codes: 0 runs work, 3 something that every run needs is missing, 4 it could not be found out; checks that\n" +
+			"are named all count as needed.",
 		Flags:  []cli.Flag{cmdline.OutputFlag("text", "json")},
 		Action: inv.doctor,
 	}

@@ -288,9 +288,9 @@ func (m *machine) checkCapture(t *testing.T) {
 	client := m.open(t, "lab", "exec", "client", "--", m.path, "client", "10.108.33.37")
 	at := map[int]int{}
 	for at[0] < 3 || at[1] < 3 { // the handshake, at both ends, while the capture goes on
-		_, info, err := packets.ReadPacketData()
-		if err != nil {
-			t.Fatal(err)
+		_, info, readErr := packets.ReadPacketData()
+		if readErr != nil {
+			t.Fatal(readErr)
 		}
 		at[info.InterfaceIndex]++
 	}

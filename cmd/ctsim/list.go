@@ -14,7 +14,7 @@ func listCommand(inv *invocation) *cli.Command {
 	return &cli.Command{
 		Name:  "list",
 		Usage: "list the scenarios",
-		Description: "Lists the built-in scenarios, or those of a file.\n\n" +
+		Description: "Lists the built-in scenarios, or those in a file.\n\n" +
 			"   ctsim list\n" +
 			"   ctsim list -f my.yaml --output name",
 		Flags:  []cli.Flag{library.FileFlag(), cmdline.OutputFlag("text", "json", "name")},

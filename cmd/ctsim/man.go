@@ -12,7 +12,7 @@ func manCommand(inv *invocation) *cli.Command {
 	return &cli.Command{
 		Name:  "man",
 		Usage: "print the manual page",
-		Description: "Prints the page in the man(7) language, made from what --help says of every command.\n\n" +
+		Description: "Prints the page in the man(7) language, made from the --help of every command.\n\n" +
 			"   ctsim man | man -l -\n" +
 			"   ctsim man > /usr/local/share/man/man1/ctsim.1",
 		Action: inv.man,
@@ -47,15 +47,15 @@ func manual(app *cli.App) string {
 	p.macro("SH", "DESCRIPTION")
 	p.prose(strings.TrimSuffix(app.Description, exitCodes))
 	p.macro("SH", "COMMANDS")
-	p.text("Flags may stand before and after operands; what comes after -- is an operand. Every command has --help.")
+	p.text("Flags may come before or after operands; everything after -- is an operand. Every command has --help.")
 	for _, c := range app.Commands {
 		p.command(app.Name, c)
 	}
 	p.macro("SH", "EXIT STATUS")
 	p.text(strings.TrimPrefix(exitCodes, "Exit codes: "))
 	p.macro("SH", "ENVIRONMENT")
-	p.item("NO_COLOR", "If set, the text has no colours unless --color always is given.")
-	p.item("PATH", "Where iptables is looked for, and then in /usr/sbin, /sbin and /usr/local/sbin.")
+	p.item("NO_COLOR", "If set, text is not coloured unless --color always is given.")
+	p.item("PATH", "Where iptables is looked for first, then /usr/sbin, /sbin and /usr/local/sbin.")
 	p.macro("SH", "SEE ALSO")
 	p.text("conntrack(8), iptables(8), ip-netns(8), network_namespaces(7), user_namespaces(7)")
 	return p.String()

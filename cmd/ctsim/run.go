@@ -22,13 +22,13 @@ func runCommand(inv *invocation) *cli.Command {
 		Name:      "run",
 		Usage:     "replay scenarios in real network namespaces and report what happened",
 		ArgsUsage: "NAME… | --all",
-		Description: "Builds a world of its own for each scenario, runs it, and compares what was seen with what the scenario\n" +
+		Description: "Builds a separate world for each scenario, runs it, and compares what was seen with what the scenario\n" +
 			"expects. The report goes to stdout, progress and errors to stderr. Without root it works in a user\n" +
 			"namespace.\n\n" +
 			"   sudo ctsim run flush-multi-backend\n" +
 			"   ctsim run --all --output json\n" +
 			"   ctsim run -f my.yaml --connections 100 --verbose\n" +
-			"   ctsim run flush-multi-backend --report out      out/flush-multi-backend/ with all there is\n\n" + exitCodes,
+			"   ctsim run flush-multi-backend --report out      everything, in out/flush-multi-backend/\n\n" + exitCodes,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "all", Usage: "run all scenarios; the default with --file"},
 			library.FileFlag(),
@@ -37,11 +37,11 @@ func runCommand(inv *invocation) *cli.Command {
 			&cli.IntFlag{Name: "connections", Usage: "open `N` connections", DefaultText: "as the scenario says"},
 			&cli.StringFlag{Name: "iptables", Usage: "use the iptables `FLAVOUR`: nft, legacy", DefaultText: "what the iptables command is"},
 			&cli.IntFlag{Name: "parallel", Usage: "run up to `N` scenarios at the same time", Value: 2 * runtime.NumCPU(), DefaultText: "2 for each CPU"},
-			&cli.BoolFlag{Name: "step", Usage: "stop before each step, say what a person would type, and let you look around"},
+			&cli.BoolFlag{Name: "step", Usage: "stop before each step, show how to do it by hand, and let you look around"},
 			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "show every observation of every connection, and each step on stderr"},
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "show only the verdict and its reason"},
-			&cli.StringFlag{Name: "report", Usage: "write everything there is about each run into `DIR`/NAME"},
-			&cli.StringFlag{Name: "pcap", Usage: "write the packets of the run into `FILE`, as pcapng"},
+			&cli.StringFlag{Name: "report", Usage: "write everything about each run to `DIR`/NAME"},
+			&cli.StringFlag{Name: "pcap", Usage: "write the run's packets to `FILE`, as pcapng"},
 			&cli.StringFlag{Name: "watch", Usage: "watch `SOURCES`: all, none, or some of " + scenario.JoinSources(scenario.Sources), DefaultText: "all"},
 			&cli.StringFlag{Name: "color", Value: "auto", Usage: "colour the text `WHEN`: auto, always, never"},
 		},

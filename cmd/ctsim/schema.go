@@ -10,8 +10,8 @@ func schemaCommand(inv *invocation) *cli.Command {
 	return &cli.Command{
 		Name:  "schema",
 		Usage: "print the JSON Schema of scenario files",
-		Description: "Prints the JSON Schema (draft 2020-12) that editors complete and check scenario files with. Name it in the\n" +
-			"first line of a file: # yaml-language-server: $schema=ctsim.schema.json\n\n" +
+		Description: "Prints the JSON Schema (draft 2020-12) with which editors complete and check scenario files. Name it in\n" +
+			"the first line of a file: # yaml-language-server: $schema=ctsim.schema.json\n\n" +
 			"   ctsim schema > ctsim.schema.json",
 		Action: inv.schema,
 	}

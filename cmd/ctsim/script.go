@@ -16,13 +16,14 @@ func scriptCommand(inv *invocation) *cli.Command {
 		Name:      "script",
 		Usage:     "print a scenario as a shell script that does the same with ip, iptables and conntrack",
 		ArgsUsage: "NAME",
-		Description: "Nobody has to trust ctsim: the script builds the same world with ip and sysctl, puts kube-proxy's rules in\n" +
-			"with iptables-restore, takes the steps with conntrack, and tells what became of the connections; of ctsim it\n" +
-			"uses the client and the server alone. It needs root or user namespaces, and leaves nothing behind.\n\n" +
+		Description: "You don't have to take ctsim's word for it: the script builds the same world with ip and sysctl, loads\n" +
+			"kube-proxy's rules with iptables-restore, takes the steps with conntrack, and reports what became of the\n" +
+			"connections. The only parts of ctsim it uses are the client and the server. It needs root or user namespaces,\n" +
+			"and leaves nothing behind.\n\n" +
 			"   ctsim script flush-multi-backend > flush.sh; sudo bash flush.sh\n" +
 			"   ctsim script flush-multi-backend --backends 5\n\n" +
-			"The script's last line is the outcome. It finds ctsim in PATH, or by the variable CTSIM.\n\n" +
-			"Exit codes: 2 wrong usage, or a step that cannot be written as shell.",
+			"The script's last line is the outcome. It uses the ctsim in PATH, or the one named by the variable CTSIM.\n\n" +
+			"Exit codes: 2 wrong usage, or a step that cannot be written in shell.",
 		Flags: []cli.Flag{
 			library.FileFlag(),
 			&cli.IntFlag{Name: "backends", Usage: "give the service `N` server pods", DefaultText: "as the scenario says"},

@@ -15,11 +15,11 @@ import (
 func showCommand(inv *invocation) *cli.Command {
 	return &cli.Command{
 		Name:      "show",
-		Usage:     "tell what a scenario does and what it expects, without running it",
+		Usage:     "explain what a scenario does and expects, without running it",
 		ArgsUsage: "NAME…",
 		Description: "Draws the scenario's world and lists its steps and expectations. With --rules it prints the rules of the\n" +
-			"client's node as iptables-save would show them there, with --output json the plan: every default, address,\n" +
-			"name and size settled, the same on every machine. None of it needs any privilege.\n\n" +
+			"client's node as iptables-save would print them there, with --output json the plan: every default, address,\n" +
+			"name and size settled, the same on every machine. None of it needs any privileges.\n\n" +
 			"   ctsim show flush-multi-backend\n" +
 			"   ctsim show flush-multi-backend --backends 5\n" +
 			"   ctsim show flush-multi-backend --rules --backends 5",
@@ -27,7 +27,7 @@ func showCommand(inv *invocation) *cli.Command {
 			library.FileFlag(),
 			cmdline.OutputFlag("text", "json"),
 			&cli.BoolFlag{Name: "rules", Usage: "print the rules of the client's node"},
-			&cli.IntFlag{Name: "backends", Usage: "show it with `N` server pods instead of the scenario's own number", DefaultText: "as the scenario says"},
+			&cli.IntFlag{Name: "backends", Usage: "show it with `N` server pods", DefaultText: "as the scenario says"},
 			&cli.IntFlag{Name: "connections", Usage: "show it with `N` connections", DefaultText: "as the scenario says"},
 		},
 		Action: inv.show,

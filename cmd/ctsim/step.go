@@ -21,12 +21,12 @@ import (
 var errQuit = errors.New("ended at the prompt")
 
 const stepHelp = `Enter, step        take the step
-skip               leave it out: it is done by hand
+skip               leave it out, because you did it by hand
 continue           go on without stopping
 table [NODE]       the conntrack tables
 rules [NODE]       the rules with their counters
 sockets [PLACE]    the TCP sockets with their timers
-enter [PLACE]      what to put before a command in another terminal
+enter [PLACE]      what to put in front of a command in another terminal
 exec PLACE CMD…    run a command in a pod or node
 shell PLACE        run a shell there
 quit               end the run; the report holds what was seen
@@ -180,8 +180,8 @@ func (s *stepper) do(ctx context.Context, words []string) (done bool, err error)
 	case "sockets", "ss":
 		err = s.each(args, s.pause.Places(), s.sockets)
 	case "enter", "e":
-		err = s.each(args, s.pause.Places(), func(place string) (string, error) {
-			prefix, err := s.pause.Enter(place)
+		err = s.each(args, s.pause.Places(), func(place string) (prefix string, err error) {
+			prefix, err = s.pause.Enter(place)
 			return prefix + " …\n", err
 		})
 	case "exec", "shell":

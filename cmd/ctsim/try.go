@@ -26,18 +26,19 @@ func tryCommand(inv *invocation) *cli.Command {
 		Usage:     "find out whether your own program's connection survives the loss of its conntrack entry",
 		ArgsUsage: "[-- CLIENT-COMMAND…]",
 		Description: "Runs your server in every server pod and your client in the client's pod, waits until the client's connection\n" +
-			"through the service is established and idle, breaks it, lets the client use it again, and reports: survived,\n" +
-			"reset, hung or silently reconnected; which side noticed, and when; what is set on the sockets; what helps.\n\n" +
+			"through the service is established and idle, breaks it, lets the client use it again, and reports whether it\n" +
+			"survived, was reset, hung or was silently replaced; which side noticed, and when; how the sockets are set; and\n" +
+			"what would help.\n\n" +
 			"   ctsim try --port 6379 --input PING --client 'redis-cli -h myservice' --server 'redis-server --protected-mode no'\n" +
 			"   ctsim try --fault expire --timeout 350s --client $PWD/client --server $PWD/server\n" +
 			"   ctsim try --expect reset -- $PWD/client\n\n" +
-			"Commands are given to sh -c. The service is `myservice` in /etc/hosts, and $SERVICE, $SERVICE_HOST, $SERVICE_PORT;\n" +
-			"a server has to listen on $PORT of all addresses. They start in a HOME of their own; the folder you are in is\n" +
-			"$OLDPWD. HOME, TMPDIR and /run are in memory and gone at the end; nothing else of the machine's files is hidden,\n" +
-			"or kept from being written. stdin is open and no terminal. Without --server, ctsim's own stands there: it reads\n" +
+			"Commands are passed to sh -c. The service is `myservice` in /etc/hosts, and $SERVICE, $SERVICE_HOST, $SERVICE_PORT;\n" +
+			"a server must listen on $PORT on all addresses. Both start in a HOME of their own; your current directory is\n" +
+			"$OLDPWD. HOME, TMPDIR and /run are in memory and gone at the end; the machine's other files are neither hidden\n" +
+			"nor write-protected. stdin stays open and is not a terminal. Without --server, ctsim's own is used: it reads\n" +
 			"and never answers.\n\n" +
-			"The flush or expiry is repeated until the flow is re-routed to another backend. The client uses its connection by\n" +
-			"itself within --hold, or when --input is typed to it; that is typed once more if the connection was lost.\n\n" +
+			"The flush or expiry is repeated until the flow is re-routed to another backend. The client uses its connection of\n" +
+			"its own accord within --hold, or because --input is typed to it, and once more if the connection was lost.\n\n" +
 			"Faults:\n" + faultLines() + "\n" +
 			"Exit codes: 0 the connection survived or the client silently reconnected (or what --expect says), 1 it was reset,\n" +
 			"hung or timed out, 2 wrong usage, 3 a program did not start or never had an idle connection, or this machine\n" +
@@ -45,21 +46,21 @@ func tryCommand(inv *invocation) *cli.Command {
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "client", Usage: "run `COMMAND` as the client"},
 			&cli.StringFlag{Name: "server", Usage: "run `COMMAND` as the server, in each of the pods", DefaultText: "ctsim's own"},
-			&cli.StringFlag{Name: "user", Usage: "run both as user `NAME`, for programs that refuse to be root"},
-			&cli.IntFlag{Name: "port", Value: 2222, Usage: "the service's port, and the servers' too, is `N`"},
+			&cli.StringFlag{Name: "user", Usage: "run both as user `NAME`, for programs that refuse to run as root"},
+			&cli.IntFlag{Name: "port", Value: 2222, Usage: "use port `N` for the service and for the servers"},
 			&cli.IntFlag{Name: "backends", Value: 2, Usage: "give the service `N` server pods"},
 			&cli.StringFlag{Name: "fault", Value: "flush", Usage: "break the connection by `FAULT`: " + strings.Join(scenario.FaultNames(), ", ")},
 			&cli.DurationFlag{Name: "timeout", Value: 24 * time.Hour, Usage: "let conntrack forget an established connection after `DURATION` of silence"},
-			&cli.DurationFlag{Name: "after", Value: 2 * time.Second, Usage: "break it after it was idle for `DURATION`"},
-			&cli.DurationFlag{Name: "quiet-for", Value: 500 * time.Millisecond, Usage: "take a connection for idle when nothing came or went for `DURATION`"},
+			&cli.DurationFlag{Name: "after", Value: 2 * time.Second, Usage: "break it once it has been idle for `DURATION`"},
+			&cli.DurationFlag{Name: "quiet-for", Value: 500 * time.Millisecond, Usage: "call a connection idle when nothing has come or gone for `DURATION`"},
 			&cli.DurationFlag{Name: "hold", Value: 30 * time.Second, Usage: "wait at most `DURATION` for the client to connect, and to use the connection again"},
 			&cli.DurationFlag{Name: "ready", Value: time.Minute, Usage: "wait at most `DURATION` for the servers to listen"},
-			&cli.StringFlag{Name: "printed", Usage: "take the client for idle only after it has printed `TEXT`, if it is slow to log in"},
+			&cli.StringFlag{Name: "printed", Usage: "do not call the client idle until it has printed `TEXT`, in case it is slow to log in"},
 			&cli.StringFlag{Name: "first", Usage: "type `LINE` to the client as soon as it is connected"},
-			&cli.StringFlag{Name: "input", Usage: "type `LINE` to the client after the fault", DefaultText: "it acts by itself"},
-			&cli.StringFlag{Name: "expect", Usage: "end with 0 on this `OUTCOME` alone: " + strings.Join(outcomesToExpect, ", "), DefaultText: "survived or reconnected"},
+			&cli.StringFlag{Name: "input", Usage: "type `LINE` to the client after the fault", DefaultText: "nothing: it acts of its own accord"},
+			&cli.StringFlag{Name: "expect", Usage: "exit with 0 on this `OUTCOME` only: " + strings.Join(outcomesToExpect, ", "), DefaultText: "survived or reconnected"},
 			&cli.BoolFlag{Name: "print", Usage: "print the same as a scenario file, and run nothing"},
-			&cli.StringFlag{Name: "report", Usage: "write everything there is, output of the programs included, into `DIR`/try"},
+			&cli.StringFlag{Name: "report", Usage: "write everything, including the programs' output, to `DIR`/try"},
 			cmdline.OutputFlag("text", "json"),
 			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "show every observation, and the programs' output on stderr as it comes"},
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "show only what became of the connection"},
@@ -87,8 +88,8 @@ func (inv *invocation) try(c *cli.Context) error {
 		return inv.trialProblems(err)
 	}
 	if c.Bool("print") {
-		text, err := trial.YAML()
-		if err == nil {
+		var text []byte
+		if text, err = trial.YAML(); err == nil {
 			_, err = inv.Stdout.Write(text)
 		}
 		return err

@@ -14,9 +14,9 @@ import (
 func validateCommand(inv *invocation) *cli.Command {
 	return &cli.Command{
 		Name:      "validate",
-		Usage:     "check scenario files, strictly, without running anything",
+		Usage:     "check scenario files strictly, without running anything",
 		ArgsUsage: "FILE…",
-		Description: "Checks all that `ctsim run` checks before it asks the kernel for anything, and lists every problem as\n" +
+		Description: "Makes every check that `ctsim run` makes before it asks the kernel for anything, and lists each problem as\n" +
 			"FILE:LINE:COLUMN. The file - is stdin.\n\n" +
 			"   ctsim validate my.yaml\n" +
 			"   cat my.yaml | ctsim validate -",

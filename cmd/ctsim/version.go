@@ -12,14 +12,20 @@ import (
 	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 )
 
-// version is set when a release is built: -ldflags "-X main.version=v1.2.3". Otherwise the module's version counts.
-var version string
+// What `make build` and `make release` have the linker set, since they leave out what the go command would note by itself;
+// `go build` and `go install` note it, and these stay empty.
+var (
+	// version is what `git describe --tags --always --dirty` says.
+	version string
+	// commit is the whole hash.
+	commit string
+)
 
 func versionCommand(inv *invocation) *cli.Command {
 	return &cli.Command{
 		Name:  "version",
 		Usage: "print the versions of ctsim, Go and the kernel",
-		Description: "What a bug report should begin with.\n\n" +
+		Description: "Put this at the top of a bug report.\n\n" +
 			"   ctsim version\n" +
 			"   ctsim version --output json",
 		Flags:  []cli.Flag{cmdline.OutputFlag("text", "json")},
@@ -49,19 +55,20 @@ func (inv *invocation) version(c *cli.Context) error {
 	if format == "json" {
 		return cmdline.JSON(inv.Stdout, b)
 	}
-	commit := ""
+	from := ""
 	if b.Commit != "" {
-		commit = " (commit " + b.Commit + ")"
+		from = " (commit " + b.Commit + ")"
 		if b.Modified {
-			commit = " (commit " + b.Commit + ", modified)"
+			from = " (commit " + b.Commit + ", modified)"
 		}
 	}
-	_, err = fmt.Fprintf(inv.Stdout, "ctsim %s%s\n%s %s\nkernel %s\n", b.Version, commit, b.Go, b.Platform, b.Kernel)
+	_, err = fmt.Fprintf(inv.Stdout, "ctsim %s%s\n%s %s\nkernel %s\n", b.Version, from, b.Go, b.Platform, b.Kernel)
 	return err
 }
 
 func thisBuild() build {
-	b := build{Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, Kernel: kernelRelease()}
+	b := build{Version: version, Commit: short(commit), Modified: strings.HasSuffix(version, "-dirty"), Go: runtime.Version(),
+		Platform: runtime.GOOS + "/" + runtime.GOARCH, Kernel: kernelRelease()}
 	info, ok := debug.ReadBuildInfo()
 	if ok {
 		if b.Version == "" {
@@ -70,7 +77,7 @@ func thisBuild() build {
 		for _, s := range info.Settings {
 			switch s.Key {
 			case "vcs.revision":
-				b.Commit = s.Value[:min(12, len(s.Value))]
+				b.Commit = short(s.Value)
 			case "vcs.modified":
 				b.Modified = s.Value == "true"
 			}
@@ -81,6 +88,9 @@ func thisBuild() build {
 	}
 	return b
 }
+
+// short is the beginning of a commit's hash, as long as it takes to be the only one.
+func short(hash string) string { return hash[:min(12, len(hash))] }
 
 // kernelRelease is `uname -r`.
 func kernelRelease() string {

@@ -14,16 +14,16 @@ func labBackendsCommand(inv *invocation) *cli.Command {
 		Name:      "backends",
 		Usage:     "show or change the service's endpoints",
 		ArgsUsage: "[add | remove] [POD]",
-		Description: "Without operands it lists the server pods. `add` starts a new pod and makes it an endpoint, or makes a pod that\n" +
-			"is named one again; `remove` takes a pod out of the service, and with --stop away altogether. The rules of all\n" +
-			"nodes follow at once, as kube-proxy's do: entries of TCP connections are left alone.\n\n" +
+		Description: "Without operands it lists the server pods. `add` starts a new pod and makes it an endpoint, or makes the pod you\n" +
+			"name an endpoint again; `remove` takes a pod out of the service, and with --stop removes the pod as well. The\n" +
+			"rules of all nodes change at once, as kube-proxy's do: entries of TCP connections are left alone.\n\n" +
 			"   ctsim lab backends\n" +
 			"   ctsim lab backends add\n" +
 			"   ctsim lab backends remove server-2\n" +
 			"   ctsim lab backends add server-2\n" +
 			"   ctsim lab backends remove server-2 --stop",
 		Flags: []cli.Flag{labFlag(), cmdline.OutputFlag("text", "json"),
-			&cli.BoolFlag{Name: "stop", Usage: "with remove: end the pod's programs and take the pod away too"}},
+			&cli.BoolFlag{Name: "stop", Usage: "with remove: end the pod's programs and remove the pod as well"}},
 		Action: inv.labBackends,
 	}
 }

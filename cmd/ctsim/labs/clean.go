@@ -14,14 +14,14 @@ func CleanCommand(call *cmdline.Call) *cli.Command {
 	inv := &invocation{call}
 	return &cli.Command{
 		Name:  "clean",
-		Usage: "take away what is left of labs that broke",
-		Description: "A run leaves nothing, however it ends: its namespaces have no names and go with its process. A lab has names,\n" +
-			"or a process that keeps it, and a crash can leave parts of it. They are taken away, if they carry the mark of a\n" +
-			"lab; labs that are up stay. Network namespaces whose names begin with ctsim- but that carry no mark are\n" +
-			"somebody else's: they are named, and stay too.\n\n" +
+		Usage: "remove what is left of labs that broke",
+		Description: "A run leaves nothing behind, however it ends: its namespaces have no names and end with its process. A lab has\n" +
+			"names, or a process that keeps it, and a crash can leave parts of it. Those are removed if they carry a lab's\n" +
+			"mark; labs that are up stay. Network namespaces whose names begin with ctsim- but which carry no mark belong to\n" +
+			"somebody else: they are listed, and stay too.\n\n" +
 			"   ctsim clean\n" +
 			"   ctsim clean --dry-run",
-		Flags:  []cli.Flag{&cli.BoolFlag{Name: "dry-run", Usage: "say what would be taken away, and leave it"}},
+		Flags:  []cli.Flag{&cli.BoolFlag{Name: "dry-run", Usage: "say what would be removed, and remove nothing"}},
 		Action: inv.NoOperand(inv.clean),
 	}
 }

@@ -18,7 +18,7 @@ func labExecCommand(inv *invocation) *cli.Command {
 		Usage:     "run a command in a pod or node",
 		ArgsUsage: "POD -- COMMAND [ARG…]",
 		Description: "Becomes the command, in the network namespace of the pod or node: terminal, signals and exit code are the\n" +
-			"command's own. As a shell has it, the code is 127 if the command is not found and 126 if it cannot be run.\n\n" +
+			"command's own. As in a shell, the code is 127 if the command is not found and 126 if it cannot be run.\n\n" +
 			"   ctsim lab exec client -- ctsim client 10.108.33.37:2222\n" +
 			"   ctsim lab exec master -- conntrack -L\n" +
 			"   ctsim lab exec server-1 --lab other -- ip address",
@@ -40,8 +40,8 @@ func labShellCommand(inv *invocation) *cli.Command {
 		Name:      "shell",
 		Usage:     "open a shell in a pod or node",
 		ArgsUsage: "POD",
-		Description: "Opens the shell of $SHELL, /bin/sh if that is not set. Its host name is the pod's; `ctsim lab` commands typed\n" +
-			"in it work in its lab.\n\n" +
+		Description: "Opens $SHELL, or /bin/sh if that is not set. Its host name is the pod's; `ctsim lab` commands typed in it use its\n" +
+			"lab.\n\n" +
 			"   ctsim lab shell client",
 		Flags:  []cli.Flag{labFlag()},
 		Action: inv.labShell,

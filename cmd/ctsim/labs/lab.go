@@ -28,15 +28,15 @@ var commands = []func(*invocation) *cli.Command{
 func Command(call *cmdline.Call) *cli.Command {
 	command := &cli.Command{
 		Name:  "lab",
-		Usage: "keep a world standing and work in it by hand",
+		Usage: "keep a world up and work in it by hand",
 		Description: "A lab is the world of a scenario that stays up until `ctsim lab down`: pods to run programs in, nodes with\n" +
 			"kube-proxy's rules, and commands to watch and break what happens between them. It outlives the terminal it\n" +
-			"was made in; every terminal of the same user finds it. As root its pods are network namespaces with names,\n" +
-			"for `ip netns exec ctsim-client …`; without root the same ctsim commands work. Commands take the only lab\n" +
-			"there is, or the one named by --lab.\n\n" +
+			"was built in, and every terminal of the same user finds it. Root's pods are network namespaces with names, for\n" +
+			"`ip netns exec ctsim-client …`; without root the same ctsim commands work. Commands use the only lab there is,\n" +
+			"or the one named by --lab.\n\n" +
 			"   ctsim lab up\n" +
 			"   ctsim lab events                                       terminal 1\n" +
-			"   ctsim lab exec server-1 -- ctsim server                terminals 2 and 3, the other one in server-2\n" +
+			"   ctsim lab exec server-1 -- ctsim server                terminals 2 and 3 (there, server-2)\n" +
 			"   ctsim lab exec client -- ctsim client 10.108.33.37     terminal 4\n" +
 			"   ctsim lab flush\n" +
 			"   ctsim lab down",
@@ -48,7 +48,7 @@ func Command(call *cmdline.Call) *cli.Command {
 }
 
 func labFlag() cli.Flag {
-	return &cli.StringFlag{Name: "lab", Usage: "work in the lab called `LAB`", DefaultText: "the only one there is",
+	return &cli.StringFlag{Name: "lab", Usage: "use the lab called `LAB`", DefaultText: "the only one there is",
 		EnvVars: []string{lab.NameVariable}}
 }
 

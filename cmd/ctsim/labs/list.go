@@ -13,9 +13,9 @@ import (
 func labListCommand(inv *invocation) *cli.Command {
 	return &cli.Command{
 		Name:  "list",
-		Usage: "list the labs and how they stand",
-		Description: "Looks at each lab of yours itself, not only at what was noted about it: one whose namespaces or process are\n" +
-			"gone is listed as broken, with the reason.\n\n" +
+		Usage: "list the labs and the state they are in",
+		Description: "Looks at each of your labs itself, not only at its record: a lab whose namespaces or process are gone is listed\n" +
+			"as broken, with the reason.\n\n" +
 			"   ctsim lab list\n" +
 			"   ctsim lab list --output json",
 		Flags:  []cli.Flag{cmdline.OutputFlag("text", "json", "name")},

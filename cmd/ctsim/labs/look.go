@@ -16,8 +16,8 @@ func labFlushCommand(inv *invocation) *cli.Command {
 	return &cli.Command{
 		Name:  "flush",
 		Usage: "empty the conntrack table of the nodes",
-		Description: "What `conntrack -F` does on each node. Connections do not notice until the next packet: then their entry is\n" +
-			"made anew, and leads to another backend with probability (N-1)/N.\n\n" +
+		Description: "Does what `conntrack -F` does, on each node. A connection notices nothing until its next packet: that one gets a\n" +
+			"new entry, which leads to another backend with probability (N-1)/N.\n\n" +
 			"   ctsim lab flush\n" +
 			"   ctsim lab flush --node master",
 		Flags:  []cli.Flag{labFlag(), nodeFlag()},
@@ -55,7 +55,7 @@ func labTableCommand(inv *invocation) *cli.Command {
 	return &cli.Command{
 		Name:  "table",
 		Usage: "show the conntrack entries of the nodes, with backend and remaining time",
-		Description: "One line an entry. With --output conntrack the lines are those of `conntrack -L`.\n\n" +
+		Description: "Prints one line for each entry. With --output conntrack the lines are those of `conntrack -L`.\n\n" +
 			"   ctsim lab table\n" +
 			"   ctsim lab table --node master --output json",
 		Flags:  []cli.Flag{labFlag(), nodeFlag(), cmdline.OutputFlag("text", "conntrack", "json")},
@@ -165,8 +165,8 @@ func labSocketsCommand(inv *invocation) *cli.Command {
 		Name:      "sockets",
 		Usage:     "show the TCP sockets of pods with their timers",
 		ArgsUsage: "[POD…]",
-		Description: "What `netstat -tan --timers` shows in each pod, all of them if none is named. A connection whose timer is off\n" +
-			"never notices by itself that its peer is gone.\n\n" +
+		Description: "Shows what `netstat -tan --timers` shows in each pod, or in those named. A connection whose timer is off never\n" +
+			"notices of its own accord that its peer is gone.\n\n" +
 			"   ctsim lab sockets\n" +
 			"   ctsim lab sockets client --output json",
 		Flags:  []cli.Flag{labFlag(), cmdline.OutputFlag("text", "json")},
@@ -218,9 +218,9 @@ func (inv *invocation) labSockets(c *cli.Context) error {
 			inv.Complain("no TCP sockets", "")
 			return nil
 		}
-		fmt.Fprintf(inv.Stdout, "%-10s Proto Recv-Q Send-Q %-23s %-23s State       Timer\n", "Pod", "Local Address", "Foreign Address")
-		_, err = fmt.Fprintln(inv.Stdout, strings.Join(lines, "\n"))
-		return err
+		_, writeErr := fmt.Fprintf(inv.Stdout, "%-10s Proto Recv-Q Send-Q %-23s %-23s State       Timer\n%s\n",
+			"Pod", "Local Address", "Foreign Address", strings.Join(lines, "\n"))
+		return writeErr
 	})
 }
 
@@ -242,7 +242,7 @@ func labRulesCommand(inv *invocation) *cli.Command {
 		Name:      "rules",
 		Usage:     "show a node's rules with their counters",
 		ArgsUsage: "[NODE]",
-		Description: "What `iptables-save -c` prints on the node, the client's if none is named.\n\n" +
+		Description: "Prints what `iptables-save -c` prints on the node, the client's by default.\n\n" +
 			"   ctsim lab rules\n" +
 			"   ctsim lab rules node1",
 		Flags:  []cli.Flag{labFlag()},

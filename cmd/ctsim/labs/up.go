@@ -25,10 +25,10 @@ const labScenario = "flush-multi-backend"
 func labUpCommand(inv *invocation) *cli.Command {
 	return &cli.Command{
 		Name:      "up",
-		Usage:     "build a lab and leave it standing",
+		Usage:     "build a lab and leave it up",
 		ArgsUsage: "[LAB]",
-		Description: "Builds the world of a scenario, its main case's unless --scenario says another: pods, nodes, links, and\n" +
-			"kube-proxy's rules. No program is started in the pods. It prints what there is and what to type next.\n\n" +
+		Description: "Builds the world of a scenario, the main case unless --scenario names another: pods, nodes, links and\n" +
+			"kube-proxy's rules. It starts no program in the pods. It prints what there is and what to type next.\n\n" +
 			"   ctsim lab up\n" +
 			"   ctsim lab up other --backends 5 --nodes 3\n" +
 			"   ctsim lab up udp --scenario udp-stale-endpoint",
@@ -36,8 +36,8 @@ func labUpCommand(inv *invocation) *cli.Command {
 			library.FileFlag(),
 			&cli.StringFlag{Name: "scenario", Value: labScenario, Usage: "build the world of the scenario called `NAME`"},
 			&cli.IntFlag{Name: "backends", Usage: "give the service `N` server pods", DefaultText: "as the scenario says"},
-			&cli.IntFlag{Name: "nodes", Usage: "make `N` nodes: the client's, and those the server pods are dealt out to", DefaultText: "as the scenario says"},
-			&cli.StringFlag{Name: "iptables", Usage: "use the `FLAVOUR` nft or legacy", DefaultText: "what the iptables command is"},
+			&cli.IntFlag{Name: "nodes", Usage: "build `N` nodes: the client's, and those that share the server pods", DefaultText: "as the scenario says"},
+			&cli.StringFlag{Name: "iptables", Usage: "use the iptables `FLAVOUR`: nft, legacy", DefaultText: "what the iptables command is"},
 		},
 		Action: inv.labUp,
 	}
@@ -180,14 +180,14 @@ func (inv *invocation) absolute() string {
 func labDownCommand(inv *invocation) *cli.Command {
 	return &cli.Command{
 		Name:      "down",
-		Usage:     "end the programs in a lab's pods and take it away",
+		Usage:     "end the programs in a lab's pods and remove it",
 		ArgsUsage: "[LAB…]",
-		Description: "Takes away the only lab there is, those named, or all of them. Programs that still run in its pods get SIGTERM,\n" +
-			"and after two seconds SIGKILL. The shell that the command is typed in is spared.\n\n" +
+		Description: "Removes the only lab there is, those named, or all of them. Programs still running in its pods get SIGTERM, and\n" +
+			"after two seconds SIGKILL. The shell you type this in is spared.\n\n" +
 			"   ctsim lab down\n" +
 			"   ctsim lab down other\n" +
 			"   ctsim lab down --all",
-		Flags:  []cli.Flag{&cli.BoolFlag{Name: "all", Usage: "take all labs away"}},
+		Flags:  []cli.Flag{&cli.BoolFlag{Name: "all", Usage: "remove all labs"}},
 		Action: inv.labDown,
 	}
 }

@@ -21,23 +21,23 @@ func ClientCommand(call *cmdline.Call) *cli.Command {
 	inv := &invocation{call}
 	return &cli.Command{
 		Name:      "client",
-		Usage:     "the article's client: connect, send a message for each line, tell what each call gave",
+		Usage:     "the article's client: connect, send each line as a message, report what each call returned",
 		ArgsUsage: "ADDR[:PORT]",
 		Description: "Connects from where it is started, with a plain socket: keepalive is off. Each line of stdin is sent as a\n" +
-			"message; what send(2) gave is printed with the errno's name. Like the article's client it does not receive, so\n" +
-			"it learns of a reset from its next send; with --receive it learns at once, as most programs do. The port is\n" +
-			"2222 if none is given. No privileges are needed.\n\n" +
+			"message; what send(2) returned is printed, with the errno by name. Like the article's client it does not receive,\n" +
+			"so it learns of a reset from its next send; with --receive it learns at once, as most programs do. The default\n" +
+			"port is 2222. No privileges are needed.\n\n" +
 			"   ctsim client 10.108.33.37\n" +
 			"   ctsim client 127.0.0.1:2222 --keepalive-idle 60s --keepalive-interval 3s --keepalive-count 3\n" +
 			"   (echo 1; sleep 5; echo 2) | ctsim client 127.0.0.1 --timestamps\n\n" + talkHelp +
-			"\n\nExit codes: 0 the connection was there to the end, 1 it was lost, refused or timed out, 2 wrong usage,\n" +
-			"3 the socket could not be made; 130 and 143 on SIGINT and SIGTERM.",
+			"\n\nExit codes: 0 the connection lasted to the end, 1 it was lost, refused or timed out, 2 wrong usage,\n" +
+			"3 the socket could not be created; 130 and 143 on SIGINT and SIGTERM.",
 		Flags: append(socketFlags(),
-			&cli.StringFlag{Name: "bind", Usage: "connect from `ADDR[:PORT]`, one of this machine's", DefaultText: "what the kernel chooses"},
-			&cli.IntFlag{Name: "connections", Value: 1, Usage: "open `N` connections and send each line on all, with the connection's number in front"},
-			&cli.BoolFlag{Name: "receive", Usage: "receive all the time, and say what came"},
-			&cli.BoolFlag{Name: "await", Usage: "after each message wait until it is acknowledged, was sent again twice, or the socket is closed"},
-			&cli.DurationFlag{Name: "pause", Usage: "wait `TIME` after each message, the article's client 1s"},
+			&cli.StringFlag{Name: "bind", Usage: "connect from `ADDR[:PORT]`, an address of this machine", DefaultText: "what the kernel chooses"},
+			&cli.IntFlag{Name: "connections", Value: 1, Usage: "open `N` connections and send each line on all of them, prefixed with the connection's number"},
+			&cli.BoolFlag{Name: "receive", Usage: "receive all the time, and print what arrives"},
+			&cli.BoolFlag{Name: "await", Usage: "after each message, wait until it is acknowledged, has been retransmitted twice, or the socket is closed"},
+			&cli.DurationFlag{Name: "pause", Usage: "wait `TIME` after each message; the article's client waits 1s"},
 			&cli.DurationFlag{Name: "timeout", Value: 130 * time.Second, Usage: "give up connecting after `TIME`; the kernel itself takes 127 s"},
 			&cli.BoolFlag{Name: "udp", Usage: "send datagrams instead"},
 			timestampsFlag()),
@@ -48,7 +48,7 @@ func ClientCommand(call *cmdline.Call) *cli.Command {
 // socketFlags are how client and server set their sockets.
 func socketFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.BoolFlag{Name: "keepalive", Usage: "set SO_KEEPALIVE; the times are the namespace's sysctls net.ipv4.tcp_keepalive_*"},
+		&cli.BoolFlag{Name: "keepalive", Usage: "set SO_KEEPALIVE; the namespace's sysctls net.ipv4.tcp_keepalive_* give the times"},
 		&cli.DurationFlag{Name: "keepalive-idle", Usage: "set SO_KEEPALIVE and TCP_KEEPIDLE to `TIME`, whole seconds", DefaultText: "as the sysctl says"},
 		&cli.DurationFlag{Name: "keepalive-interval", Usage: "set SO_KEEPALIVE and TCP_KEEPINTVL to `TIME`, whole seconds", DefaultText: "as the sysctl says"},
 		&cli.IntFlag{Name: "keepalive-count", Usage: "set SO_KEEPALIVE and TCP_KEEPCNT to `N`", DefaultText: "as the sysctl says"},

@@ -20,23 +20,23 @@ func ServerCommand(call *cmdline.Call) *cli.Command {
 	inv := &invocation{call}
 	return &cli.Command{
 		Name:      "server",
-		Usage:     "the article's server: accept connections, receive, tell what each call gave",
+		Usage:     "the article's server: accept connections, receive, report what each call returned",
 		ArgsUsage: "[ADDR][:PORT]",
-		Description: "Listens where it is started, on 0.0.0.0:2222 if nothing else is given, and serves any number of\n" +
-			"connections at the same time. It never answers by itself; with --udp it sends every datagram back. Ctrl-C\n" +
-			"ends it. No privileges are needed.\n\n" +
+		Description: "Listens where it is started, on 0.0.0.0:2222 by default, and serves any number of connections at the same\n" +
+			"time. It never answers of its own accord; with --udp it sends every datagram back. Ctrl-C ends it. No\n" +
+			"privileges are needed.\n\n" +
 			"   ctsim server\n" +
 			"   ctsim server 127.0.0.1:8080 --timestamps\n" +
-			"   ctsim server --speak     each line that is typed goes to every client\n\n" +
-			"With --speak, a\nline that begins with / is not sent: " +
-			"/shutdown, /state, /wait [TIME], /close and /say TEXT are as in\n`ctsim client --help`, /stop closes the listening socket.\n" +
-			"/stray OFFSET [RST] sends, as root, a segment of no socket: each connection's next one, so many bytes off.\n\n" +
-			"Exit codes: 2 wrong usage, 3 the address cannot be had; 130 and 143 on SIGINT and SIGTERM.",
+			"   ctsim server --speak     each line you type goes to every client\n\n" +
+			"With --speak, a line that begins with / is not sent: /shutdown, /state, /wait [TIME], /close and /say TEXT are as\n" +
+			"in `ctsim client --help`, and /stop closes the listening socket. /stray OFFSET [RST] needs root: it sends on each\n" +
+			"connection a segment that no socket sent, OFFSET bytes away from the next one.\n\n" +
+			"Exit codes: 2 wrong usage, 3 the address is not available; 130 and 143 on SIGINT and SIGTERM.",
 		Flags: append(socketFlags(),
-			&cli.BoolFlag{Name: "keep-open", Usage: "do not close a connection when its client has ended its stream"},
+			&cli.BoolFlag{Name: "keep-open", Usage: "do not close a connection when its client ends its stream"},
 			&cli.BoolFlag{Name: "speak", Usage: "send each line of stdin to every client"},
-			&cli.BoolFlag{Name: "await", Usage: "with --speak, wait after each message until it is acknowledged, was sent again twice, or the socket is closed"},
-			&cli.BoolFlag{Name: "udp", Usage: "receive datagrams instead, and send each back"},
+			&cli.BoolFlag{Name: "await", Usage: "with --speak, wait after each message until it is acknowledged, has been retransmitted twice, or the socket is closed"},
+			&cli.BoolFlag{Name: "udp", Usage: "receive datagrams instead, and send each one back"},
 			timestampsFlag()),
 		Action: inv.server,
 	}

@@ -25,13 +25,13 @@ type invocation struct{ *cmdline.Call }
 
 // talkHelp is what client and server have in common.
 const talkHelp = `A line that begins with / is not sent:
-   /receive [TIME]   one recv(2) that waits up to TIME, 5s
-   /shutdown         end this side's stream (FIN), and go on receiving
-   /state            what the kernel says of the socket: state, unacknowledged and retransmitted segments
-   /wait [TIME]      until the kernel has closed the socket, up to TIME, 10m
+   /receive [TIME]   call recv(2) once, and wait up to TIME (5s)
+   /shutdown         end this side's stream (FIN), and keep receiving
+   /state            print what the kernel says about the socket: state, unacknowledged and retransmitted segments
+   /wait [TIME]      wait until the kernel has closed the socket, up to TIME (10m)
    /close            close the socket
    /say TEXT         print TEXT
-A line that begins with // is sent without the first of the two.`
+A line that begins with // is sent without the first slash.`
 
 // prompt is the article's.
 const prompt = "please input: "
