@@ -277,7 +277,7 @@ func (m *machine) checkCapture(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
+	if err = cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	untilWritten(t, errs, "capturing on client, server-1")
@@ -288,16 +288,16 @@ func (m *machine) checkCapture(t *testing.T) {
 	client := m.open(t, "lab", "exec", "client", "--", m.path, "client", "10.108.33.37")
 	at := map[int]int{}
 	for at[0] < 3 || at[1] < 3 { // the handshake, at both ends, while the capture goes on
-		_, info, err := packets.ReadPacketData()
-		if err != nil {
-			t.Fatal(err)
+		_, info, readErr := packets.ReadPacketData()
+		if readErr != nil {
+			t.Fatal(readErr)
 		}
 		at[info.InterfaceIndex]++
 	}
-	if i, err := packets.Interface(1); err != nil || i.Name != "server-1" {
-		t.Errorf("interface 1: %+v %v", i, err)
+	if i, nameErr := packets.Interface(1); nameErr != nil || i.Name != "server-1" {
+		t.Errorf("interface 1: %+v %v", i, nameErr)
 	}
-	if err := cmd.Process.Signal(unix.SIGINT); err != nil {
+	if err = cmd.Process.Signal(unix.SIGINT); err != nil {
 		t.Fatal(err)
 	}
 	for err == nil {

@@ -87,13 +87,9 @@ func (inv *invocation) try(c *cli.Context) error {
 		return inv.trialProblems(err)
 	}
 	if c.Bool("print") {
-		text, err := trial.YAML()
-		if err == nil {
-			_, err = inv.Stdout.Write(text)
-		}
-		return err
+		return inv.printTrial(trial)
 	}
-	if err := inv.checkSaved(flags.saved, []scenario.Scenario{s}); err != nil {
+	if err = inv.checkSaved(flags.saved, []scenario.Scenario{s}); err != nil {
 		return err
 	}
 	code, done, err := rootless.Gain(c.Context, inv.Call, nil)
@@ -106,6 +102,15 @@ func (inv *invocation) try(c *cli.Context) error {
 		}
 	}
 	return cmdline.Ended(code)
+}
+
+// printTrial writes the trial as a scenario file.
+func (inv *invocation) printTrial(trial scenario.Trial) error {
+	text, err := trial.YAML()
+	if err == nil {
+		_, err = inv.Stdout.Write(text)
+	}
+	return err
 }
 
 // trialProblems are what is wrong with a trial, without the places of a file that the user has not written.
