@@ -42,7 +42,7 @@ func Up(ctx context.Context, plan Plan) (*Lab, error) { return up(ctx, plan, nil
 
 // up lets a test fail any step.
 func up(ctx context.Context, plan Plan, fail func(step string) error) (_ *Lab, err error) {
-	if err := plan.Check(); err != nil {
+	if err = plan.Check(); err != nil {
 		return nil, fmt.Errorf("topology: %w", err)
 	}
 	l := &Lab{plan: plan, members: map[string]*member{}, fail: fail}
@@ -171,7 +171,7 @@ func (l *Lab) addPod(node *member, n Node, p Pod) error {
 	if err != nil {
 		return err
 	}
-	if err := l.step("veth " + p.Name); err != nil {
+	if err = l.step("veth " + p.Name); err != nil {
 		return err
 	}
 	bridge, err := node.links.LinkByName(bridgeName)
@@ -229,7 +229,7 @@ func (l *Lab) addSwitch(ends []*member) error {
 	if err != nil {
 		return err
 	}
-	if err := m.addBridge(netip.Addr{}, 0); err != nil {
+	if err = m.addBridge(netip.Addr{}, 0); err != nil {
 		return err
 	}
 	bridge, err := m.links.LinkByName(bridgeName)

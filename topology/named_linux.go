@@ -44,7 +44,7 @@ func Unpin(path string) error {
 // is taken away here is gone in the mount namespaces of others too, and does not keep the namespace alive there.
 // Made tells that it was not there before; UndoNamesDir takes it away.
 func NamesDir(path string) (made bool, err error) {
-	if err := os.MkdirAll(path, 0o755); err != nil {
+	if err = os.MkdirAll(path, 0o755); err != nil {
 		return false, err
 	}
 	err = unix.Mount("", path, "none", unix.MS_SHARED|unix.MS_REC, "")

@@ -16,7 +16,7 @@ func TestKernelNames(t *testing.T) {
 	if err != nil || !made {
 		t.Fatalf("made %v: %v", made, err)
 	}
-	if made, err := NamesDir(dir); err != nil || made {
+	if made, err = NamesDir(dir); err != nil || made {
 		t.Errorf("again: made %v: %v", made, err)
 	}
 	ns, err := NewNamespace("pod")
@@ -24,16 +24,16 @@ func TestKernelNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, "pod")
-	if err := ns.Pin(path); err != nil {
+	if err = ns.Pin(path); err != nil {
 		t.Fatal(err)
 	}
-	if err := ns.Pin(path); !errors.Is(err, os.ErrExist) {
+	if err = ns.Pin(path); !errors.Is(err, os.ErrExist) {
 		t.Errorf("a name that is taken: %v", err)
 	}
-	if err := errors.Join(ns.SetAlias("whose it is"), ns.Close()); err != nil {
+	if err = errors.Join(ns.SetAlias("whose it is"), ns.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if err := UndoNamesDir(dir); err != nil {
+	if err = UndoNamesDir(dir); err != nil {
 		t.Error(err)
 	}
 	again, err := OpenNamespace("pod", path)
@@ -64,7 +64,7 @@ func TestKernelAttach(t *testing.T) {
 		return OpenNamespace(name, fmt.Sprintf("/proc/self/fd/%d", built.Namespace(name).Fd()))
 	}
 	before := openFiles(t)
-	if _, err := Attach(testPlan(), func(name string) (*Namespace, error) {
+	if _, err = Attach(testPlan(), func(name string) (*Namespace, error) {
 		if name == built.Names()[2] {
 			return nil, os.ErrNotExist
 		}

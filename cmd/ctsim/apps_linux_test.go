@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/ctsim/ctsim/cmd/ctsim/systemtest"
 	"github.com/ctsim/ctsim/scenario"
 )
 
@@ -68,8 +69,8 @@ func TestKernelApplications(t *testing.T) {
 	if os.Getenv("CTSIM_TEST_APPS") != "1" {
 		t.Skip("make test-apps installs the programs and sets CTSIM_TEST_APPS=1")
 	}
-	b := newBinary(t, caller{"self", os.Geteuid()})
-	before, keys := leavingsNow(t), makeKeys(t)
+	b := newBinary(t, systemtest.Caller{Name: "self", UID: os.Geteuid()})
+	before, keys := systemtest.LeavingsNow(t), makeKeys(t)
 	table := make([][]scenario.Result, len(applications()))
 	var group sync.WaitGroup
 	slots := make(chan struct{}, 4)
@@ -91,7 +92,7 @@ func TestKernelApplications(t *testing.T) {
 		}
 	}
 	group.Wait()
-	b.leavesNothing(t, before)
+	b.LeavesNothing(t, before)
 	if *updateApplications && !t.Failed() {
 		writeApplications(t, table)
 	}
@@ -105,7 +106,7 @@ func (b *binary) application(t *testing.T, app application, keys string, want sc
 		args = append(args, "--after", "100ms")
 	}
 	var r scenario.Result
-	stdout, stderr, code := b.run(t, append(append([]string{"try", "--output", "json"}, args...), flags...)...)
+	stdout, stderr, code := b.Run(t, append(append([]string{"try", "--output", "json"}, args...), flags...)...)
 	if err := json.Unmarshal([]byte(stdout), &r); err != nil || code != 0 {
 		t.Errorf("%s %v: exit code %d, %v: %s\n%s", app.name, flags, code, err, r.Reason, stderr)
 	}
@@ -125,7 +126,7 @@ func makeKeys(t *testing.T) string {
 }
 
 // realRoot tells whether this is root of more than a user namespace with one user.
-func realRoot(t *testing.T) bool { return os.Geteuid() == 0 && mapped(t, nobody) }
+func realRoot(t *testing.T) bool { return os.Geteuid() == 0 && systemtest.Mapped(t, systemtest.Nobody) }
 
 // writeApplications writes the table of the documents.
 func writeApplications(t *testing.T, table [][]scenario.Result) {

@@ -159,7 +159,7 @@ func (inv *invocation) auditFlags(c *cli.Context) (f auditFlags, err error) {
 	}
 	f.target = audit.Target{PID: c.Int("pid"), Namespace: c.String("netns"), All: c.Bool("all-netns"), Node: c.String("node")}
 	f.watch, f.interval = c.Bool("watch"), c.Duration("interval")
-	if err := inv.auditTarget(c); err != nil {
+	if err = inv.auditTarget(c); err != nil {
 		return f, err
 	}
 	switch port := c.Int("port"); {

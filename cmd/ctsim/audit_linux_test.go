@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
+	"github.com/ctsim/ctsim/cmd/ctsim/systemtest"
 	"github.com/ctsim/ctsim/probe/audit"
 	"github.com/ctsim/ctsim/topology"
 )
@@ -86,7 +87,7 @@ func inNamespace(t *testing.T, ns *topology.Namespace, args ...string) string {
 // runIn runs ctsim with a namespace as the one it is started in.
 func (b *binary) runIn(t *testing.T, ns *topology.Namespace, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
-	check(t, ns.Do(func() error { stdout, stderr, code = b.run(t, args...); return nil }))
+	check(t, ns.Do(func() error { stdout, stderr, code = b.Run(t, args...); return nil }))
 	return stdout, stderr, code
 }
 
@@ -99,7 +100,7 @@ func TestKernelAudit(t *testing.T) {
 		if err := json.Unmarshal([]byte(stdout), &r); err != nil || code != 0 || stderr != "" {
 			t.Fatalf("exit code %d, %v: %s", code, err, stderr)
 		}
-		root := b.who.uid == 0
+		root := b.Who.UID == 0
 		blind := strings.Contains(strings.Join(r.Missing, "\n"), "CAP_BPF")
 		verdicts := map[audit.Reason]int{}
 		for _, c := range r.Namespaces[0].Connections {
@@ -136,9 +137,9 @@ func TestKernelAudit(t *testing.T) {
 
 // TestKernelAuditForbidden: another user's process is not looked at, and that is said.
 func TestKernelAuditForbidden(t *testing.T) {
-	b := newBinary(t, callers[1])
-	stdout, stderr, code := b.run(t, "audit", "--pid", fmt.Sprint(os.Getpid()))
-	if code != cmdline.ExitUnsupported || stdout != "" || !strings.Contains(stderr, "may not be looked at") || !strings.Contains(stderr, "hint: sudo "+b.path+" audit --pid") {
+	b := newBinary(t, systemtest.Callers[1])
+	stdout, stderr, code := b.Run(t, "audit", "--pid", fmt.Sprint(os.Getpid()))
+	if code != cmdline.ExitUnsupported || stdout != "" || !strings.Contains(stderr, "may not be looked at") || !strings.Contains(stderr, "hint: sudo "+b.Path+" audit --pid") {
 		t.Errorf("exit code %d, %q, %q", code, stdout, stderr)
 	}
 }
@@ -146,7 +147,7 @@ func TestKernelAuditForbidden(t *testing.T) {
 // TestKernelAuditHostileName: a process's name writes nothing to the terminal but its letters.
 func TestKernelAuditHostileName(t *testing.T) {
 	ns := newAuditedHost(t)
-	b := newBinary(t, callers[0])
+	b := newBinary(t, systemtest.Callers[0])
 	bash, err := exec.LookPath("bash")
 	check(t, err)
 	named := filepath.Join(t.TempDir(), hostileName) // the kernel takes the name from the file's
@@ -178,7 +179,7 @@ func TestKernelAuditHostileName(t *testing.T) {
 func TestKernelAuditWritesNothing(t *testing.T) {
 	forEachCaller(t, func(t *testing.T, b *binary) {
 		ns := newAuditedHost(t)
-		leavings, before := leavingsNow(t), auditedNow(t, ns)
+		leavings, before := systemtest.LeavingsNow(t), auditedNow(t, ns)
 		for _, args := range [][]string{{"audit"}, {"audit", "--all-netns", "--output", "json"}, {"audit", "--pid", "1"}} {
 			if _, stderr, code := b.runIn(t, ns, args...); code != 0 && code != cmdline.ExitUnsupported {
 				t.Errorf("%v: exit code %d: %s", args, code, stderr)
@@ -187,7 +188,7 @@ func TestKernelAuditWritesNothing(t *testing.T) {
 		if diff := cmp.Diff(before, auditedNow(t, ns)); diff != "" {
 			t.Errorf("-before +after:\n%s", diff)
 		}
-		b.leavesNothing(t, leavings)
+		b.LeavesNothing(t, leavings)
 	})
 }
 
@@ -225,7 +226,7 @@ func auditedNow(t *testing.T, ns *topology.Namespace) map[string]string {
 func TestKernelAuditWatch(t *testing.T) {
 	forEachCaller(t, func(t *testing.T, b *binary) {
 		ns := newAuditedHost(t)
-		cmd := b.command(context.Background(), "audit", "--watch", "--interval", "100ms", "--output", "json")
+		cmd := b.Command(context.Background(), "audit", "--watch", "--interval", "100ms", "--output", "json")
 		stdout, err := cmd.StdoutPipe()
 		check(t, err)
 		var stderr bytes.Buffer
@@ -241,7 +242,7 @@ func TestKernelAuditWatch(t *testing.T) {
 		check(t, cmd.Process.Signal(unix.SIGINT))
 		for lines.Decode(new(audit.Report)) == nil {
 		}
-		if code := exitCodeFrom(t, cmd.Wait()); code != 130 || stderr.Len() > 0 {
+		if code := systemtest.ExitCode(t, cmd.Wait()); code != 130 || stderr.Len() > 0 {
 			t.Errorf("exit code %d, %q", code, &stderr)
 		}
 		// With --fail-on it ends by itself.
@@ -254,7 +255,7 @@ func TestKernelAuditWatch(t *testing.T) {
 // TestKernelAuditForeignNamespace: a namespace that may be opened but not entered is said to be so, as the one to look at
 // and as the node of another.
 func TestKernelAuditForeignNamespace(t *testing.T) {
-	b := newBinary(t, callers[1])
+	b := newBinary(t, systemtest.Callers[1])
 	ns := newAuditedHost(t)
 	const at = "/proc/self/fd/3"
 	for _, c := range []struct {
@@ -266,11 +267,11 @@ func TestKernelAuditForeignNamespace(t *testing.T) {
 		{[]string{"--netns", at, "--node", at}, cmdline.ExitUnsupported, "CAP_SYS_ADMIN"},
 		{[]string{"--node", at}, cmdline.ExitPass, ""},
 	} {
-		cmd := b.command(context.Background(), append([]string{"audit"}, c.args...)...)
+		cmd := b.Command(context.Background(), append([]string{"audit"}, c.args...)...)
 		cmd.ExtraFiles = []*os.File{os.NewFile(uintptr(duplicate(t, ns.Fd())), at)}
 		var stdout, stderr bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &stdout, &stderr
-		code := exitCodeFrom(t, cmd.Run())
+		code := systemtest.ExitCode(t, cmd.Run())
 		check(t, cmd.ExtraFiles[0].Close())
 		if code != c.code || !strings.Contains(stderr.String(), c.on) || !strings.Contains(strings.Join(strings.Fields(stdout.String()), " "), "operation not permitted") {
 			t.Errorf("%v: exit code %d, %q, %q", c.args, code, &stdout, &stderr)

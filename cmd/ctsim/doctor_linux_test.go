@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
+	"github.com/ctsim/ctsim/cmd/ctsim/systemtest"
 	"github.com/ctsim/ctsim/doctor"
 )
 
@@ -21,7 +22,7 @@ func examined(t *testing.T, cmd *exec.Cmd) (found map[string]doctor.Finding, cod
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
-	code = exitCodeFrom(t, err)
+	code = systemtest.ExitCode(t, err)
 	var r doctor.Report
 	if err := json.Unmarshal(out, &r); err != nil || stderr.Len() > 0 {
 		t.Fatalf("%v: exit code %d: %v\n%s%s", cmd.Args, code, err, out, &stderr)
@@ -36,11 +37,11 @@ func examined(t *testing.T, cmd *exec.Cmd) (found map[string]doctor.Finding, cod
 // TestKernelDoctor: a machine that runs these tests has all that is needed, asking leaves nothing and changes nothing.
 func TestKernelDoctor(t *testing.T) {
 	forEachCaller(t, func(t *testing.T, b *binary) {
-		if _, code := examined(t, b.command(context.Background(), "doctor", "-o", "json")); code != cmdline.ExitPass {
+		if _, code := examined(t, b.Command(context.Background(), "doctor", "-o", "json")); code != cmdline.ExitPass {
 			t.Fatalf("exit code %d", code) // and modules are loaded, which may bring sysctls
 		}
-		before, host := leavingsNow(t), hostNow(t)
-		found, code := examined(t, b.command(context.Background(), "doctor", "-o", "json"))
+		before, host := systemtest.LeavingsNow(t), hostNow(t)
+		found, code := examined(t, b.Command(context.Background(), "doctor", "-o", "json"))
 		for name, f := range found {
 			// The kernel's own trace is for the real root, and BTF not on every kernel.
 			if f.Status != doctor.OK && name != "bpf" && name != "btf" && name != "many-descriptors" {
@@ -50,20 +51,20 @@ func TestKernelDoctor(t *testing.T) {
 		if len(found) != len(doctor.Names()) || code != cmdline.ExitPass {
 			t.Errorf("%d findings, exit code %d", len(found), code)
 		}
-		if trace := found["bpf"]; b.who.uid != 0 && trace.Mend != "sudo "+b.path+" doctor -o json" {
+		if trace := found["bpf"]; b.Who.UID != 0 && trace.Mend != "sudo "+b.Path+" doctor -o json" {
 			t.Errorf("without root: %+v", trace)
 		}
-		b.leavesNothing(t, before)
-		eventually(t, "the host changed", func() any { return cmp.Diff(host, hostNow(t)) }, func(v any) bool { return v == "" })
+		b.LeavesNothing(t, before)
+		systemtest.Eventually(t, "the host changed", func() any { return cmp.Diff(host, hostNow(t)) }, func(v any) bool { return v == "" })
 	})
 }
 
 // TestKernelDoctorFindsOut: what is taken away is found missing, with a command that brings it back, and hides nothing
 // else. CTSIM is the binary, FAKE a folder with an iptables that lacks something.
 func TestKernelDoctorFindsOut(t *testing.T) {
-	b := newBinary(t, callers[0])
+	b := newBinary(t, systemtest.Callers[0])
 	fake := fakeIPTables(t)
-	ordinary := "sudo " + b.path + " doctor -o json"
+	ordinary := "sudo " + b.Path + " doctor -o json"
 	for _, c := range []struct {
 		name, script string
 		want         []doctor.Finding // with a part of the error
@@ -98,8 +99,8 @@ func TestKernelDoctorFindsOut(t *testing.T) {
 		}, "conntrack-events"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			cmd := b.command(context.Background())
-			cmd.Path, cmd.Args = "/bin/sh", []string{"sh", "-c", strings.ReplaceAll(c.script, "$CTSIM", b.path+" doctor -o json")}
+			cmd := b.Command(context.Background())
+			cmd.Path, cmd.Args = "/bin/sh", []string{"sh", "-c", strings.ReplaceAll(c.script, "$CTSIM", b.Path+" doctor -o json")}
 			cmd.Env = append(cmd.Env, "FAKE="+fake)
 			found, code := examined(t, cmd)
 			if code != cmdline.ExitUnsupported {
@@ -119,9 +120,9 @@ func TestKernelDoctorFindsOut(t *testing.T) {
 		}, "file-descriptors")
 	})
 	t.Run("no BTF", func(t *testing.T) {
-		cmd := b.command(context.Background())
+		cmd := b.Command(context.Background())
 		cmd.Path, cmd.Args = "/bin/sh", []string{"sh", "-c",
-			"unshare -m sh -c 'mkdir -p /sys/kernel/btf; mount -t tmpfs none /sys/kernel/btf; exec " + b.path + " doctor -o json'"}
+			"unshare -m sh -c 'mkdir -p /sys/kernel/btf; mount -t tmpfs none /sys/kernel/btf; exec " + b.Path + " doctor -o json'"}
 		found, code := examined(t, cmd)
 		if code != cmdline.ExitPass {
 			t.Errorf("optional, and the exit code is %d", code)

@@ -45,6 +45,8 @@ func TestEmptyFileNames(t *testing.T) {
 		t.Errorf("%d flags and operands name files, want %d or more", tried, want)
 	}
 	refused(t, []string{"lab", "down", ""})
+	refused(t, []string{"lab", "flush", "--lab", ""})
+	refused(t, []string{"lab", "backends", "--lab="})
 }
 
 // namesFile tells by a flag's usage whether its value names a file or folder.

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
+	"github.com/ctsim/ctsim/cmd/ctsim/systemtest"
 	"github.com/ctsim/ctsim/scenario"
 )
 
@@ -50,8 +51,8 @@ func TestKernelCapture(t *testing.T) {
 // reported runs a scenario with --report, and gives its result and the report's folder.
 func (b *binary) reported(t *testing.T, name string) (*scenario.Result, string) {
 	t.Helper()
-	out := filepath.Join(b.tmp, "out")
-	stdout, stderr, code := b.run(t, "run", name, "--output", "json", "--report", out)
+	out := filepath.Join(b.Tmp, "out")
+	stdout, stderr, code := b.Run(t, "run", name, "--output", "json", "--report", out)
 	if code != cmdline.ExitPass {
 		t.Fatalf("exit code %d\n%s%s", code, stdout, stderr)
 	}
@@ -118,15 +119,15 @@ func TestKernelReportFolder(t *testing.T) {
 					t.Errorf("%s: %d bytes, %v", file, len(data), err)
 				}
 			}
-			if got := folder(t, filepath.Dir(dir)); len(got) != 1 {
+			if got := systemtest.Folder(t, filepath.Dir(dir)); len(got) != 1 {
 				t.Errorf("beside the report: %v", got)
 			}
 		}
-		foreign := filepath.Join(b.tmp, "foreign", name)
+		foreign := filepath.Join(b.Tmp, "foreign", name)
 		if err := os.MkdirAll(foreign, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		_, stderr, code := b.run(t, "run", name, "--report", filepath.Dir(foreign))
+		_, stderr, code := b.Run(t, "run", name, "--report", filepath.Dir(foreign))
 		if code != cmdline.ExitUsage || !strings.Contains(stderr, "is no report of ctsim's") {
 			t.Errorf("a folder of somebody else's: exit code %d\n%s", code, stderr)
 		}
@@ -135,11 +136,11 @@ func TestKernelReportFolder(t *testing.T) {
 
 // TestKernelWatchers: what is not watched leaves in doubt what rests on it, and nothing else.
 func TestKernelWatchers(t *testing.T) {
-	b := newBinary(t, callers[0])
+	b := newBinary(t, systemtest.Callers[0])
 	for sources, want := range map[string]int{"all": cmdline.ExitPass, "none": cmdline.ExitInconclusive, "conntrack,packet": cmdline.ExitPass, "conntrack": cmdline.ExitInconclusive} {
 		t.Run(sources, func(t *testing.T) {
 			t.Parallel()
-			stdout, stderr, code := b.run(t, "run", "flush-multi-backend", "--watch", sources, "--output", "json")
+			stdout, stderr, code := b.Run(t, "run", "flush-multi-backend", "--watch", sources, "--output", "json")
 			if code != want {
 				t.Fatalf("exit code %d, want %d\n%s", code, want, stderr)
 			}

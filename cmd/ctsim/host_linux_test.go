@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -12,67 +11,33 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/ctsim/ctsim/cmd/ctsim/systemtest"
 )
-
-// leavings is what a run could leave that is not a process or a file.
-type leavings struct {
-	mounted string // namespaces that a mount holds, named ones among them
-	links   string
-}
-
-func leavingsNow(t *testing.T) leavings {
-	t.Helper()
-	mounts, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var l leavings
-	for line := range strings.Lines(string(mounts)) {
-		if strings.Contains(line, " - nsfs ") {
-			l.mounted += line
-		}
-	}
-	l.mounted += strings.Join(folder(t, "/run/netns"), " ")
-	l.links = strings.Join(folder(t, "/sys/class/net"), " ")
-	return l
-}
-
-func folder(t *testing.T, name string) []string {
-	t.Helper()
-	entries, err := os.ReadDir(name)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		t.Fatal(err)
-	}
-	var names []string
-	for _, e := range entries {
-		names = append(names, e.Name())
-	}
-	return names
-}
 
 // TestKernelHostStaysAsItIs: the rules, links, sysctls and conntrack count of the namespace that ctsim is started in
 // are the same after a run as before it.
 func TestKernelHostStaysAsItIs(t *testing.T) {
 	forEachCaller(t, func(t *testing.T, b *binary) {
 		// The first run may load modules, which bring sysctls of their own.
-		if _, stderr, code := b.run(t, "run", "flush-multi-backend"); code != 0 {
+		if _, stderr, code := b.Run(t, "run", "flush-multi-backend"); code != 0 {
 			t.Fatalf("exit code %d: %s", code, stderr)
 		}
 		before := hostNow(t)
 		for _, args := range [][]string{{"run", "flush-multi-backend"}, {"run", "flush-multi-backend", "--iptables", "legacy"}} {
-			if _, stderr, code := b.run(t, args...); code != 0 {
+			if _, stderr, code := b.Run(t, args...); code != 0 {
 				t.Errorf("%v: exit code %d: %s", args, code, stderr)
 			}
 		}
 		// Other traffic of the machine may move the count for a while.
-		eventually(t, "the host changed", func() any { return cmp.Diff(before, hostNow(t)) }, func(v any) bool { return v == "" })
+		systemtest.Eventually(t, "the host changed", func() any { return cmp.Diff(before, hostNow(t)) }, func(v any) bool { return v == "" })
 	})
 }
 
 // hostNow is the host's rules of both flavours, its links, the net sysctls and its number of conntrack entries.
 func hostNow(t *testing.T) map[string]string {
 	t.Helper()
-	host := map[string]string{"links": strings.Join(folder(t, "/sys/class/net"), " ")}
+	host := map[string]string{"links": strings.Join(systemtest.Folder(t, "/sys/class/net"), " ")}
 	for _, command := range []string{"iptables-nft-save", "iptables-legacy-save"} {
 		path, err := exec.LookPath(command)
 		if err != nil {

@@ -27,10 +27,11 @@ var mayImport = map[string][]string{
 	"doctor":   {"topology", "iptables", "probe"},
 	"cmd/ctsim": {".", "topology", "iptables", "probe", "scenario", "report", "doctor", "lab",
 		"cmd/ctsim/cmdline", "cmd/ctsim/labs", "cmd/ctsim/library", "cmd/ctsim/rootless", "cmd/ctsim/talk"},
-	"cmd/ctsim/cmdline":  {"scenario", "report"},
-	"cmd/ctsim/library":  {".", "cmd/ctsim/cmdline", "scenario"},
-	"cmd/ctsim/rootless": {"cmd/ctsim/cmdline", "topology", "doctor"},
-	"cmd/ctsim/talk":     {"cmd/ctsim/cmdline", "topology", "probe"},
+	"cmd/ctsim/cmdline":    {"scenario", "report"},
+	"cmd/ctsim/library":    {".", "cmd/ctsim/cmdline", "scenario"},
+	"cmd/ctsim/rootless":   {"cmd/ctsim/cmdline", "topology", "doctor"},
+	"cmd/ctsim/systemtest": {}, // for tests
+	"cmd/ctsim/talk":       {"cmd/ctsim/cmdline", "topology", "probe"},
 	"cmd/ctsim/labs": {"cmd/ctsim/cmdline", "cmd/ctsim/library", "cmd/ctsim/rootless", "cmd/ctsim/talk",
 		"topology", "iptables", "probe", "scenario", "lab"},
 }

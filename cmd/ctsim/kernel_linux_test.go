@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
+	"github.com/ctsim/ctsim/cmd/ctsim/systemtest"
 )
 
 const mainCase = "flush-multi-backend"
@@ -33,7 +34,7 @@ func TestKernelManyRunsInARow(t *testing.T) {
 	}
 	forEachCallerAtOnce(t, func(t *testing.T, b *binary) {
 		for i := range runs {
-			if stdout, stderr, code := b.run(t, "run", mainCase); code != 0 {
+			if stdout, stderr, code := b.Run(t, "run", mainCase); code != 0 {
 				t.Errorf("run %d: exit code %d\n%s%s", i+1, code, stdout, stderr)
 			}
 		}
@@ -65,7 +66,7 @@ func TestKernelSideBySide(t *testing.T) {
 // pass runs several scenarios, all of which have to pass and to say truly whether they had root.
 func (b *binary) pass(t *testing.T, args ...string) {
 	t.Helper()
-	stdout, stderr, code := b.run(t, args...)
+	stdout, stderr, code := b.Run(t, args...)
 	if code != 0 || stderr != "" {
 		t.Errorf("exit code %d\n%s", code, stderr)
 	}
@@ -82,7 +83,7 @@ func (b *binary) pass(t *testing.T, args ...string) {
 		t.Errorf("%d runs", len(document.Runs))
 	}
 	for _, r := range document.Runs {
-		if r.Verdict != "pass" || r.Rootless != (b.who.uid != 0) {
+		if r.Verdict != "pass" || r.Rootless != (b.Who.UID != 0) {
 			t.Errorf("%+v", r)
 		}
 	}
@@ -91,14 +92,14 @@ func (b *binary) pass(t *testing.T, args ...string) {
 // TestKernelKilledRunLeavesNothing ends runs with SIGKILL at random moments.
 func TestKernelKilledRunLeavesNothing(t *testing.T) {
 	forEachCaller(t, func(t *testing.T, b *binary) {
-		before := leavingsNow(t)
+		before := systemtest.LeavingsNow(t)
 		began := time.Now()
-		if _, stderr, code := b.run(t, "run", mainCase); code != 0 {
+		if _, stderr, code := b.Run(t, "run", mainCase); code != 0 {
 			t.Fatalf("exit code %d: %s", code, stderr)
 		}
 		whole := time.Since(began)
 		for range 30 {
-			cmd := b.command(context.Background(), "run", mainCase)
+			cmd := b.Command(context.Background(), "run", mainCase)
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
@@ -107,7 +108,7 @@ func TestKernelKilledRunLeavesNothing(t *testing.T) {
 				t.Log(err) // it was faster this time
 			}
 			_ = cmd.Wait()
-			b.leavesNothing(t, before)
+			b.LeavesNothing(t, before)
 		}
 	})
 }
@@ -127,7 +128,7 @@ func TestKernelInterrupted(t *testing.T) {
 			{"kill", unix.SIGTERM, false, 143},
 		} {
 			t.Run(c.name, func(t *testing.T) {
-				before := leavingsNow(t)
+				before := systemtest.LeavingsNow(t)
 				stdout, code, took := b.interrupted(t, c.signal, c.group)
 				if code != c.code || took > 5*time.Second {
 					t.Errorf("exit code %d after %s, want %d at once", code, took, c.code)
@@ -137,7 +138,7 @@ func TestKernelInterrupted(t *testing.T) {
 						t.Errorf("the report lacks %q:\n%s", want, stdout)
 					}
 				}
-				b.leavesNothing(t, before)
+				b.LeavesNothing(t, before)
 			})
 		}
 	})
@@ -146,9 +147,9 @@ func TestKernelInterrupted(t *testing.T) {
 // interrupted starts a run that waits, sends the signal when it does, and tells how it ended.
 func (b *binary) interrupted(t *testing.T, signal syscall.Signal, group bool) (stdout string, code int, took time.Duration) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), systemtest.Patience)
 	defer cancel()
-	cmd := b.command(ctx, "run", "timeout-multi-backend", "--verbose")
+	cmd := b.Command(ctx, "run", "timeout-multi-backend", "--verbose")
 	var out bytes.Buffer
 	cmd.Stdout = &out
 	read, write, err := os.Pipe()
@@ -161,8 +162,8 @@ func (b *binary) interrupted(t *testing.T, signal syscall.Signal, group bool) (s
 		t.Fatal(err)
 	}
 	_ = write.Close()
-	untilWritten(t, read, "wait until")
-	if len(b.alive(t)) == 0 {
+	systemtest.UntilWritten(t, read, "wait until")
+	if len(b.Alive(t)) == 0 {
 		t.Error("the mark does not find the processes of a run under way")
 	}
 	to := cmd.Process.Pid
@@ -173,30 +174,30 @@ func (b *binary) interrupted(t *testing.T, signal syscall.Signal, group bool) (s
 	if err := unix.Kill(to, signal); err != nil {
 		t.Fatal(err)
 	}
-	code = exitCodeFrom(t, cmd.Wait())
+	code = systemtest.ExitCode(t, cmd.Wait())
 	return out.String(), code, time.Since(began)
 }
 
 // TestKernelReaderGoesAway: `ctsim run … | head` ends quietly.
 func TestKernelReaderGoesAway(t *testing.T) {
 	forEachCaller(t, func(t *testing.T, b *binary) {
-		before := leavingsNow(t)
+		before := systemtest.LeavingsNow(t)
 		read, write, err := os.Pipe()
 		if err != nil {
 			t.Fatal(err)
 		}
 		_ = read.Close()
-		cmd := b.command(context.Background(), "run", mainCase, "--output", "jsonl")
+		cmd := b.Command(context.Background(), "run", mainCase, "--output", "jsonl")
 		var stderr bytes.Buffer
 		cmd.Stdout, cmd.Stderr = write, &stderr
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
 		_ = write.Close()
-		if code := exitCodeFrom(t, cmd.Wait()); code != 128+int(unix.SIGPIPE) || stderr.Len() > 0 {
+		if code := systemtest.ExitCode(t, cmd.Wait()); code != 128+int(unix.SIGPIPE) || stderr.Len() > 0 {
 			t.Errorf("exit code %d, stderr %q", code, &stderr)
 		}
-		b.leavesNothing(t, before)
+		b.LeavesNothing(t, before)
 	})
 }
 
@@ -204,8 +205,8 @@ func TestKernelReaderGoesAway(t *testing.T) {
 func (b *binary) forbidden(args string) *exec.Cmd {
 	// A user namespace in which the caller is an ordinary user and further ones are forbidden. The capability is for
 	// writing the sysctl, which is this namespace's own.
-	script := fmt.Sprintf("echo 0 >/proc/sys/user/max_user_namespaces && exec %s %s", b.path, args)
-	cmd := b.command(context.Background())
+	script := fmt.Sprintf("echo 0 >/proc/sys/user/max_user_namespaces && exec %s %s", b.Path, args)
+	cmd := b.Command(context.Background())
 	cmd.Path, cmd.Args = "/bin/sh", []string{"sh", "-c", script}
 	cmd.SysProcAttr.Cloneflags = unix.CLONE_NEWUSER
 	cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 1000, HostID: 0, Size: 1}}
@@ -216,17 +217,17 @@ func (b *binary) forbidden(args string) *exec.Cmd {
 
 // TestKernelForbidden: where users may make no user namespace, ctsim says what forbids it and how to go on.
 func TestKernelForbidden(t *testing.T) {
-	b := newBinary(t, callers[0])
+	b := newBinary(t, systemtest.Callers[0])
 	cmd := b.forbidden("run " + mainCase + " --connections 2 -o 'json'")
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if code := exitCodeFrom(t, cmd.Run()); code != cmdline.ExitUnsupported || stdout.Len() > 0 {
+	if code := systemtest.ExitCode(t, cmd.Run()); code != cmdline.ExitUnsupported || stdout.Len() > 0 {
 		t.Errorf("exit code %d, stdout %q", code, &stdout)
 	}
 	for _, want := range []string{
 		"ctsim: no root, and no user namespace either: ",
 		"(sysctl user.max_user_namespaces is 0)\n",
-		"hint: sudo " + b.path + " run " + mainCase + " --connections 2 -o json\n",
+		"hint: sudo " + b.Path + " run " + mainCase + " --connections 2 -o json\n",
 	} {
 		if !strings.Contains(stderr.String(), want) {
 			t.Errorf("%q is missing in\n%s", want, &stderr)

@@ -2,11 +2,12 @@ package main
 
 import (
 	"encoding/json"
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/ctsim/ctsim/cmd/ctsim/systemtest"
 )
 
 func TestMain(m *testing.M) {
@@ -20,23 +21,12 @@ func TestScript(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Condition: func(condition string) (bool, error) {
-			return condition == "kernel" && haveKernel(t), nil
+			return condition == "kernel" && systemtest.HaveKernel(t), nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"json": checkJSON,
 		},
 	})
-}
-
-// haveKernel tells whether worlds can be built. Where they must be, a machine that cannot is a failure.
-func haveKernel(t *testing.T) bool {
-	if os.Geteuid() == 0 {
-		return true
-	}
-	if os.Getenv("CTSIM_REQUIRE_KERNEL") == "1" {
-		t.Fatal("kernel test not run as root")
-	}
-	return false
 }
 
 // checkJSON is the script command `json stdout key=value…`: what was written is one JSON document, or with `jsonl` lines

@@ -72,7 +72,7 @@ func (inv *invocation) run(c *cli.Context) error {
 	if flags.step && len(plans) > 1 {
 		return inv.Usage("run", "--step is for one scenario, these are %d", len(plans))
 	}
-	if err := inv.checkSaved(flags.saved, plans); err != nil {
+	if err = inv.checkSaved(flags.saved, plans); err != nil {
 		return err
 	}
 	// All that can be wrong without the kernel's help is known to be right from here on.
@@ -111,7 +111,7 @@ func (inv *invocation) runFlags(c *cli.Context) (f runFlags, err error) {
 	if f.options.Watch, err = scenario.ParseSources(c.String("watch")); err != nil {
 		return f, inv.Usage("run", "--watch %s", err)
 	}
-	if err := inv.NotEmpty(c, "report", "pcap"); err != nil { // the evidence would be gone
+	if err = inv.NotEmpty(c, "report", "pcap"); err != nil { // the evidence would be gone
 		return f, err
 	}
 	f.saved = saved{folder: c.String("report"), pcap: c.String("pcap")}

@@ -13,21 +13,22 @@ import (
 	"testing"
 
 	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
+	"github.com/ctsim/ctsim/cmd/ctsim/systemtest"
 )
 
 // TestKernelScriptShowsTheSame: a scenario's script, run by itself, comes to what the run comes to, and leaves nothing.
 func TestKernelScriptShowsTheSame(t *testing.T) {
 	forEachCaller(t, func(t *testing.T, b *binary) {
-		before := leavingsNow(t)
+		before := systemtest.LeavingsNow(t)
 		t.Run("scripts", func(t *testing.T) {
 			names := []string{mainCase, "flush-single-backend", "server-speaks-first", "endpoint-removed"}
-			if b.who.uid != 0 {
+			if b.Who.UID != 0 {
 				names = []string{mainCase, "syn-sent-stuck", "invalid-not-dropped"}
 			}
 			for _, name := range names {
 				t.Run(name, func(t *testing.T) {
 					t.Parallel()
-					stdout, _, code := b.run(t, "run", name, "--output", "json")
+					stdout, _, code := b.Run(t, "run", name, "--output", "json")
 					if code != 0 {
 						t.Fatalf("the run: exit code %d\n%s", code, stdout)
 					}
@@ -38,7 +39,7 @@ func TestKernelScriptShowsTheSame(t *testing.T) {
 				})
 			}
 		})
-		b.leavesNothing(t, before)
+		b.LeavesNothing(t, before)
 	})
 }
 
@@ -66,28 +67,28 @@ func lastLine(text string) string {
 // script prints a scenario's script with ctsim, saves it and runs it.
 func (b *binary) script(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), systemtest.Patience)
 	defer cancel()
 	cmd := b.scriptCommand(ctx, t, args...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	code = exitCodeFrom(t, cmd.Run())
+	code = systemtest.ExitCode(t, cmd.Run())
 	return out.String(), errs.String(), code
 }
 
 func (b *binary) scriptCommand(ctx context.Context, t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
-	text, stderr, code := b.run(t, append([]string{"script"}, args...)...)
+	text, stderr, code := b.Run(t, append([]string{"script"}, args...)...)
 	if code != 0 {
 		t.Fatalf("ctsim script: exit code %d\n%s", code, stderr)
 	}
-	file := filepath.Join(filepath.Dir(b.path), args[0]+".sh")
+	file := filepath.Join(filepath.Dir(b.Path), args[0]+".sh")
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	cmd := b.command(ctx, file)
+	cmd := b.Command(ctx, file)
 	cmd.Path, cmd.Args = bash(t), []string{"bash", file}
-	cmd.Env = append(cmd.Env, "CTSIM="+b.path)
+	cmd.Env = append(cmd.Env, "CTSIM="+b.Path)
 	return cmd
 }
 
@@ -103,7 +104,7 @@ func bash(t *testing.T) string {
 // TestKernelKilledScriptLeavesNothing: the script's namespaces end with it, even by SIGKILL.
 func TestKernelKilledScriptLeavesNothing(t *testing.T) {
 	forEachCaller(t, func(t *testing.T, b *binary) {
-		before := leavingsNow(t)
+		before := systemtest.LeavingsNow(t)
 		cmd := b.scriptCommand(context.Background(), t, "timeout-multi-backend")
 		read, write, err := os.Pipe()
 		if err != nil {
@@ -115,26 +116,26 @@ func TestKernelKilledScriptLeavesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = write.Close()
-		untilWritten(t, read, "wait until")
-		if len(b.alive(t)) < 3 {
+		systemtest.UntilWritten(t, read, "wait until")
+		if len(b.Alive(t)) < 3 {
 			t.Error("the mark does not find the script's programs")
 		}
 		if err := cmd.Process.Signal(syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
 		_ = cmd.Wait()
-		b.leavesNothing(t, before)
+		b.LeavesNothing(t, before)
 	})
 }
 
 // TestKernelScriptWithoutCtsim: what is missing is said before anything is made.
 func TestKernelScriptWithoutCtsim(t *testing.T) {
-	b := newBinary(t, callers[0])
+	b := newBinary(t, systemtest.Callers[0])
 	cmd := b.scriptCommand(context.Background(), t, mainCase)
 	cmd.Env = append(cmd.Env, "CTSIM=/nowhere/ctsim")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
-	if code := exitCodeFrom(t, cmd.Run()); code != cmdline.ExitUnsupported || !strings.Contains(stderr.String(), "hint: CTSIM=") {
+	if code := systemtest.ExitCode(t, cmd.Run()); code != cmdline.ExitUnsupported || !strings.Contains(stderr.String(), "hint: CTSIM=") {
 		t.Errorf("exit code %d: %s", code, stderr.String())
 	}
 }

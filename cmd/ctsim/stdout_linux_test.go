@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
+	"github.com/ctsim/ctsim/cmd/ctsim/systemtest"
 )
 
 // noSpace is what stderr says of a stdout that is full.
@@ -111,10 +112,10 @@ func TestStdoutThatFails(t *testing.T) {
 	}
 	for _, line := range lines {
 		t.Run(line, func(t *testing.T) {
-			if strings.HasPrefix(line, "run flush") && !haveKernel(t) {
+			if strings.HasPrefix(line, "run flush") && !systemtest.HaveKernel(t) {
 				t.Skip("kernel tests need root or `unshare -Urnm`")
 			}
-			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			ctx, cancel := context.WithTimeout(context.Background(), systemtest.Patience)
 			defer cancel()
 			var stderr bytes.Buffer
 			code := run(ctx, append([]string{"ctsim"}, strings.Fields(line)...), strings.NewReader(""), openFull(t), &stderr)
@@ -128,22 +129,22 @@ func TestStdoutThatFails(t *testing.T) {
 // TestKernelLabStdoutThatFails is TestStdoutThatFails for the commands of a lab, while a client in it connects again and
 // again.
 func TestKernelLabStdoutThatFails(t *testing.T) {
-	forEachMachine(t, func(t *testing.T, m *machine) {
-		m.must(t, "lab", "up")
-		traffic := m.command(context.Background(), "lab", "exec", "client", "--", "sh", "-c",
-			"while "+m.path+" client 10.108.33.37; test $? = 1; do sleep 0.1; done </dev/null >/dev/null 2>&1")
+	systemtest.ForEachMachine(t, func(t *testing.T, m *systemtest.Machine) {
+		m.Must(t, "lab", "up")
+		traffic := m.Command(context.Background(), "lab", "exec", "client", "--", "sh", "-c",
+			"while "+m.Path+" client 10.108.33.37; test $? = 1; do sleep 0.1; done </dev/null >/dev/null 2>&1")
 		if err := traffic.Start(); err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = traffic.Process.Kill(); _ = traffic.Wait() })
 		for _, c := range printingInLab {
 			t.Run(c.line, func(t *testing.T) {
-				ctx, cancel := context.WithTimeout(context.Background(), patience)
+				ctx, cancel := context.WithTimeout(context.Background(), systemtest.Patience)
 				defer cancel()
-				cmd := m.command(ctx, strings.Fields(c.line)...)
+				cmd := m.Command(ctx, strings.Fields(c.line)...)
 				var stderr bytes.Buffer
 				cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader("/bin/echo x\n"), openFull(t), &stderr // what the shell runs
-				code := exitCodeFrom(t, cmd.Run())
+				code := systemtest.ExitCode(t, cmd.Run())
 				told := strings.Contains(strings.ToLower(stderr.String()), "no space left on device")
 				if code == cmdline.ExitPass || !told && c.name != "lab hold" || ctx.Err() != nil {
 					t.Errorf("exit code %d, stderr %q", code, &stderr)
@@ -166,7 +167,7 @@ func openFull(t *testing.T) *os.File {
 
 // TestKernelReaderOfHelpGoesAway: `ctsim help | head -1` ends by SIGPIPE, without a word, as other programs do.
 func TestKernelReaderOfHelpGoesAway(t *testing.T) {
-	b := newBinary(t, callers[0])
+	b := newBinary(t, systemtest.Callers[0])
 	read, write, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -174,10 +175,10 @@ func TestKernelReaderOfHelpGoesAway(t *testing.T) {
 	_ = read.Close()
 	defer func() { _ = write.Close() }()
 	for _, line := range []string{"help", "list", "man"} {
-		cmd := b.command(context.Background(), line)
+		cmd := b.Command(context.Background(), line)
 		var stderr bytes.Buffer
 		cmd.Stdout, cmd.Stderr = write, &stderr
-		if code := exitCodeFrom(t, cmd.Run()); code != 128+int(syscall.SIGPIPE) || stderr.Len() > 0 {
+		if code := systemtest.ExitCode(t, cmd.Run()); code != 128+int(syscall.SIGPIPE) || stderr.Len() > 0 {
 			t.Errorf("%s: exit code %d, stderr %q", line, code, &stderr)
 		}
 	}

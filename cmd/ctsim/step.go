@@ -180,10 +180,7 @@ func (s *stepper) do(ctx context.Context, words []string) (done bool, err error)
 	case "sockets", "ss":
 		err = s.each(args, s.pause.Places(), s.sockets)
 	case "enter", "e":
-		err = s.each(args, s.pause.Places(), func(place string) (prefix string, err error) {
-			prefix, err = s.pause.Enter(place)
-			return prefix + " …\n", err
-		})
+		err = s.each(args, s.pause.Places(), s.prefix)
 	case "exec", "shell":
 		err = s.exec(ctx, words[0] == "shell", args)
 	default:
@@ -215,6 +212,12 @@ func (s *stepper) each(named, all []string, show func(string) (string, error)) e
 		s.say("# " + place + "\n" + text)
 	}
 	return nil
+}
+
+// prefix is what to put before a command.
+func (s *stepper) prefix(place string) (string, error) {
+	prefix, err := s.pause.Enter(place)
+	return prefix + " …\n", err
 }
 
 func (s *stepper) table(node string) (string, error) {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
+	"github.com/ctsim/ctsim/cmd/ctsim/systemtest"
 )
 
 // stepping is a `run --step` whose stdin is a pipe and that a test talks with.
@@ -23,9 +24,9 @@ type stepping struct {
 
 func (b *binary) stepThrough(t *testing.T, args ...string) *stepping {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), systemtest.Patience)
 	t.Cleanup(cancel)
-	s := &stepping{t: t, cmd: b.command(ctx, append([]string{"run", "--step"}, args...)...), stdout: &strings.Builder{}}
+	s := &stepping{t: t, cmd: b.Command(ctx, append([]string{"run", "--step"}, args...)...), stdout: &strings.Builder{}}
 	s.cmd.Stdout = s.stdout
 	stdin, err := s.cmd.StdinPipe()
 	if err != nil {
@@ -71,14 +72,14 @@ func (s *stepping) end() int {
 	}
 	for more := true; more; more = s.stderr.Scan() {
 	}
-	return exitCodeFrom(s.t, s.cmd.Wait())
+	return systemtest.ExitCode(s.t, s.cmd.Wait())
 }
 
 // TestKernelStep: a run waits before each step, says what a person would type, shows the world, and lets others in by
 // the command that it prints.
 func TestKernelStep(t *testing.T) {
 	forEachCaller(t, func(t *testing.T, b *binary) {
-		before := leavingsNow(t)
+		before := systemtest.LeavingsNow(t)
 		s := b.stepThrough(t, "flush-multi-backend", "--output", "json")
 		s.until("step 1/4  connect to the service")
 		s.until("  by hand, in client: ctsim client 10.108.33.37:2222")
@@ -122,7 +123,7 @@ func TestKernelStep(t *testing.T) {
 				t.Errorf("the result lacks %s", want)
 			}
 		}
-		b.leavesNothing(t, before)
+		b.LeavesNothing(t, before)
 	})
 }
 
@@ -147,7 +148,7 @@ func TestKernelStepLegacy(t *testing.T) {
 // inAnotherTerminal runs a command line as the same user and gives what it printed.
 func (b *binary) inAnotherTerminal(t *testing.T, line string) string {
 	t.Helper()
-	cmd := b.command(t.Context(), "")
+	cmd := b.Command(t.Context(), "")
 	cmd.Path, cmd.Args = "/bin/sh", []string{"sh", "-c", line}
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -158,8 +159,8 @@ func (b *binary) inAnotherTerminal(t *testing.T, line string) string {
 
 // TestKernelStepEnds: at the end of stdin the run goes on; quit ends it with what was seen.
 func TestKernelStepEnds(t *testing.T) {
-	b := newBinary(t, callers[0])
-	before := leavingsNow(t)
+	b := newBinary(t, systemtest.Callers[0])
+	before := systemtest.LeavingsNow(t)
 	s := b.stepThrough(t, "flush-single-backend", "--quiet")
 	s.until("step 1/")
 	if code := s.end(); code != cmdline.ExitPass {
@@ -171,5 +172,5 @@ func TestKernelStepEnds(t *testing.T) {
 	if code := s.end(); code != cmdline.ExitInconclusive || !strings.HasPrefix(s.stdout.String(), "INCONCLUSIVE") {
 		t.Errorf("quit: exit code %d, %q", code, s.stdout)
 	}
-	b.leavesNothing(t, before)
+	b.LeavesNothing(t, before)
 }

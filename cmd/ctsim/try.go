@@ -88,17 +88,13 @@ func (inv *invocation) try(c *cli.Context) error {
 		return inv.trialProblems(err)
 	}
 	if c.Bool("print") {
-		var text []byte
-		if text, err = trial.YAML(); err == nil {
-			_, err = inv.Stdout.Write(text)
-		}
-		return err
+		return inv.printTrial(trial)
 	}
 	plan, err := s.Plan(scenario.Size{})
 	if err != nil {
 		return inv.trialProblems(err)
 	}
-	if err := inv.checkSaved(flags.saved, []*scenario.Plan{plan}); err != nil {
+	if err = inv.checkSaved(flags.saved, []*scenario.Plan{plan}); err != nil {
 		return err
 	}
 	code, done, err := rootless.Gain(c.Context, inv.Call, nil)
@@ -111,6 +107,15 @@ func (inv *invocation) try(c *cli.Context) error {
 		}
 	}
 	return cmdline.Ended(code)
+}
+
+// printTrial writes the trial as a scenario file.
+func (inv *invocation) printTrial(trial scenario.Trial) error {
+	text, err := trial.YAML()
+	if err == nil {
+		_, err = inv.Stdout.Write(text)
+	}
+	return err
 }
 
 // trialProblems are what is wrong with a trial, without the places of a file that the user has not written.

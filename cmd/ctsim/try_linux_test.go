@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
+	"github.com/ctsim/ctsim/cmd/ctsim/systemtest"
 	"github.com/ctsim/ctsim/scenario"
 )
 
@@ -20,7 +21,7 @@ var quick = []string{"--after", "10ms", "--quiet-for", "50ms"}
 func (b *binary) try(t *testing.T, code int, args ...string) scenario.Result {
 	t.Helper()
 	args = append(append([]string{"try", "--output", "json"}, quick...), args...)
-	stdout, stderr, got := b.run(t, args...)
+	stdout, stderr, got := b.Run(t, args...)
 	if got != code {
 		t.Fatalf("%v: exit code %d, want %d\n%s\n%s", args, got, code, stderr, stdout)
 	}
@@ -34,8 +35,8 @@ func (b *binary) try(t *testing.T, code int, args ...string) scenario.Result {
 // TestKernelTry: ctsim's own client and server as programs that the trial knows nothing of.
 func TestKernelTry(t *testing.T) {
 	forEachCaller(t, func(t *testing.T, b *binary) {
-		before := leavingsNow(t)
-		client, server := b.path+" client $SERVICE", b.path+" server 0.0.0.0:$PORT"
+		before := systemtest.LeavingsNow(t)
+		client, server := b.Path+" client $SERVICE", b.Path+" server 0.0.0.0:$PORT"
 		for _, c := range []struct {
 			name    string
 			code    int
@@ -68,15 +69,15 @@ func TestKernelTry(t *testing.T) {
 				}
 			})
 		}
-		b.leavesNothing(t, before)
+		b.LeavesNothing(t, before)
 	})
 }
 
 // TestKernelTryFailures: what programs can do wrong is said, with their last words, and nothing is left of them.
 func TestKernelTryFailures(t *testing.T) {
-	b := newBinary(t, callers[0])
-	before := leavingsNow(t)
-	client := b.path + " client $SERVICE"
+	b := newBinary(t, systemtest.Callers[0])
+	before := systemtest.LeavingsNow(t)
+	client := b.Path + " client $SERVICE"
 	for _, c := range []struct {
 		name string
 		args []string
@@ -90,7 +91,7 @@ func TestKernelTryFailures(t *testing.T) {
 		{"no such user", []string{"--client", client, "--user", "nosuchuser"}, []string{"user nosuchuser: "}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			stdout, stderr, code := b.run(t, append([]string{"try"}, c.args...)...)
+			stdout, stderr, code := b.Run(t, append([]string{"try"}, c.args...)...)
 			if code != cmdline.ExitUnsupported || stdout != "" {
 				t.Errorf("exit code %d, stdout %q", code, stdout)
 			}
@@ -102,18 +103,18 @@ func TestKernelTryFailures(t *testing.T) {
 		})
 	}
 	// A client that is never used again leaves the question open.
-	if _, stderr, code := b.run(t, "try", "--client", client, "--after", "0s", "--hold", "1s", "--quiet-for", "50ms"); code != cmdline.ExitInconclusive {
+	if _, stderr, code := b.Run(t, "try", "--client", client, "--after", "0s", "--hold", "1s", "--quiet-for", "50ms"); code != cmdline.ExitInconclusive {
 		t.Errorf("never used: exit code %d: %s", code, stderr)
 	}
-	b.leavesNothing(t, before)
+	b.LeavesNothing(t, before)
 }
 
 // TestKernelTryKilled: nothing survives a ctsim that is killed, not even what its programs have left behind.
 func TestKernelTryKilled(t *testing.T) {
 	forEachCaller(t, func(t *testing.T, b *binary) {
-		before := leavingsNow(t)
-		cmd := b.command(context.Background(), "try", "--verbose", "--client",
-			"trap '' TERM; setsid sleep 1000 & echo here; "+b.path+" client $SERVICE")
+		before := systemtest.LeavingsNow(t)
+		cmd := b.Command(context.Background(), "try", "--verbose", "--client",
+			"trap '' TERM; setsid sleep 1000 & echo here; "+b.Path+" client $SERVICE")
 		read, write, err := os.Pipe()
 		if err != nil {
 			t.Fatal(err)
@@ -124,21 +125,21 @@ func TestKernelTryKilled(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = write.Close()
-		untilWritten(t, read, "client stdout| here")
+		systemtest.UntilWritten(t, read, "client stdout| here")
 		if err := cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
 		_ = cmd.Wait()
-		b.leavesNothing(t, before)
+		b.LeavesNothing(t, before)
 	})
 }
 
 // TestKernelTryOutput: a program's output is in the report folder, with times; one that ignores SIGTERM is said to.
 func TestKernelTryOutput(t *testing.T) {
-	b := newBinary(t, callers[0])
+	b := newBinary(t, systemtest.Callers[0])
 	dir := t.TempDir()
 	args := append([]string{"try", "--report", dir, "--input", "hello", "--hold", "2s"}, quick...)
-	stdout, _, _ := b.run(t, append(args, "--client", "trap '' TERM; echo begun; "+b.path+" client $SERVICE; while :; do sleep 1; done")...)
+	stdout, _, _ := b.Run(t, append(args, "--client", "trap '' TERM; echo begun; "+b.Path+" client $SERVICE; while :; do sleep 1; done")...)
 	if !strings.Contains(stdout, "client: killed: it ignored SIGTERM") {
 		t.Error(stdout)
 	}

@@ -76,7 +76,8 @@ func (inv *Call) prepare(level []*cli.Command) {
 func (inv *Call) onUsageError(c *cli.Context, err error, _ bool) error {
 	var value, flag string
 	if n, _ := fmt.Sscanf(err.Error(), "invalid value %q for flag -%s", &value, &flag); n == 2 {
-		flag, want := strings.TrimSuffix(flag, ":"), "a number"
+		want := "a number"
+		flag = strings.TrimSuffix(flag, ":")
 		if f, _ := FlagNamed(c.Command, flag); f != nil {
 			if _, isDuration := f.(*cli.DurationFlag); isDuration {
 				want = "a duration like 500ms, 3s or 2h"

@@ -48,7 +48,7 @@ func (inv *invocation) labBackends(c *cli.Context) error {
 	case len(words) > 0:
 		return inv.Usage("lab backends", "lab backends %q: expected add or remove", words[0])
 	}
-	_, r, err := inv.chosenLab(c.String("lab"))
+	_, r, err := inv.namedLab(c)
 	if err != nil {
 		return err
 	}

@@ -65,7 +65,7 @@ func (inv *invocation) execIn(c *cli.Context, pod string, command []string) erro
 	if err != nil {
 		return err
 	}
-	if _, err := inv.place(pod, record.Places()); err != nil {
+	if _, err = inv.place(pod, record.Places()); err != nil {
 		return err
 	}
 	err = record.Exec(pod, command)

@@ -78,7 +78,7 @@ func (inv *invocation) labs() (store *lab.Store, direct bool, err error) {
 // do afterwards.
 func (inv *invocation) enterLab(c *cli.Context) (*lab.Store, *lab.Record, error) {
 	lab.Entered()
-	store, record, err := inv.chosenLab(c.String("lab"))
+	store, record, err := inv.namedLab(c)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -106,6 +106,17 @@ func (inv *invocation) inLab(c *cli.Context, do func(*lab.Lab) error) error {
 		return scenario.Unsupportable(err)
 	}
 	return errors.Join(inv.labError(record.Name, do(l)), l.Close())
+}
+
+// namedLab is the lab of --lab, or the only one.
+func (inv *invocation) namedLab(c *cli.Context) (*lab.Store, *lab.Record, error) {
+	_, inEnvironment := os.LookupEnv(lab.NameVariable)
+	if !inEnvironment { // there an empty one is none
+		if err := inv.NotEmpty(c, "lab"); err != nil {
+			return nil, nil, err
+		}
+	}
+	return inv.chosenLab(c.String("lab"))
 }
 
 // Chosen is this user's lab of that name, or the only one if the name is empty.

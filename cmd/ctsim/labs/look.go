@@ -10,6 +10,7 @@ import (
 	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 	"github.com/ctsim/ctsim/lab"
 	"github.com/ctsim/ctsim/probe/conntrack"
+	"github.com/ctsim/ctsim/probe/socket"
 )
 
 func labFlushCommand(inv *invocation) *cli.Command {
@@ -201,8 +202,8 @@ func (inv *invocation) labSockets(c *cli.Context) error {
 		entries := []socketEntry{}
 		var lines []string
 		for _, pod := range pods {
-			all, err := l.Sockets(pod)
-			if err != nil {
+			var all []socket.Socket
+			if all, err = l.Sockets(pod); err != nil {
 				return err
 			}
 			for _, s := range all {

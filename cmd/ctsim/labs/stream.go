@@ -55,32 +55,41 @@ func (inv *invocation) labEvents(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
-		out := &lines{w: inv.Stdout, failed: make(chan error, 1)}
-		type seen struct {
-			node string
-			conntrack.Event
-		}
-		order := newInOrder(func(s seen) time.Time { return s.Time },
-			func(s seen) { out.write(eventLine(format, l, s.node, s.Event)) })
-		var listeners []*conntrack.Listener
-		for _, node := range nodes {
-			listener, err := conntrack.Listen(l.Namespace(node), func(e conntrack.Event) { order.add(seen{node, e}) })
-			if err != nil {
-				return err
-			}
-			listeners = append(listeners, listener)
-		}
-		fmt.Fprintf(inv.Stderr, "ctsim: listening on %s; Ctrl-C ends it\n", shortList(nodes))
-		err = inv.untilEnd(c.Context, l, out.failed)
-		for i, listener := range listeners {
-			err = errors.Join(err, listener.Close())
-			if n := listener.Lost(); n > 0 {
-				inv.Complain(fmt.Sprintf("%s: up to %d events were lost", nodes[i], n), "")
-			}
-		}
-		order.close()
-		return err
+		return inv.events(c.Context, l, nodes, format)
 	})
+}
+
+// events writes the conntrack events of some nodes until it is ended.
+func (inv *invocation) events(ctx context.Context, l *lab.Lab, nodes []string, format string) error {
+	out := newLines(inv.Stdout)
+	type seen struct {
+		node string
+		conntrack.Event
+	}
+	order := newInOrder(func(s seen) time.Time { return s.Time },
+		func(s seen) { out.write(eventLine(format, l, s.node, s.Event)) })
+	var listeners []*conntrack.Listener
+	var err error
+	for _, node := range nodes {
+		var listener *conntrack.Listener
+		listener, err = conntrack.Listen(l.Namespace(node), func(e conntrack.Event) { order.add(seen{node, e}) })
+		if err != nil {
+			break
+		}
+		listeners = append(listeners, listener)
+	}
+	if err == nil {
+		fmt.Fprintf(inv.Stderr, "ctsim: listening on %s; Ctrl-C ends it\n", shortList(nodes))
+		err = inv.untilEnd(ctx, l, out.failed)
+	}
+	for i, listener := range listeners {
+		err = errors.Join(err, listener.Close())
+		if n := listener.Lost(); n > 0 {
+			inv.Complain(fmt.Sprintf("%s: up to %d events were lost", nodes[i], n), "")
+		}
+	}
+	order.close()
+	return out.and(err)
 }
 
 func eventLine(format string, l *lab.Lab, node string, e conntrack.Event) string {
@@ -103,31 +112,55 @@ func eventLine(format string, l *lab.Lab, node string, e conntrack.Event) string
 	return text
 }
 
-// lines is where several goroutines write lines; the first error is handed on.
+// lines is where several goroutines write lines. The first error is kept, and closes failed.
 type lines struct {
-	mu     sync.Mutex
 	w      io.Writer
-	failed chan error
+	failed chan struct{}
+
+	mu  sync.Mutex
+	err error
 }
+
+func newLines(w io.Writer) *lines { return &lines{w: w, failed: make(chan struct{})} }
 
 func (l *lines) write(line string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.err != nil {
+		return
+	}
 	if _, err := fmt.Fprintln(l.w, line); err != nil {
-		l.fail(err)
+		l.err = err
+		close(l.failed)
 	}
 }
 
+// fail is an error of somebody else who writes there.
 func (l *lines) fail(err error) {
-	select {
-	case l.failed <- err:
-	default:
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err == nil {
+		l.err = err
+		close(l.failed)
 	}
 }
 
-// untilEnd waits for a signal, for an error, or for the lab to go. A signal is how a stream is meant to end: the exit
-// code says it, and no complaint.
-func (inv *invocation) untilEnd(ctx context.Context, l *lab.Lab, failed <-chan error) error {
+// and joins how a stream ended with the error of a line, unless they are the same one.
+func (l *lines) and(end error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.err == nil || errors.Is(end, l.err):
+		return end
+	case end != nil && errors.Is(l.err, end): // the context ended by it
+		return l.err
+	}
+	return errors.Join(end, l.err)
+}
+
+// untilEnd waits for a signal, for a line that cannot be written, or for the lab to go. A signal is how a stream is meant
+// to end: the exit code says it, and no complaint.
+func (inv *invocation) untilEnd(ctx context.Context, l *lab.Lab, failed <-chan struct{}) error {
 	look := time.NewTicker(300 * time.Millisecond)
 	defer look.Stop()
 	store, _, err := inv.labs()
@@ -141,10 +174,10 @@ func (inv *invocation) untilEnd(ctx context.Context, l *lab.Lab, failed <-chan e
 				return &cmdline.Exit{Code: i.ExitCode()}
 			}
 			return context.Cause(ctx)
-		case err := <-failed:
-			return err
+		case <-failed:
+			return nil
 		case <-look.C:
-			if r, err := store.Load(l.Name); err != nil || r.ID != l.ID {
+			if r, loadErr := store.Load(l.Name); loadErr != nil || r.ID != l.ID {
 				inv.Complain(fmt.Sprintf("lab %s is down", l.Name), "")
 				return nil
 			}
@@ -196,13 +229,13 @@ func into(f io.WriteCloser, do func(io.Writer) error) error { return errors.Join
 
 // capture writes the packets of some places until it is ended.
 func (inv *invocation) capture(ctx context.Context, l *lab.Lab, places []string, w io.Writer, pcap bool) error {
-	out := &lines{w: w, failed: make(chan error, 1)}
-	var hops []packet.Hop
-	for _, p := range places {
-		hops = append(hops, packet.Hop{At: p, Interface: topology.Uplink})
-	}
+	out := newLines(w)
 	var stream *pcapng.Stream
 	if pcap {
+		var hops []packet.Hop
+		for _, p := range places {
+			hops = append(hops, packet.Hop{At: p, Interface: topology.Uplink})
+		}
 		var err error
 		if stream, err = pcapng.Begin(w, "ctsim lab "+l.Name, hops); err != nil {
 			return err
@@ -218,27 +251,32 @@ func (inv *invocation) capture(ctx context.Context, l *lab.Lab, places []string,
 			out.fail(err)
 		}
 	})
-	capture := packet.NewCapture(order.add)
+	seen, err := inv.watchPackets(ctx, l, places, order.add, out.failed)
+	order.close()
+	err = out.and(err)
+	if stream != nil && out.and(nil) == nil { // what has failed once has no end
+		err = errors.Join(err, stream.End(seen, last))
+	}
+	return err
+}
+
+// watchPackets hands on the packets of some places until it is ended, and says how many each saw and lost.
+func (inv *invocation) watchPackets(ctx context.Context, l *lab.Lab, places []string, add func(packet.Packet),
+	failed <-chan struct{}) ([]packet.Hop, error) {
+	capture := packet.NewCapture(add)
 	for _, p := range places {
 		if err := capture.Add(l.Namespace(p), topology.Uplink); err != nil {
-			return errors.Join(err, capture.Close())
+			return nil, errors.Join(err, capture.Close())
 		}
 	}
 	fmt.Fprintf(inv.Stderr, "ctsim: capturing on %s; Ctrl-C ends it\n", shortList(places))
-	end := inv.untilEnd(ctx, l, out.failed)
-	err := capture.Close()
-	order.close()
+	end := inv.untilEnd(ctx, l, failed)
+	closeErr := capture.Close()
 	seen, lostErr := capture.Hops()
-	if stream != nil {
-		err = errors.Join(err, stream.End(seen, last))
-	}
 	for _, h := range seen {
 		if h.Dropped > 0 {
 			inv.Complain(fmt.Sprintf("%s: %d packets were lost", h.At, h.Dropped), "")
 		}
 	}
-	if err = errors.Join(err, lostErr); err != nil {
-		return err
-	}
-	return end
+	return seen, errors.Join(end, closeErr, lostErr)
 }

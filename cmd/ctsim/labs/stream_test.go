@@ -2,6 +2,7 @@ package labs
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"testing"
 
@@ -27,6 +28,35 @@ func TestIntoTellsOfClose(t *testing.T) {
 			if f.closed != 1 || errors.Is(err, noSpace) != (closeErr != nil) || end != nil && !errors.Is(err, end) {
 				t.Errorf("ended by %v, closed with %v: %v", end, closeErr, err)
 			}
+		}
+	}
+}
+
+// noRoom takes nothing.
+type noRoom struct{}
+
+func (noRoom) Write([]byte) (int, error) { return 0, errNoRoom }
+
+var errNoRoom = errors.New("no room")
+
+// TestLinesKeepTheFirstError: also that of a line that comes when the stream has ended already, and it is told once.
+func TestLinesKeepTheFirstError(t *testing.T) {
+	quiet, wrapped := &cmdline.Exit{Code: 130}, fmt.Errorf("pcapng: %w", errNoRoom)
+	for _, c := range []struct {
+		fail      func(*lines)
+		end, want error
+		text      string
+	}{
+		{func(*lines) {}, quiet, quiet, ""},
+		{func(l *lines) { l.write("a"); l.fail(quiet) }, nil, errNoRoom, "no room"},
+		{func(l *lines) { l.fail(errNoRoom); l.write("a") }, errNoRoom, errNoRoom, "no room"},
+		{func(l *lines) { l.fail(wrapped) }, errNoRoom, wrapped, "pcapng: no room"},
+		{func(l *lines) { l.write("late") }, quiet, errNoRoom, "\nno room"},
+	} {
+		l := newLines(noRoom{})
+		c.fail(l)
+		if got := l.and(c.end); !errors.Is(got, c.want) || got.Error() != c.text {
+			t.Errorf("ended by %v: %q, want %q", c.end, got, c.text)
 		}
 	}
 }

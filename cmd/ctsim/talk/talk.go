@@ -96,7 +96,7 @@ func (t *talk) say(at time.Time, text string) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	_, _ = io.WriteString(t.inv.Stdout, text+"\n") // a reader that went away ends the process by SIGPIPE
+	_, _ = io.WriteString(t.inv.Stdout, text+"\n") // an error ends the command's context
 }
 
 // of says something of one connection.

@@ -45,7 +45,7 @@ func (o *output) observer(name string) func(scenario.Observation) {
 		return nil
 	}
 	return func(seen scenario.Observation) {
-		// A reader that went away ends the process by SIGPIPE; any other error comes again with the result.
+		// A reader that went away ends the process by SIGPIPE; any other error ends the run.
 		_ = o.lines.Observation(name, seen)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package labs
 
 import (
 	"context"
@@ -13,13 +13,15 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
+	"github.com/ctsim/ctsim/cmd/ctsim/systemtest"
 )
+
+// machine is a place to keep labs in, with what the tests of this folder do there.
+type machine struct{ *systemtest.Machine }
 
 // forEachMachine runs a test of labs as root and as an ordinary user.
 func forEachMachine(t *testing.T, test func(*testing.T, *machine)) {
-	for _, who := range callers {
-		t.Run(who.name, func(t *testing.T) { test(t, newMachine(t, who)) })
-	}
+	systemtest.ForEachMachine(t, func(t *testing.T, m *systemtest.Machine) { test(t, &machine{m}) })
 }
 
 // walk is the commands of the README's section, in their order.
@@ -31,7 +33,7 @@ func (m *machine) walked(i int) []string {
 	words := strings.Fields(walk[i])
 	for j, w := range words {
 		if w == "ctsim" {
-			words[j] = m.path
+			words[j] = m.Path
 		}
 	}
 	return words
@@ -39,7 +41,7 @@ func (m *machine) walked(i int) []string {
 
 // TestWalk: the README has these commands, in this order.
 func TestWalk(t *testing.T) {
-	data, err := os.ReadFile("../../README.md")
+	data, err := os.ReadFile("../../../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,59 +59,59 @@ func TestWalk(t *testing.T) {
 // each command in a terminal of its own, and what the page says must be seen.
 func TestKernelLabFourTerminals(t *testing.T) {
 	forEachMachine(t, func(t *testing.T, m *machine) {
-		first := m.open(t, m.walked(0)...)
-		first.line("lab default is up")
-		if code := first.wait(); code != 0 {
+		first := m.Open(t, m.walked(0)...)
+		first.Line("lab default is up")
+		if code := first.Wait(); code != 0 {
 			t.Fatalf("lab up: exit code %d", code)
 		}
-		first.hangUp() // the lab outlives its terminal
+		first.HangUp() // the lab outlives its terminal
 
-		events := m.open(t, m.walked(1)...)
-		events.line("listening on master")
-		servers := map[string]*terminal{}
+		events := m.Open(t, m.walked(1)...)
+		events.Line("listening on master")
+		servers := map[string]*systemtest.Terminal{}
 		for i, pod := range []string{"server-1", "server-2"} {
-			servers[pod] = m.open(t, m.walked(2+i)...)
-			servers[pod].line("listening on 0.0.0.0:2222")
+			servers[pod] = m.Open(t, m.walked(2+i)...)
+			servers[pod].Line("listening on 0.0.0.0:2222")
 		}
-		client := m.open(t, m.walked(4)...)
-		client.line("connect 10.108.33.37:2222 from 172.18.219.65:")
-		backend := backendOf(t, events.line("[NEW]", "SYN_SENT"))
-		events.line("[UPDATE]", "ESTABLISHED", "[ASSURED]")
-		client.typed("hello")
-		client.line("send:", "success")
-		servers[podOf[backend]].line("recv:")
+		client := m.Open(t, m.walked(4)...)
+		client.Line("connect 10.108.33.37:2222 from 172.18.219.65:")
+		backend := backendOf(t, events.Line("[NEW]", "SYN_SENT"))
+		events.Line("[UPDATE]", "ESTABLISHED", "[ASSURED]")
+		client.Typed("hello")
+		client.Line("send:", "success")
+		servers[podOf[backend]].Line("recv:")
 
 		tries := 0
 		for rerouted := false; !rerouted; tries++ {
 			if tries == 100 {
 				t.Fatal("after 100 flushes the flow still goes to the same pod")
 			}
-			m.must(t, m.walked(5)...)
-			events.line("[DESTROY]", "src="+backend, "# flushed")
-			client.typed("hello")
-			client.line("send:", "success")
-			rerouted = backendOf(t, events.line("[NEW]", "300 ESTABLISHED", "[UNREPLIED]")) != backend
+			m.Must(t, m.walked(5)...)
+			events.Line("[DESTROY]", "src="+backend, "# flushed")
+			client.Typed("hello")
+			client.Line("send:", "success")
+			rerouted = backendOf(t, events.Line("[NEW]", "300 ESTABLISHED", "[UNREPLIED]")) != backend
 			if !rerouted {
-				servers[podOf[backend]].line("recv:") // by chance the same pod again: flush and send again
+				servers[podOf[backend]].Line("recv:") // by chance the same pod again: flush and send again
 			}
 		}
 		t.Logf("re-routed by flush %d", tries)
-		events.line("[DESTROY]", "CLOSE", "# ended by an RST")
-		client.typed("hello")
-		client.line("send:", "ECONNRESET")
-		if code := client.wait(); code != cmdline.ExitFail {
+		events.Line("[DESTROY]", "CLOSE", "# ended by an RST")
+		client.Typed("hello")
+		client.Line("send:", "ECONNRESET")
+		if code := client.Wait(); code != cmdline.ExitFail {
 			t.Errorf("client: exit code %d", code)
 		}
-		if out := m.must(t, m.walked(6)...); !regexp.MustCompile(podOf[backend] + ` +tcp .* ESTABLISHED off`).MatchString(out) {
+		if out := m.Must(t, m.walked(6)...); !regexp.MustCompile(podOf[backend] + ` +tcp .* ESTABLISHED off`).MatchString(out) {
 			t.Errorf("the old backend's socket is not established without a timer:\n%s", out)
 		}
-		m.must(t, m.walked(7)...)
-		events.line("lab default is down")
-		if code := events.wait(); code != 0 {
+		m.Must(t, m.walked(7)...)
+		events.Line("lab default is down")
+		if code := events.Wait(); code != 0 {
 			t.Errorf("lab events: exit code %d", code)
 		}
 		for pod, s := range servers {
-			if code := s.wait(); code != 143 {
+			if code := s.Wait(); code != 143 {
 				t.Errorf("server in %s: exit code %d", pod, code)
 			}
 		}
@@ -135,11 +137,11 @@ func backendOf(t *testing.T, line string) string {
 // TestKernelLabCommands looks at and changes a lab with every command there is.
 func TestKernelLabCommands(t *testing.T) {
 	forEachMachine(t, func(t *testing.T, m *machine) {
-		before := leavingsNow(t)
-		m.must(t, "lab", "up", "a", "--backends", "3", "--nodes", "3")
+		before := systemtest.LeavingsNow(t)
+		m.Must(t, "lab", "up", "a", "--backends", "3", "--nodes", "3")
 		t.Run("exec", func(t *testing.T) { m.checkExec(t) })
 		t.Run("names", func(t *testing.T) {
-			out := m.must(t, "lab", "exec", "client", "--", "ip", "netns", "exec", "ctsim-a-server-2", "ip", "-o", "address")
+			out := m.Must(t, "lab", "exec", "client", "--", "ip", "netns", "exec", "ctsim-a-server-2", "ip", "-o", "address")
 			if !strings.Contains(out, "172.18.168.130/23") {
 				t.Errorf("ip netns exec in the lab: %s", out)
 			}
@@ -147,21 +149,21 @@ func TestKernelLabCommands(t *testing.T) {
 		if m.pidless(t) {
 			m.shell(t, "test \"$(ip netns exec ctsim-a-client ip -o -4 address show eth0 | wc -l)\" = 1")
 		}
-		server := m.open(t, "lab", "exec", "server-1", "--", m.path, "server")
-		server.line("listening on")
+		server := m.Open(t, "lab", "exec", "server-1", "--", m.Path, "server")
+		server.Line("listening on")
 		t.Run("backends", func(t *testing.T) { m.checkBackends(t) })
 		t.Run("look", func(t *testing.T) { m.checkLook(t) })
 		t.Run("capture", func(t *testing.T) { m.checkCapture(t) })
-		m.must(t, "lab", "up", "b")
-		if _, errs, code := m.run(t, "lab", "table"); code != cmdline.ExitUsage || !strings.Contains(errs, "there are 2 labs, a, b: which one?") ||
-			!strings.Contains(errs, "hint: "+m.path+" lab table --lab a") {
+		m.Must(t, "lab", "up", "b")
+		if _, errs, code := m.Run(t, "lab", "table"); code != cmdline.ExitUsage || !strings.Contains(errs, "there are 2 labs, a, b: which one?") ||
+			!strings.Contains(errs, "hint: "+m.Path+" lab table --lab a") {
 			t.Errorf("two labs: exit code %d\n%s", code, errs)
 		}
-		m.must(t, "lab", "down", "a", "b")
-		if list := m.must(t, "lab", "list", "-o", "name"); list != "" {
+		m.Must(t, "lab", "down", "a", "b")
+		if list := m.Must(t, "lab", "list", "-o", "name"); list != "" {
 			t.Errorf("labs are left: %s", list)
 		}
-		if now := leavingsNow(t); now != before {
+		if now := systemtest.LeavingsNow(t); now != before {
 			t.Errorf("the host changed: %+v, before %+v", now, before)
 		}
 	})
@@ -177,49 +179,49 @@ func (m *machine) checkExec(t *testing.T) {
 		{[]string{"client", "--", "sh", "-c", "kill -TERM $$"}, 143, ""},
 		{[]string{"client", "--", "no-such-command"}, 127, "ctsim: no-such-command: "},
 		{[]string{"client", "--", "/etc/passwd"}, 126, "ctsim: /etc/passwd: permission denied in client"},
-		{[]string{"clinet", "--", "true"}, cmdline.ExitUsage, "(did you mean client?)\nhint: " + m.path + " lab exec client -- true"},
-		{[]string{"client", "ls", "-l"}, cmdline.ExitUsage, "hint: " + m.path + " lab exec client -- ls -l"},
+		{[]string{"clinet", "--", "true"}, cmdline.ExitUsage, "(did you mean client?)\nhint: " + m.Path + " lab exec client -- true"},
+		{[]string{"client", "ls", "-l"}, cmdline.ExitUsage, "hint: " + m.Path + " lab exec client -- ls -l"},
 		{[]string{"client"}, cmdline.ExitUsage, "needs a pod or node and a command"},
 	} {
-		_, errs, code := m.run(t, append([]string{"lab", "exec"}, c.words...)...)
+		_, errs, code := m.Run(t, append([]string{"lab", "exec"}, c.words...)...)
 		if code != c.code || !strings.Contains(errs, c.says) || c.says == "" && errs != "" {
 			t.Errorf("%v: exit code %d, want %d\n%s", c.words, code, c.code, errs)
 		}
 	}
-	out := m.must(t, "lab", "exec", "client", "--", "sh", "-c", "echo $CTSIM_LAB $CTSIM_POD; uname -n; pwd; ls /sys/class/net")
+	out := m.Must(t, "lab", "exec", "client", "--", "sh", "-c", "echo $CTSIM_LAB $CTSIM_POD; uname -n; pwd; ls /sys/class/net")
 	if out != "a client\nclient\n/\neth0\nlo\n" {
 		t.Errorf("exec: %q", out)
 	}
 	// A command of ctsim's own, typed in a shell of the lab, works in that lab.
-	shell := m.open(t, "lab", "shell", "server-2")
-	shell.typed(m.path + " lab list -o name; exit 3")
-	shell.line("a")
-	if code := shell.wait(); code != 3 {
+	shell := m.Open(t, "lab", "shell", "server-2")
+	shell.Typed(m.Path + " lab list -o name; exit 3")
+	shell.Line("a")
+	if code := shell.Wait(); code != 3 {
 		t.Errorf("shell: exit code %d", code)
 	}
 }
 
 func (m *machine) checkBackends(t *testing.T) {
-	if out := m.must(t, "lab", "backends", "add"); out != "server-4 172.18.168.131 on node2 is an endpoint of the service\n" {
+	if out := m.Must(t, "lab", "backends", "add"); out != "server-4 172.18.168.131 on node2 is an endpoint of the service\n" {
 		t.Errorf("add: %s", out)
 	}
-	m.must(t, "lab", "exec", "client", "--", "sh", "-c", "ip netns exec ctsim-a-server-4 true")
+	m.Must(t, "lab", "exec", "client", "--", "sh", "-c", "ip netns exec ctsim-a-server-4 true")
 	for _, pod := range []string{"server-2", "server-3"} {
-		m.must(t, "lab", "backends", "remove", pod)
+		m.Must(t, "lab", "backends", "remove", pod)
 	}
-	m.must(t, "lab", "backends", "remove", "server-4", "--stop")
-	if _, errs, code := m.run(t, "lab", "backends", "remove", "server-4"); code != cmdline.ExitUsage || !strings.Contains(errs, `no pod or node "server-4"`) {
+	m.Must(t, "lab", "backends", "remove", "server-4", "--stop")
+	if _, errs, code := m.Run(t, "lab", "backends", "remove", "server-4"); code != cmdline.ExitUsage || !strings.Contains(errs, `no pod or node "server-4"`) {
 		t.Errorf("removing it again: exit code %d\n%s", code, errs)
 	}
-	if _, errs, code := m.run(t, "lab", "backends", "add", "server-1"); code != cmdline.ExitUsage || !strings.Contains(errs, "is an endpoint already") {
+	if _, errs, code := m.Run(t, "lab", "backends", "add", "server-1"); code != cmdline.ExitUsage || !strings.Contains(errs, "is an endpoint already") {
 		t.Errorf("adding an endpoint: exit code %d\n%s", code, errs)
 	}
 	want := "POD ADDRESS NODE ENDPOINT server-1 172.18.166.130 node1 yes server-2 172.18.168.130 node2 no server-3 172.18.166.131 node1 no"
-	if out := m.must(t, "lab", "backends"); strings.Join(strings.Fields(out), " ") != want {
+	if out := m.Must(t, "lab", "backends"); strings.Join(strings.Fields(out), " ") != want {
 		t.Errorf("backends:\n%s", out)
 	}
 	for _, node := range []string{"master", "node1", "node2"} {
-		rules := m.must(t, "lab", "rules", node)
+		rules := m.Must(t, "lab", "rules", node)
 		if strings.Count(rules, "-j DNAT") != 1 || !strings.Contains(rules, "--to-destination 172.18.166.130:2222") {
 			t.Errorf("rules of %s:\n%s", node, rules)
 		}
@@ -228,47 +230,47 @@ func (m *machine) checkBackends(t *testing.T) {
 
 // checkLook has one connection to look at, to the only endpoint.
 func (m *machine) checkLook(t *testing.T) {
-	client := m.open(t, "lab", "exec", "client", "--", m.path, "client", "10.108.33.37", "--keepalive-idle", "60s")
-	client.line("connect 10.108.33.37:2222 from 172.18.219.65:")
+	client := m.Open(t, "lab", "exec", "client", "--", m.Path, "client", "10.108.33.37", "--keepalive-idle", "60s")
+	client.Line("connect 10.108.33.37:2222 from 172.18.219.65:")
 	var entries []struct {
 		Node, State, Backend, Client, To string
 		Remaining                        float64 `json:"remaining_s"`
 		Flags                            []string
 	}
-	decode(t, m.must(t, "lab", "table", "--node", "master", "-o", "json"), &entries)
+	decode(t, m.Must(t, "lab", "table", "--node", "master", "-o", "json"), &entries)
 	if len(entries) != 1 || entries[0].Backend != "server-1" || entries[0].To != "10.108.33.37:2222" || entries[0].State != "ESTABLISHED" ||
 		entries[0].Remaining > 86400 || entries[0].Remaining < 86000 || fmt.Sprint(entries[0].Flags) != "[ASSURED]" {
 		t.Errorf("table: %+v", entries)
 	}
-	if out := m.must(t, "lab", "table"); !strings.Contains(out, "23h5") || !strings.Contains(out, "server-1") {
+	if out := m.Must(t, "lab", "table"); !strings.Contains(out, "23h5") || !strings.Contains(out, "server-1") {
 		t.Errorf("table:\n%s", out)
 	}
 	var sockets []struct {
 		Pod, State, Timer string
 		Expires           float64 `json:"expires_s"`
 	}
-	decode(t, m.must(t, "lab", "sockets", "client", "-o", "json"), &sockets)
+	decode(t, m.Must(t, "lab", "sockets", "client", "-o", "json"), &sockets)
 	if len(sockets) != 1 || sockets[0].State != "ESTABLISHED" || sockets[0].Timer != "keepalive" || sockets[0].Expires > 60 {
 		t.Errorf("sockets: %+v", sockets)
 	}
-	if out := m.must(t, "lab", "sockets"); !strings.Contains(out, "keepalive (") || !strings.Contains(out, "LISTEN") {
+	if out := m.Must(t, "lab", "sockets"); !strings.Contains(out, "keepalive (") || !strings.Contains(out, "LISTEN") {
 		t.Errorf("sockets:\n%s", out)
 	}
-	if out := m.must(t, "lab", "flush", "--node", "master"); out != "master: flushed, 1 entry was in it\n" {
+	if out := m.Must(t, "lab", "flush", "--node", "master"); out != "master: flushed, 1 entry was in it\n" {
 		t.Errorf("flush: %s", out)
 	}
-	if _, errs, code := m.run(t, "lab", "flush", "--node", "nod1"); code != cmdline.ExitUsage || !strings.Contains(errs, "did you mean node1?") {
+	if _, errs, code := m.Run(t, "lab", "flush", "--node", "nod1"); code != cmdline.ExitUsage || !strings.Contains(errs, "did you mean node1?") {
 		t.Errorf("flush: exit code %d\n%s", code, errs)
 	}
-	client.hangUp()
-	client.wait()
+	client.HangUp()
+	client.Wait()
 }
 
 // checkCapture reads the packets of a connection as they come, as Wireshark would.
 func (m *machine) checkCapture(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), systemtest.Patience)
 	defer cancel()
-	cmd := m.command(ctx, "lab", "capture", "client", "server-1", "--write", "-")
+	cmd := m.Command(ctx, "lab", "capture", "client", "server-1", "--write", "-")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -277,15 +279,15 @@ func (m *machine) checkCapture(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
+	if err = cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	untilWritten(t, errs, "capturing on client, server-1")
+	systemtest.UntilWritten(t, errs, "capturing on client, server-1")
 	packets, err := pcapgo.NewNgReader(out, pcapgo.DefaultNgReaderOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := m.open(t, "lab", "exec", "client", "--", m.path, "client", "10.108.33.37")
+	client := m.Open(t, "lab", "exec", "client", "--", m.Path, "client", "10.108.33.37")
 	at := map[int]int{}
 	for at[0] < 3 || at[1] < 3 { // the handshake, at both ends, while the capture goes on
 		_, info, readErr := packets.ReadPacketData()
@@ -294,20 +296,20 @@ func (m *machine) checkCapture(t *testing.T) {
 		}
 		at[info.InterfaceIndex]++
 	}
-	if i, err := packets.Interface(1); err != nil || i.Name != "server-1" {
-		t.Errorf("interface 1: %+v %v", i, err)
+	if i, nameErr := packets.Interface(1); nameErr != nil || i.Name != "server-1" {
+		t.Errorf("interface 1: %+v %v", i, nameErr)
 	}
-	if err := cmd.Process.Signal(unix.SIGINT); err != nil {
+	if err = cmd.Process.Signal(unix.SIGINT); err != nil {
 		t.Fatal(err)
 	}
 	for err == nil {
 		_, _, err = packets.ReadPacketData()
 	}
-	if code := exitCodeFrom(t, cmd.Wait()); code != 130 {
+	if code := systemtest.ExitCode(t, cmd.Wait()); code != 130 {
 		t.Errorf("exit code %d", code)
 	}
-	client.hangUp()
-	client.wait()
+	client.HangUp()
+	client.Wait()
 }
 
 func decode(t *testing.T, text string, to any) {

@@ -1,4 +1,4 @@
-package main
+package systemtest
 
 import (
 	"bufio"
@@ -19,36 +19,45 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// machine is a place to keep labs in that is a test's own, with ctsim to keep them. An ordinary user's labs are private
+// Machine is a place to keep labs in that is a test's own, with ctsim to keep them. An ordinary user's labs are private
 // as they are; root's are in a mount namespace whose /run is empty, so that those of the machine the test runs on are
 // neither seen nor disturbed.
-type machine struct {
-	*binary
+type Machine struct {
+	*Binary
 	enter []string // what brings a command there
-	env   []string
+	// Env is what its processes have in their environment besides.
+	Env []string
 }
 
-func newMachine(t *testing.T, who caller) *machine {
+// ForEachMachine runs a test of labs as root and as an ordinary user.
+func ForEachMachine(t *testing.T, test func(*testing.T, *Machine)) {
+	for _, who := range Callers {
+		t.Run(who.Name, func(t *testing.T) { test(t, NewMachine(t, who)) })
+	}
+}
+
+// NewMachine is one of a user's, which is taken down with the test: nothing of its labs may be left then.
+func NewMachine(t *testing.T, who Caller) *Machine {
 	t.Helper()
-	m := &machine{binary: newBinary(t, who)}
-	dir := filepath.Join(m.tmp, "run")
+	m := &Machine{Binary: NewBinary(t, who)}
+	dir := filepath.Join(m.Tmp, "run")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chown(dir, who.uid, who.uid); err != nil {
+	if err := os.Chown(dir, who.UID, who.UID); err != nil {
 		t.Fatal(err)
 	}
-	// b.tmp is to be empty at the end; the folder is the machine's, not ctsim's.
+	// b.Tmp is to be empty at the end; the folder is the machine's, not ctsim's.
 	t.Cleanup(func() { _ = os.Remove(dir) })
-	m.env = []string{"XDG_RUNTIME_DIR=" + dir}
-	if who.uid == 0 {
+	m.Env = []string{"XDG_RUNTIME_DIR=" + dir}
+	if who.UID == 0 {
 		m.enter = []string{"nsenter", "--mount", "--target", strconv.Itoa(privateRun(t))}
 	}
 	t.Cleanup(func() {
-		if out, errs, code := m.run(t, "lab", "down", "--all"); code != 0 {
+		if out, errs, code := m.Run(t, "lab", "down", "--all"); code != 0 {
 			t.Errorf("lab down --all: exit code %d\n%s%s", code, out, errs)
 		}
-		if left := m.alive(t); len(left) > 0 {
+		if left := m.Alive(t); len(left) > 0 {
 			t.Errorf("processes are left: %v", left)
 		}
 	})
@@ -80,47 +89,48 @@ func privateRun(t *testing.T) (pid int) {
 	return cmd.Process.Pid
 }
 
-// command is ctsim with arguments, on the machine.
-func (m *machine) command(ctx context.Context, args ...string) *exec.Cmd {
-	return m.other(ctx, append([]string{m.path}, args...)...)
+// Command is ctsim with arguments, on the machine.
+func (m *Machine) Command(ctx context.Context, args ...string) *exec.Cmd {
+	return m.Other(ctx, append([]string{m.Path}, args...)...)
 }
 
-// other is any command on the machine.
-func (m *machine) other(ctx context.Context, words ...string) *exec.Cmd {
+// Other is any command on the machine.
+func (m *Machine) Other(ctx context.Context, words ...string) *exec.Cmd {
 	words = append(append([]string{}, m.enter...), words...)
-	cmd := m.binary.command(ctx)
+	cmd := m.Binary.Command(ctx)
 	path, err := exec.LookPath(words[0])
 	if err != nil {
 		path = words[0]
 	}
 	cmd.Path, cmd.Args = path, words
-	cmd.Env = append(cmd.Env, m.env...)
+	cmd.Env = append(cmd.Env, m.Env...)
 	return cmd
 }
 
-func (m *machine) run(t *testing.T, args ...string) (stdout, stderr string, code int) {
+// Run gives what ctsim wrote on the machine and its exit code, 128 and the signal if one ended it.
+func (m *Machine) Run(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
-	cmd := m.command(ctx, args...)
+	cmd := m.Command(ctx, args...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	code = exitCodeFrom(t, cmd.Run())
+	code = ExitCode(t, cmd.Run())
 	return out.String(), errs.String(), code
 }
 
-// must runs a command line that has to succeed, and gives what it wrote to stdout.
-func (m *machine) must(t *testing.T, args ...string) string {
+// Must runs a command line that has to succeed, and gives what it wrote to stdout.
+func (m *Machine) Must(t *testing.T, args ...string) string {
 	t.Helper()
-	out, errs, code := m.run(t, args...)
+	out, errs, code := m.Run(t, args...)
 	if code != 0 {
 		t.Fatalf("ctsim %s: exit code %d\n%s%s", strings.Join(args, " "), code, out, errs)
 	}
 	return out
 }
 
-// terminal is a command in a terminal of its own.
-type terminal struct {
+// Terminal is a command in a terminal of its own.
+type Terminal struct {
 	t    *testing.T
 	cmd  *exec.Cmd
 	file *os.File
@@ -133,10 +143,10 @@ type terminal struct {
 	code int
 }
 
-// open starts ctsim in a new terminal, which is closed with the test.
-func (m *machine) open(t *testing.T, args ...string) *terminal {
+// Open starts ctsim in a new terminal, which is closed with the test.
+func (m *Machine) Open(t *testing.T, args ...string) *Terminal {
 	t.Helper()
-	cmd := m.command(context.Background(), args...)
+	cmd := m.Command(context.Background(), args...)
 	cmd.SysProcAttr.Setpgid = false // it gets a session, which is more
 	started, err := pty.Start(cmd)
 	if err != nil {
@@ -150,20 +160,20 @@ func (m *machine) open(t *testing.T, args ...string) *terminal {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := &terminal{t: t, cmd: cmd, file: os.NewFile(uintptr(fd), "pty"), end: make(chan struct{})}
+	x := &Terminal{t: t, cmd: cmd, file: os.NewFile(uintptr(fd), "pty"), end: make(chan struct{})}
 	go x.read()
 	t.Cleanup(func() {
-		x.hangUp()
+		x.HangUp()
 		_ = cmd.Process.Kill()
-		x.wait()
+		x.Wait()
 	})
 	return x
 }
 
-// hangUp closes the terminal; what runs in it gets SIGHUP.
-func (x *terminal) hangUp() { _ = x.file.Close() }
+// HangUp closes the terminal; what runs in it gets SIGHUP.
+func (x *Terminal) HangUp() { _ = x.file.Close() }
 
-func (x *terminal) read() {
+func (x *Terminal) read() {
 	defer close(x.end)
 	buf := make([]byte, 4096)
 	for {
@@ -177,22 +187,22 @@ func (x *terminal) read() {
 	}
 }
 
-// wait gives the exit code.
-func (x *terminal) wait() int {
+// Wait gives the exit code.
+func (x *Terminal) Wait() int {
 	<-x.end
-	x.once.Do(func() { x.code = exitCodeFrom(x.t, x.cmd.Wait()) })
+	x.once.Do(func() { x.code = ExitCode(x.t, x.cmd.Wait()) })
 	return x.code
 }
 
-// typed types a line.
-func (x *terminal) typed(line string) {
+// Typed types a line.
+func (x *Terminal) Typed(line string) {
 	if _, err := io.WriteString(x.file, line+"\n"); err != nil {
 		x.t.Fatal(err)
 	}
 }
 
-// line waits for the next line in which all of the words are, and gives it.
-func (x *terminal) line(words ...string) string {
+// Line waits for the next line in which all of the words are, and gives it.
+func (x *Terminal) Line(words ...string) string {
 	x.t.Helper()
 	for end := time.Now().Add(15 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		x.mu.Lock()
