@@ -108,12 +108,15 @@ func calls(function string, arguments ...string) func(string) string {
 	}
 }
 
-// commands are an act as it is typed: into every server, if it is not known which one serves.
+// commands are an act as it is typed: into every server, if it is not known which one serves. There are none if it is not
+// known where, or if no program would read them: over UDP `ctsim server` has no --speak.
 func (m Moment) commands(a act) []Command {
 	at, into := []string{a.at}, ""
 	switch {
 	case a.into == "client":
 		at, into = []string{m.Plan.Client.At}, "ctsim client"
+	case a.into == "server" && m.Plan.UDP():
+		return nil
 	case a.into == "server":
 		at, into = m.Pods, "ctsim server --speak"
 		if m.Serving != "" {
@@ -121,6 +124,8 @@ func (m Moment) commands(a act) []Command {
 		}
 	case a.at == "all":
 		at = m.Plan.NodeNames()
+	case a.at == "serving" && m.Serving == "":
+		return nil
 	case a.at == "serving":
 		at = []string{m.Serving}
 	}

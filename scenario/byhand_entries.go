@@ -22,9 +22,14 @@ func deleteEntry(s *deleteEntryStep, protocol, from, port string) act {
 	return a
 }
 
-// deleteEntryCommands names the client's address: in a cluster there are others with this port.
+// deleteEntryCommands names the client's address: in a cluster there are others with this port. A connection that is not
+// open has no port to name.
 func deleteEntryCommands(s *deleteEntryStep, m Moment) []Command {
-	return m.commands(deleteEntry(s, m.protocol(), " -s "+m.Plan.Client.Address.String(), strconv.Itoa(int(m.Ports[s.Connection]))))
+	port, open := m.Ports[s.Connection]
+	if !open {
+		return nil
+	}
+	return m.commands(deleteEntry(s, m.protocol(), " -s "+m.Plan.Client.Address.String(), strconv.Itoa(int(port))))
 }
 
 func scriptDeleteEntry(s *deleteEntryStep, w *scriptWriter) error {
