@@ -21,6 +21,12 @@ func (s ShareCheck) probability(n int) float64 {
 	return p
 }
 
+// Allowed is how many of n connections through as many backends may end in the outcome, at least and at most, for the
+// probability to be called true: all but one run in a million lie in between.
+func (s ShareCheck) Allowed(n, backends int) (low, high int) {
+	return interval(n, s.probability(backends))
+}
+
 // interval is the counts of successes, of n tries with probability p, that are left when on each side the unlikeliest
 // outcomes with a chance of rareness together are taken away. It is exact (binomial), so that it holds for few tries
 // and for p of 0 or 1 too.
@@ -56,7 +62,7 @@ func (c *checker) share(x ShareCheck, backends int) {
 		}
 	}
 	p := x.probability(backends)
-	low, high := interval(n, p)
+	low, high := x.Allowed(n, backends)
 	check := Check{Text: fmt.Sprintf("share of %s: %s = %.3g", x.Of, x.Probability, p), Verdict: Pass,
 		Reason: fmt.Sprintf("%d of %d (%.3f); chance allows %d to %d", k, n, float64(k)/float64(max(n, 1)), low, high)}
 	if k < low || k > high {

@@ -78,7 +78,7 @@ func (s Scenario) checkSteps(p *checks) {
 			p.all = append(p.all, at)
 		}
 	}
-	s.Steps.walk(func(step Step) {
+	s.Steps.Walk(func(step Step) {
 		wrongStep(step, step.action.check(s))
 		wrongStep(step, s.notForPrograms(step))
 	})

@@ -32,7 +32,7 @@ func without(kind string) func(*Scenario) {
 
 // flushEverywhere makes every flush one of both nodes.
 func flushEverywhere(s *Scenario) {
-	s.Steps.walk(func(step Step) {
+	s.Steps.Walk(func(step Step) {
 		if f, ok := step.action.(*flushStep); ok {
 			f.On = "all"
 		}
@@ -41,7 +41,7 @@ func flushEverywhere(s *Scenario) {
 
 // hurry bounds the waits for facts that will not come without the cure.
 func hurry(s *Scenario) {
-	s.Steps.walk(func(step Step) {
+	s.Steps.Walk(func(step Step) {
 		if w, ok := step.action.(*waitStep); ok && w.Until != "" && w.Until != "entry-gone" {
 			w.AtMost = 3 * time.Second
 		}

@@ -55,9 +55,9 @@ func FuzzParse(f *testing.F) {
 			if err := Topology(p).Check(); err != nil {
 				t.Errorf("%s: %v", s.Name, err)
 			}
-			p.Steps.walk(func(step Step) {
+			p.Steps.Walk(func(step Step) {
 				_ = step.Describe() + step.String()
-				commandsOf(step, moment{plan: p})
+				Commands(step, Moment{Plan: p})
 			})
 		}
 	})

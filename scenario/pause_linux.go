@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,17 +24,20 @@ var ErrSkip = errors.New("done by hand")
 // Pause is a run that stands still before a step, see Options.Before. The world is up; the clock goes on: what times
 // out while the run waits has timed out.
 type Pause struct {
-	Scenario string
+	Plan *Plan
 	// Step is the one that comes next: of Steps steps the Number[0]-th; those inside a repeat have their number in it after
 	// that of the repeat, and Round says which round of it begins or goes on, 0 outside.
 	Step   Step
 	Number []int
 	Round  int
 	Steps  int
-	// ByHand is what a person would type to do the same; empty if nothing would be typed.
-	ByHand []Command
-	// Timers are what goes on in this scenario while the run stands still, in words.
-	Timers []string
+	// Connections are the numbers of those that the step is for, in order; Ports the client's source ports by number, of
+	// all connections that are open.
+	Connections []int
+	Ports       map[int]uint16
+	// Endpoints are the service's now. Serving is the pod that the first connection leads to, empty if that is not known.
+	Endpoints []netip.AddrPort
+	Serving   string
 
 	run *run
 }
@@ -51,8 +55,8 @@ func (r *run) before(ctx context.Context, s Step, active []*flow) error {
 	if r.options.Before == nil {
 		return nil
 	}
-	p := &Pause{Scenario: r.plan.Scenario, Step: s, Number: slices.Clone(r.pausing.number), Steps: r.progress.Steps,
-		ByHand: commandsOf(s, r.moment(active)), Timers: timers(r.plan), run: r}
+	p := &Pause{Plan: r.plan, Step: s, Number: slices.Clone(r.pausing.number), Steps: r.progress.Steps, run: r}
+	p.know(active)
 	if n := len(r.pausing.rounds); n > 0 {
 		p.Round = r.pausing.rounds[n-1]
 	}
@@ -73,38 +77,25 @@ func (r *run) before(ctx context.Context, s Step, active []*flow) error {
 	return err
 }
 
-// Skippable is false for steps that make what later ones need, sockets for instance, which nobody can make by hand.
-func (p *Pause) Skippable() bool {
-	return slices.Contains([]string{"flush", "delete-entry", "delete-stale", "age", "wait", "sysctl", "exec"}, p.Step.Name)
-}
-
-// moment is what is known now.
-func (r *run) moment(active []*flow) moment {
-	m := moment{plan: r.plan, endpoints: r.endpoints, ports: map[int]uint16{}, entries: map[string][]conntrack.Entry{}}
+// know sets what is known of the connections and the service.
+func (p *Pause) know(active []*flow) {
+	r := p.run
+	p.Endpoints, p.Ports = slices.Clone(r.endpoints), map[int]uint16{}
 	if a, ok := r.serving(); ok {
-		m.serving = r.ev.pods[a]
+		p.Serving = r.ev.pods[a]
 	}
 	for _, f := range active {
-		m.ids = append(m.ids, f.id)
+		p.Connections = append(p.Connections, f.id)
 	}
 	for _, f := range r.flows {
 		if f.conn != nil {
-			m.ports[f.id] = f.conn.Local().Port()
+			p.Ports[f.id] = f.conn.Local().Port()
 		}
 	}
-	for _, node := range r.plan.NodeNames() {
-		m.entries[node], _ = conntrack.List(r.lab.Namespace(node)) // what cannot be read gives no command
-	}
-	for _, name := range r.plan.ServerNames() {
-		if r.lab.Namespace(name) != nil {
-			m.pods = append(m.pods, name)
-		}
-	}
-	return m
 }
 
 // Nodes are the nodes' names, Places those of everything that has a network namespace.
-func (p *Pause) Nodes() []string { return p.run.plan.NodeNames() }
+func (p *Pause) Nodes() []string { return p.Plan.NodeNames() }
 
 // Places are the pods and nodes by name, without those that are gone.
 func (p *Pause) Places() []string {
@@ -141,16 +132,16 @@ func (p *Pause) Enter(place string) (string, error) {
 	return "nsenter " + path, nil
 }
 
-// Here is a command as it works on this machine now, from any terminal of the same user: in its pod or node, with the
-// iptables that the run uses, and with the path of a program that is not in PATH.
-func (p *Pause) Here(c Command) (string, error) {
-	prefix, err := p.Enter(c.At)
+// Here is a shell command as it works on this machine now, from any terminal of the same user: in its pod or node, with
+// the iptables that the run uses, and with the path of a program that is not in PATH.
+func (p *Pause) Here(place, line string) (string, error) {
+	prefix, err := p.Enter(place)
 	if err != nil {
 		return "", err
 	}
-	name, rest, _ := strings.Cut(c.Line, " ")
+	name, rest, _ := strings.Cut(line, " ")
 	path := name
-	switch node := p.run.rules[c.At]; {
+	switch node := p.run.rules[place]; {
 	case name == "iptables" && node != nil:
 		if path = node.Program(); node.Flavour() == iptables.Legacy {
 			prefix += " env XTABLES_LOCKFILE=/proc/self/ns/net" // the usual one is root's

@@ -113,7 +113,7 @@ func (s Scenario) clientProblem() string {
 			atTop++
 		}
 	}
-	s.Steps.walk(func(step Step) {
+	s.Steps.Walk(func(step Step) {
 		switch step.action.(type) {
 		case *startClientStep:
 			starts++

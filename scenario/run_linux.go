@@ -264,7 +264,7 @@ func (r *run) step(ctx context.Context, s Step, active []*flow) error {
 		return err
 	}
 	r.tell(s.InThisRun(), 0)
-	if s.breaks() {
+	if s.Breaks() {
 		if err := r.countBefore(); err != nil {
 			return err
 		}

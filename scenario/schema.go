@@ -3,9 +3,7 @@ package scenario
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"reflect"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -163,8 +161,8 @@ func (g schemaMaker) step() *jsonSchema {
 	var bare []string
 	byName := &jsonSchema{Type: "object", AdditionalProperties: false, MinProperties: 1, MaxProperties: 1,
 		Properties: map[string]*jsonSchema{}}
-	for _, name := range slices.Sorted(maps.Keys(stepKinds)) {
-		t := reflect.TypeOf(stepKinds[name]()).Elem()
+	for _, verb := range Verbs() {
+		name, t := verb.Name, reflect.TypeOf(verb.action).Elem()
 		byName.Properties[name] = g.define("step-"+name, func() *jsonSchema { return g.stepBody(t) })
 		if len(g.structure(t).Required) == 0 {
 			bare = append(bare, name)

@@ -232,7 +232,7 @@ func TestSchemaDescribesEverything(t *testing.T) {
 // where a step looks it up itself.
 func TestStepDefaultsAreTheirTags(t *testing.T) {
 	for name, kind := range stepKinds {
-		got := reflect.ValueOf(kind()).Elem()
+		got := reflect.ValueOf(kind.make()).Elem()
 		want := reflect.New(got.Type()).Elem()
 		setDefaults(want)
 		for i := range got.NumField() {

@@ -211,7 +211,7 @@ func (s Scenario) settled(steps Steps) Steps {
 // latecomers are the pods that steps start. They have the settings of pods in general.
 func (s Scenario) latecomers() []Latecomer {
 	var out []Latecomer
-	s.Steps.walk(func(step Step) {
+	s.Steps.Walk(func(step Step) {
 		if t, ok := step.action.(*takeAddressStep); ok {
 			i := s.serverNumber(t.Of)
 			out = append(out, Latecomer{Of: t.Of, Pod: Pod{Name: stranger, Node: s.serverNode(i), Address: s.serverAddress(i),

@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -10,7 +11,8 @@ import (
 	"github.com/goccy/go-yaml/ast"
 )
 
-// action is what a step does: one kind of step, one type, one file and one line in the table below.
+// action is what a step does: one kind of step, one type, one file. A new one also needs its line in three tables, each of
+// which a test holds complete: stepKinds for the language, take for the run, verbs for what is done by hand.
 type action interface {
 	// describe says in words what the step does.
 	describe() string
@@ -18,40 +20,59 @@ type action interface {
 	check(s Scenario) string
 }
 
+// effect is what a verb may do to a connection that is open.
+type effect int
+
+const (
+	// uses is for what opens connections, speaks on them, or repeats: by itself it leaves them as they are.
+	uses effect = iota + 1
+	// breaks is for everything else, which may change what becomes of them.
+	breaks
+)
+
+// kind is one verb: its step with the defaults that are no zero values, and its effect.
+type kind struct {
+	make   func() action
+	effect effect
+}
+
 // stepKinds is the language's verbs.
-var stepKinds = map[string]func() action{
-	"connect":          func() action { return &connectStep{Timeout: connectTimeout} },
-	"send":             func() action { return &sendStep{From: "client"} },
-	"shutdown":         func() action { return &shutdownStep{} },
-	"flush":            func() action { return &flushStep{On: "all"} },
-	"delete-stale":     func() action { return &deleteStaleStep{} },
-	"age":              func() action { return &ageStep{} },
-	"wait":             func() action { return &waitStep{} },
-	"close":            func() action { return &closeStep{} },
-	"receive":          func() action { return &receiveStep{AtMost: 5 * time.Second} },
-	"delete-entry":     func() action { return &deleteEntryStep{On: nodeMaster} },
-	"sysctl":           func() action { return &sysctlStep{} },
-	"remove-endpoints": func() action { return &removeEndpointsStep{} },
-	"add-endpoints":    func() action { return &addEndpointsStep{} },
-	"stop-servers":     func() action { return &stopServerStep{} },
-	"kill-pod":         func() action { return &killPodStep{} },
-	"take-address":     func() action { return &takeAddressStep{} },
-	"inject":           func() action { return &injectStep{Flag: "ACK"} },
-	"exec":             func() action { return &execStep{} },
-	"start-client":     func() action { return &startClientStep{Quiet: quiet, AtMost: programTimeout} },
-	"input":            func() action { return &inputStep{} },
-	"use":              func() action { return &useStep{AtMost: programTimeout} },
-	"repeat":           func() action { return &repeatStep{AtMost: 64} },
+var stepKinds = map[string]kind{
+	"connect":          {func() action { return &connectStep{Timeout: ConnectTimeout} }, uses},
+	"send":             {func() action { return &sendStep{From: "client"} }, uses},
+	"shutdown":         {func() action { return &shutdownStep{} }, uses},
+	"flush":            {func() action { return &flushStep{On: "all"} }, breaks},
+	"delete-stale":     {func() action { return &deleteStaleStep{} }, breaks},
+	"age":              {func() action { return &ageStep{} }, breaks},
+	"wait":             {func() action { return &waitStep{} }, breaks},
+	"close":            {func() action { return &closeStep{} }, breaks},
+	"receive":          {func() action { return &receiveStep{AtMost: 5 * time.Second} }, uses},
+	"delete-entry":     {func() action { return &deleteEntryStep{On: nodeMaster} }, breaks},
+	"sysctl":           {func() action { return &sysctlStep{} }, breaks},
+	"remove-endpoints": {func() action { return &removeEndpointsStep{} }, breaks},
+	"add-endpoints":    {func() action { return &addEndpointsStep{} }, breaks},
+	"stop-servers":     {func() action { return &stopServerStep{} }, breaks},
+	"kill-pod":         {func() action { return &killPodStep{} }, breaks},
+	"take-address":     {func() action { return &takeAddressStep{} }, breaks},
+	"inject":           {func() action { return &injectStep{Flag: "ACK"} }, breaks},
+	"exec":             {func() action { return &execStep{} }, breaks},
+	"start-client":     {func() action { return &startClientStep{Quiet: quiet, AtMost: programTimeout} }, uses},
+	"input":            {func() action { return &inputStep{} }, uses},
+	"use":              {func() action { return &useStep{AtMost: programTimeout} }, uses},
+	"repeat":           {func() action { return &repeatStep{AtMost: 64} }, uses},
 }
 
 // stepNames lists the kinds of steps by name.
-func stepNames() []string {
-	names := make([]string, 0, len(stepKinds))
-	for name := range stepKinds {
-		names = append(names, name)
+func stepNames() []string { return slices.Sorted(maps.Keys(stepKinds)) }
+
+// Verbs is a step of each verb of the language, by name and with the defaults that a file need not give: what each table
+// that has a case for every verb is tested with.
+func Verbs() []Step {
+	var out []Step
+	for _, name := range stepNames() {
+		out = append(out, Step{Name: name, action: stepKinds[name].make()})
 	}
-	slices.Sort(names)
-	return names
+	return out
 }
 
 // decodeNode reads `- send` or `- send: {from: server}`.
@@ -72,13 +93,13 @@ func (s *Step) decodeNode(d *decoder, n ast.Node, path string) {
 		d.problem(n, path, "", "%s, want a step: %s", what(n), strings.Join(stepNames(), ", "))
 		return
 	}
-	make, known := stepKinds[s.Name]
+	kind, known := stepKinds[s.Name]
 	if !known {
 		d.problem(n, path, didYouMean(s.Name, stepNames()), "unknown step %q, want one of %s", s.Name,
 			strings.Join(stepNames(), ", "))
 		return
 	}
-	s.action = make()
+	s.action = kind.make()
 	s.place.Field = join(path, s.Name)
 	if body == nil || body.Type() == ast.NullType {
 		body = nil
@@ -108,20 +129,18 @@ func (d *decoder) step(body, whole ast.Node, path string, v reflect.Value) {
 	}
 }
 
-// walk calls f for every step, those inside a repeat too.
-func (steps Steps) walk(f func(Step)) {
+// Walk calls f for every step, those inside a repeat too.
+func (steps Steps) Walk(f func(Step)) {
 	for _, s := range steps {
 		f(s)
 		if r, ok := s.action.(*repeatStep); ok {
-			r.Steps.walk(f)
+			r.Steps.Walk(f)
 		}
 	}
 }
 
-// breaks is false for what opens connections and speaks on them: everything else may change what becomes of them.
-func (s Step) breaks() bool {
-	return !slices.Contains([]string{"connect", "send", "receive", "shutdown", "repeat", "start-client", "input", "use"}, s.Name)
-}
+// Breaks is false for what opens connections and speaks on them: everything else may change what becomes of them.
+func (s Step) Breaks() bool { return stepKinds[s.Name].effect == breaks }
 
 // Describe is the step in words, on one line.
 func (s Step) Describe() string {

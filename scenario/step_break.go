@@ -44,7 +44,7 @@ type waitStep struct {
 
 func (s *waitStep) describe() string {
 	if s.Packet != nil {
-		return "wait for a packet: " + s.Packet.describe()
+		return "wait for a packet: " + s.Packet.Describe()
 	}
 	switch s.Until {
 	case "entry-gone":

@@ -77,7 +77,7 @@ func (s *takeAddressStep) describe() string {
 }
 func (s *takeAddressStep) check(sc Scenario) string {
 	killed := false
-	sc.Steps.walk(func(step Step) {
+	sc.Steps.Walk(func(step Step) {
 		if k, ok := step.action.(*killPodStep); ok && k.Pod == s.Of {
 			killed = true
 		}

@@ -12,8 +12,8 @@ type connectStep struct {
 	Timeout time.Duration `yaml:"timeout" min:"100ms" max:"130s" default:"130s" doc:"Give up waiting for the handshake; the kernel itself takes 127 s."`
 }
 
-// connectTimeout is longer than the kernel takes to give up a SYN with its default of 6 retries, 127 s.
-const connectTimeout = 130 * time.Second
+// ConnectTimeout is longer than the kernel takes to give up a SYN with its default of 6 retries, 127 s.
+const ConnectTimeout = 130 * time.Second
 
 func (c *connectStep) describe() string {
 	text := "connect to the service"

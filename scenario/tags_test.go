@@ -32,7 +32,7 @@ func language() map[string]reflect.Type {
 	}
 	walk(reflect.TypeFor[file](), "file")
 	for name, kind := range stepKinds {
-		walk(reflect.TypeOf(kind()).Elem(), "step "+name)
+		walk(reflect.TypeOf(kind.make()).Elem(), "step "+name)
 	}
 	return found
 }

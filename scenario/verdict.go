@@ -239,8 +239,8 @@ func (p EventPattern) matches(e *evidence, s *story, ev nodeEvent) bool {
 
 var tcpFlags = map[string]packet.TCPFlags{"SYN": packet.SYN, "FIN": packet.FIN, "RST": packet.RST}
 
-// describe is the packet in words, "RST from the service at client".
-func (x PacketCheck) describe() string {
+// Describe is the packet in words, "RST from the service at client".
+func (x PacketCheck) Describe() string {
 	text := x.Flag
 	if x.From != "" {
 		text += " from the " + x.From
@@ -253,7 +253,7 @@ func (x PacketCheck) describe() string {
 }
 
 func (c *checker) packets(x PacketCheck) {
-	text := x.describe()
+	text := x.Describe()
 	if x.Never {
 		text = "never a " + text
 	}

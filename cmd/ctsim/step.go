@@ -109,7 +109,7 @@ func (s *stepper) announce() string {
 		s.begun = true
 		fmt.Fprintf(&b, "The world is up. Enter takes a step, help lists what else there is. The clock goes on while you look:\n"+
 			"entries and keepalive timers run out as they would.\n")
-		for _, timer := range s.pause.Timers {
+		for _, timer := range scenario.Timers(s.pause.Plan) {
 			fmt.Fprintf(&b, "Here %s.\n", timer)
 		}
 	}
@@ -119,9 +119,10 @@ func (s *stepper) announce() string {
 		fmt.Fprintf(&b, ", %d of round %d", n, p.Round)
 	}
 	fmt.Fprintf(&b, "  %s\n", report.Plain(p.Step.Describe()))
-	for i, c := range p.ByHand {
+	commands := scenario.Commands(p.Step, momentOf(p))
+	for i, c := range commands {
 		if i == mostCommands {
-			fmt.Fprintf(&b, "  … and %d more\n", len(p.ByHand)-mostCommands)
+			fmt.Fprintf(&b, "  … and %d more\n", len(commands)-mostCommands)
 			break
 		}
 		b.WriteString(byHand(p, c))
@@ -132,6 +133,25 @@ func (s *stepper) announce() string {
 // mostCommands is how many commands are shown for a step; with many entries or endpoints there are as many more.
 const mostCommands = 8
 
+// momentOf is what the commands of the next step depend on. A table that cannot be read gives no command.
+func momentOf(p *scenario.Pause) scenario.Moment {
+	m := scenario.Moment{Plan: p.Plan, Endpoints: p.Endpoints, Serving: p.Serving, Ports: p.Ports, Connections: p.Connections,
+		Entries: map[string][]scenario.Tracked{}}
+	for _, node := range p.Nodes() {
+		entries, _ := p.Table(node)
+		for _, e := range entries {
+			m.Entries[node] = append(m.Entries[node], scenario.Tracked{Src: e.Original.Src, Dst: e.Original.Dst, Left: e.Timeout})
+		}
+	}
+	alive := p.Places()
+	for _, pod := range p.Plan.ServerNames() {
+		if slices.Contains(alive, pod) {
+			m.Pods = append(m.Pods, pod)
+		}
+	}
+	return m
+}
+
 // byHand is a command as it is typed on a cluster, in a shell of the pod or node, and as it works here and now from
 // another terminal.
 func byHand(p *scenario.Pause, c scenario.Command) string {
@@ -140,7 +160,7 @@ func byHand(p *scenario.Pause, c scenario.Command) string {
 		return fmt.Sprintf("  by hand, in %s, into %s: %s\n", c.At, c.Into, line)
 	}
 	text := fmt.Sprintf("  by hand, in %s: %s\n", c.At, line)
-	if here, err := p.Here(c); err == nil {
+	if here, err := p.Here(c.At, c.Line); err == nil {
 		text += "           here: " + report.Plain(here) + "\n"
 	}
 	return text
@@ -161,7 +181,7 @@ func (s *stepper) do(ctx context.Context, words []string) (done bool, err error)
 	case "step", "s":
 		return true, nil
 	case "skip":
-		if s.pause.Skippable() {
+		if scenario.Skippable(s.pause.Step) {
 			return true, scenario.ErrSkip
 		}
 		err = errors.New("this step cannot be left out: it makes what later ones need")

@@ -5,8 +5,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-
-	"github.com/ctsim/ctsim/iptables"
 )
 
 // head is the script's beginning: what it is, what it needs, and the namespaces that it goes into.
@@ -187,15 +185,11 @@ func (w *scriptWriter) rules() (string, error) {
 		"rules() {\n\tcase $1 in\n")
 	lines := 0
 	for _, v := range w.variants {
-		svc := w.plan.Service
-		svc.Endpoints = nil
 		var names []string
 		for _, i := range v.endpoints {
-			server := w.plan.Servers[i]
-			svc.Endpoints = append(svc.Endpoints, netip.AddrPortFrom(server.Address, svc.Port))
-			names = append(names, server.At)
+			names = append(names, w.plan.Servers[i].At)
 		}
-		set := iptables.Rules(w.plan.Proxy, svc)
+		set := rulesFor(w.plan, v.endpoints)
 		if err := set.Err(); err != nil {
 			return "", err
 		}

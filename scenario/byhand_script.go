@@ -3,7 +3,6 @@ package scenario
 import (
 	"fmt"
 	"strings"
-	"time"
 )
 
 // Unscriptable is a step that cannot be written as shell: there is no command for it, or what it does depends on what
@@ -26,12 +25,12 @@ func (u *Unscriptable) Error() string {
 // that is what the scenario expects of them, 1 if not, 3 if a command is missing and 4 if a wait was in vain. The error
 // is *Unscriptable. It needs no privileges; the script needs root or a user namespace, which it makes.
 func Script(p *Plan) (string, error) {
-	w := &scriptWriter{plan: p, next: 1}
+	w := &scriptWriter{plan: p, rows: verbs, next: 1}
 	if p.ExternalClient() || p.ExternalServer() {
 		return "", w.cannot("its programs are not ctsim's client and server")
 	}
 	w.states = []endpointState{w.firstState()}
-	if err := w.steps(p.Steps, 0); err != nil {
+	if err := w.steps(p.Steps); err != nil {
 		return "", err
 	}
 	rules, err := w.rules()
@@ -54,7 +53,12 @@ func Script(p *Plan) (string, error) {
 // scriptWriter turns a scenario's steps into shell.
 type scriptWriter struct {
 	plan *Plan
+	// rows is verbs, through a field because one of its rows leads back here.
+	rows map[string]verb
 	out  strings.Builder
+	// depth is how many repeats the step at hand is in, step is that step.
+	depth int
+	step  Step
 	// next is the number of the next connection, total how many there are in the end.
 	next int
 	// clients are the numbers of the first connection of each client.
@@ -62,12 +66,11 @@ type scriptWriter struct {
 	// states are what the endpoints may be at this point, variants all they can ever be.
 	states   []endpointState
 	variants []endpointState
-	step     Step
 }
 
 // line writes one line of the script, indented.
-func (w *scriptWriter) line(depth int, format string, args ...any) {
-	fmt.Fprintf(&w.out, "%s%s\n", strings.Repeat("\t", depth), fmt.Sprintf(format, args...))
+func (w *scriptWriter) line(format string, args ...any) {
+	fmt.Fprintf(&w.out, "%s%s\n", strings.Repeat("\t", w.depth), fmt.Sprintf(format, args...))
 }
 
 func (w *scriptWriter) cannot(format string, args ...any) error {
@@ -75,62 +78,27 @@ func (w *scriptWriter) cannot(format string, args ...any) error {
 }
 
 // steps writes each step with its description before it.
-func (w *scriptWriter) steps(steps Steps, depth int) error {
+func (w *scriptWriter) steps(steps Steps) error {
 	for i, step := range steps {
-		if i > 0 && depth == 0 {
-			w.line(0, "")
+		if i > 0 && w.depth == 0 {
+			w.line("")
 		}
-		scripted, ok := step.action.(scriptable)
-		if w.step = step; !ok {
+		w.step = step
+		script := w.rows[step.Name].script
+		if script == nil {
 			return w.cannot("there is no command that does it")
 		}
-		w.line(depth, "step %s", ShellQuote(strings.Replace(step.Describe(), fmt.Sprintf(" %d bytes", MessageSize), " a message", 1)))
-		if err := scripted.script(w, depth); err != nil {
+		w.line("step %s", ShellQuote(strings.Replace(step.Describe(), fmt.Sprintf(" %d bytes", MessageSize), " a message", 1)))
+		if err := script(step, w); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// scriptable is a step that can be written as shell.
-type scriptable interface {
-	script(w *scriptWriter, depth int) error
-}
-
 // section is a heading within the script.
 func section(title string) string {
 	return "# ---- " + title + " " + strings.Repeat("-", max(0, 112-len(title))) + "\n"
-}
-
-func shellWords(words []string) string {
-	quoted := make([]string, len(words))
-	for i, word := range words {
-		quoted[i] = ShellQuote(word)
-	}
-	return strings.Join(quoted, " ")
-}
-
-// flags are how `ctsim client` or `server` sets its socket as an end of the plan does.
-func flags(o Socket) []string {
-	var out []string
-	if o.KeepAlive {
-		out = append(out, "--keepalive")
-	}
-	for _, f := range []struct {
-		name string
-		d    time.Duration
-	}{{"keepalive-idle", o.KeepIdle}, {"keepalive-interval", o.KeepInterval}} {
-		if f.d > 0 {
-			out = append(out, "--"+f.name, f.d.String())
-		}
-	}
-	if o.KeepCount > 0 {
-		out = append(out, "--keepalive-count", fmt.Sprint(o.KeepCount))
-	}
-	if o.UserTimeout > 0 {
-		out = append(out, "--user-timeout", o.UserTimeout.String())
-	}
-	return out
 }
 
 // expected is the shell of what must become of the connections.
@@ -150,7 +118,7 @@ func (w *scriptWriter) expected() string {
 	if x.Share == nil {
 		b.WriteString("within_chance() { :; }\n\n")
 	} else {
-		low, high := interval(total, x.Share.probability(len(w.plan.Servers)))
+		low, high := x.Share.Allowed(total, len(w.plan.Servers))
 		fmt.Fprintf(&b, "# within_chance: the share of %s is %s; all but one in a million runs lie in between.\n"+
 			"within_chance() {\n\tlocal n\n\tn=$(grep -c ' %s ' || true)\n\t[ \"$n\" -ge %d ] && [ \"$n\" -le %d ]\n}\n\n",
 			x.Share.Of, x.Share.Probability, x.Share.Of, low, high)
@@ -167,7 +135,7 @@ func scriptFunctions(text string) string {
 		names[f.name] = i
 	}
 	for texts := []string{text}; len(texts) > 0; texts = texts[1:] {
-		for i := range calls(texts[0], names) {
+		for i := range functionsIn(texts[0], names) {
 			if !used[i] {
 				used[i] = true
 				texts = append(texts, library[i].body)

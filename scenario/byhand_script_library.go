@@ -29,8 +29,8 @@ var (
 	beforeCommand = regexp.MustCompile(`(^\s*|\$\(|; |\{ |\| |! |&& |\|\| |\b(do|if|then|else|until|while) )$`)
 )
 
-// calls tells which of the functions a text of shell calls, by their names.
-func calls(text string, functions map[string]int) map[int]bool {
+// functionsIn tells which of the functions a text of shell calls, by their names.
+func functionsIn(text string, functions map[string]int) map[int]bool {
 	out := map[int]bool{}
 	for line := range strings.Lines(text) {
 		line = strings.TrimSuffix(line, "\n")

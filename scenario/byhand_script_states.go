@@ -16,12 +16,13 @@ func (w *scriptWriter) firstState() endpointState {
 	return first
 }
 
-// change applies a change to each state there may be, which gives one state or more, and remembers the new sets of
-// endpoints; it is true if any was new.
-func (w *scriptWriter) change(to func(endpointState) []endpointState) {
+// change applies a change to each state there may be, with each server that a name may mean, and remembers the new sets
+// of endpoints.
+func (w *scriptWriter) change(name string, to change) {
 	var next []endpointState
 	for _, s := range w.states {
-		for _, n := range to(s) {
+		for _, i := range w.anyOf(name) {
+			n := to(s, i)
 			if !slices.ContainsFunc(next, func(o endpointState) bool {
 				return slices.Equal(o.endpoints, n.endpoints) && slices.Equal(o.alive, n.alive)
 			}) {
@@ -41,7 +42,7 @@ func leaving(list []int, i int) []int {
 	return slices.DeleteFunc(slices.Clone(list), func(j int) bool { return j == i })
 }
 
-// anyOf are the servers a name may mean: one, or for "serving" every one.
+// anyOf are the servers a name may mean: one, or for "serving" and "all" every one.
 func (w *scriptWriter) anyOf(name string) []int {
 	if i := slices.Index(w.plan.ServerNames(), name); i >= 0 {
 		return []int{i}
