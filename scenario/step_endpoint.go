@@ -154,6 +154,7 @@ func (s *takeAddressStep) run(_ context.Context, r *run, _ []*flow) error {
 	if err := r.lab.AddPod(r.scenario.serverNode(i), pod); err != nil {
 		return err
 	}
+	r.ev.places = append(r.ev.places, r.scenario.joined(stranger, i))
 	if err := errors.Join(r.captureAt(stranger), r.watchKernel(r.lab.Namespace(stranger))); err != nil {
 		return err
 	}
