@@ -45,7 +45,7 @@ func newSequence(r *scenario.Result, story []scenario.Observation) *sequence {
 	for i, f := range renewals(r.Entries) {
 		s.renewed[renewal{r.Entries[i].Node, r.Entries[i].Made}] = f
 	}
-	packets := journeys(story, r.World)
+	packets := journeys(story)
 	var rows []row
 	for i, o := range story {
 		if j, begins := packets[i]; begins {
@@ -160,7 +160,7 @@ func foldEarlier(rows []row) []row {
 	if losses == 0 || from < 0 || to <= from {
 		return rows
 	}
-	earlier := foldOf(rows[from:to], fmt.Sprintf("%d earlier %s of the entry", losses, plural(losses, "loss")), "after which the flow went on")
+	earlier := foldOf(rows[from:to], scenario.Count(losses, "earlier loss", "earlier losses")+" of the entry", "after which the flow went on")
 	return slices.Concat(rows[:from], []row{earlier}, rows[to:])
 }
 
