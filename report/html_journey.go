@@ -54,14 +54,12 @@ func (j journey) ends() string {
 	return j[0].At
 }
 
-// comments are what is said about it at any hop, each once.
+// comments are what is said about it at each hop; that it repeats another, its badge says.
 func (j journey) comments() []string {
 	var out []string
-	seen := map[string]bool{"": true}
 	for _, s := range j {
-		if c := s.Packet.Comment; !seen[c] && s.Packet.Repeat == "" { // that it repeats another, its badge says
-			seen[c] = true
-			out = append(out, c)
+		if s.Packet.Comment != "" && s.Packet.Repeat == "" {
+			out = append(out, s.Packet.Comment)
 		}
 	}
 	return out

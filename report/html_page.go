@@ -5,7 +5,6 @@ import (
 	"html/template"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/ctsim/ctsim/scenario"
@@ -143,9 +142,6 @@ func causes(all []scenario.Sentence) []cause {
 	}
 	return out
 }
-
-// hasClass tells whether a list of classes holds one.
-func hasClass(classes, one string) bool { return slices.Contains(strings.Fields(classes), one) }
 
 // Took is a duration in seconds as people read it.
 func (p *page) Took(s float64) string { return seconds(s) }

@@ -96,11 +96,11 @@ func sketch(letters string) []row {
 		r := row{Badge: "x", Class: "other", signature: string(c), t: float64(i), keep: c >= 'A' && c <= 'Z'}
 		switch c {
 		case 's':
-			r.Class = "step"
+			r.Class, r.begins = "step", true
 		case 'p':
-			r.Class = "packet"
+			r.Class, r.begins = "packet", true
 		case 'm':
-			r.Class = "other minor"
+			r.hide()
 		case 'D':
 			r.Badge = "DESTROY"
 		case '=':

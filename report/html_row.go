@@ -31,9 +31,13 @@ type row struct {
 
 	t         float64
 	signature string
-	// keep is true if it must not vanish in a fold.
-	keep bool
+	// keep is true if it must not vanish in a fold, minor if it is hidden until asked for, begins if it is a step or a packet:
+	// something that others come of.
+	keep, minor, begins bool
 }
+
+// hide makes a row one that is hidden until asked for.
+func (r *row) hide() { r.Class, r.minor = r.Class+" minor", true }
 
 type field struct{ Name, Value string }
 
@@ -67,7 +71,7 @@ func about(s float64) string {
 // packetRow is a packet with all its hops.
 func (s *sequence) packetRow(j journey) row {
 	p := j[0]
-	r := row{t: p.T, Time: stamp(p.T), Class: "packet", Badge: p.Kind, Where: j.ends(), Text: j.headers(), Small: j.addresses(),
+	r := row{t: p.T, Time: stamp(p.T), Class: "packet", begins: true, Badge: p.Kind, Where: j.ends(), Text: j.headers(), Small: j.addresses(),
 		Notes: j.comments(), Drawing: s.lanes.draw(j), signature: j.signature()}
 	if p.Kind == "packet" {
 		r.Badge = strings.ToLower(p.Packet.Protocol)
@@ -139,7 +143,7 @@ func (s *sequence) observationRow(o scenario.Observation) row {
 	r.signature = fmt.Sprint(o.Source, o.At, o.Kind)
 	switch o.Source {
 	case "step":
-		r.Badge, r.Where = "step", ""
+		r.Badge, r.Where, r.begins = "step", "", true
 		if o.Step != nil {
 			r.signature = fmt.Sprint(r.signature, o.Step.Number)
 		}
@@ -248,7 +252,7 @@ func ruleRow(r *row, o scenario.Observation) {
 		r.Class += " bad"
 	case "NEW":
 	default:
-		r.Class += " minor" // a known entry: the nat table is not asked
+		r.hide() // a known entry: the nat table is not asked
 	}
 	r.Badge = "rules " + o.Kind
 	p := o.Path
@@ -302,7 +306,7 @@ func (s *sequence) socketRow(r *row, o scenario.Observation) {
 	now := socketState(o)
 	r.signature = now
 	if s.sockets[o.At] == now {
-		r.Class += " minor"
+		r.hide()
 	}
 	s.sockets[o.At] = now
 }

@@ -82,9 +82,10 @@ func article() *scenario.Result {
 	const client, service, server1 = "172.18.219.65:59468", "10.108.33.37:2222", "172.18.166.130:2222"
 	r := &scenario.Result{
 		Schema: scenario.SchemaVersion, Scenario: "flush-multi-backend",
-		Title:   "Flushing the conntrack entry of an open connection resets it when the Service has several backends",
-		Verdict: scenario.Pass,
-		Reason:  "the flow was translated to another backend after its entry was flushed, and reset by it",
+		Title:    "Flushing the conntrack entry of an open connection resets it when the Service has several backends",
+		Verdict:  scenario.Pass,
+		Reason:   "the flow was translated to another backend after its entry was flushed, and reset by it",
+		Happened: "after 1 loss of its entry the flow was re-routed to another backend, which answered RST",
 		Cause: []string{
 			"conntrack -F on master destroyed the entry that held 10.108.33.37:2222 → 172.18.166.131:2222.",
 			"The client's second send succeeded: its socket knew nothing. The segment met the Service's rules anew, and a NEW " +

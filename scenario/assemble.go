@@ -30,8 +30,9 @@ func (s Scenario) assemble(e *evidence) *Result {
 	s.judge(r, e, accounts)
 	example := typical(accounts, s.Expect.Outcome)
 	r.tell(e, ix, packets, accounts, example)
+	r.Happened = summary(example, accounts)
 	if r.Verdict == Pass {
-		r.Reason = "as expected: " + summary(example, accounts)
+		r.Reason = "as expected: " + r.Happened
 	}
 	return r
 }
@@ -177,7 +178,7 @@ func typical(accounts []*account, expected Outcome) *account {
 	return accounts[0]
 }
 
-// summary is the passed run in one sentence.
+// summary is the run in one sentence.
 func summary(a *account, accounts []*account) string {
 	text := string(a.Outcome)
 	switch {

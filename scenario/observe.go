@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/ctsim/ctsim/probe"
@@ -136,12 +137,24 @@ func callFacts(r *probe.Report) *CallFacts {
 	return out
 }
 
-// namedErrno finds the name of an errno in what a program has written.
-var namedErrno = regexp.MustCompile(`\bE[A-Z]{3,}[0-9]?[A-Z]*\b`)
+// capitals finds what may be the name of an errno.
+var capitals = regexp.MustCompile(`\bE[A-Z0-9]+\b`)
+
+// namedErrno is the first name of an errno in what a program has written; empty if there is none.
+func namedErrno(line string) string {
+	for _, word := range capitals.FindAllString(line, -1) {
+		for errno := syscall.Errno(1); errno < 134; errno++ {
+			if probe.Errno(errno) == word {
+				return word
+			}
+		}
+	}
+	return ""
+}
 
 func (e *evidence) outputObservation(o *outputLine) Observation {
 	return Observation{T: e.since(o.Time), Source: string(o.side), At: o.at, Kind: string(o.Stream), Text: o.Text,
-		Output: &OutputFacts{Stream: string(o.Stream), Line: o.Text, Errno: namedErrno.FindString(o.Text)}}
+		Output: &OutputFacts{Stream: string(o.Stream), Line: o.Text, Errno: namedErrno(o.Text)}}
 }
 
 func (e *evidence) socketObservation(s *socketSample) Observation {

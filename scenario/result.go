@@ -27,6 +27,8 @@ type Result struct {
 	Verdict  Verdict `json:"verdict"`
 	// Reason is one sentence: why the verdict is what it is.
 	Reason string `json:"reason"`
+	// Happened is one sentence too: what became of the connections, whatever was expected.
+	Happened string `json:"happened"`
 	// Cause tells what happened, one checkable sentence each, in order, each from observations of this run.
 	Cause []string `json:"cause"`
 	// Account is the same with each sentence's time and the observations it rests on; Cause is made from it.
