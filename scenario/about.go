@@ -62,3 +62,6 @@ func (s Scenario) planned() []Place {
 func (s Scenario) joined(name string, i int) Place {
 	return Place{Name: name, Kind: "pod", Role: "server", Address: s.serverAddress(i).String(), Node: s.serverNode(i)}
 }
+
+// watches tells whether a source is to be watched.
+func (o Options) watches(s Source) bool { return o.Watch == nil || slices.Contains(o.Watch, s) }

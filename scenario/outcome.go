@@ -16,6 +16,9 @@ const (
 	HalfOpen    Outcome = "half-open"
 )
 
+// outcomes are those a connection as a whole can have, in the order of summaries.
+var outcomes = []Outcome{Survived, Reset, Hang, Refused, Timeout, WrongBackend, Reconnected}
+
 // Connection is what became of one connection of the client.
 type Connection struct {
 	// ID counts from 1.

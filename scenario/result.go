@@ -9,16 +9,6 @@ import (
 // SchemaVersion is the version of the JSON form of Result; it grows when a field changes its meaning or goes.
 const SchemaVersion = 1
 
-// Verdict tells whether what the scenario expects was seen.
-type Verdict string
-
-// The three answers. What could not be observed is Inconclusive, never Pass.
-const (
-	Pass         Verdict = "pass"
-	Fail         Verdict = "fail"
-	Inconclusive Verdict = "inconclusive"
-)
-
 // Result is one run of a scenario, complete: text, JSON and every other report are made from it alone.
 type Result struct {
 	Schema   int     `json:"schema"`
@@ -87,13 +77,6 @@ type Service struct {
 	Port     int      `json:"port"`
 	Protocol string   `json:"protocol"`
 	Backends []string `json:"backends"`
-}
-
-// Check is one thing the scenario expects, and whether it was seen.
-type Check struct {
-	Text    string  `json:"text"`
-	Verdict Verdict `json:"verdict"`
-	Reason  string  `json:"reason,omitempty"`
 }
 
 // ProgramRun is a program that ctsim has not written, and how it ended.

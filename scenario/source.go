@@ -47,6 +47,3 @@ func JoinSources(all []Source) string {
 	}
 	return strings.Join(words, ",")
 }
-
-// watches tells whether a source is to be watched.
-func (o Options) watches(s Source) bool { return o.Watch == nil || slices.Contains(o.Watch, s) }
