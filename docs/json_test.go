@@ -43,6 +43,7 @@ func TestJSONFields(t *testing.T) {
 	document := read(t, "json.md")
 	for heading, of := range map[string]reflect.Type{
 		"## The document":                    reflect.TypeFor[scenario.Result](),
+		"## account":                         reflect.TypeFor[scenario.Sentence](),
 		"## service":                         reflect.TypeFor[scenario.Service](),
 		"## connections":                     reflect.TypeFor[scenario.Connection](),
 		"## client_socket and server_socket": reflect.TypeFor[scenario.SocketSettings](),
@@ -52,7 +53,17 @@ func TestJSONFields(t *testing.T) {
 		"## entries":                         reflect.TypeFor[scenario.Entry](),
 		"## rules":                           reflect.TypeFor[scenario.RuleCount](),
 		"## timeline":                        reflect.TypeFor[scenario.Observation](),
+		"## step":                            reflect.TypeFor[scenario.StepFacts](),
+		"## call":                            reflect.TypeFor[scenario.CallFacts](),
+		"## output":                          reflect.TypeFor[scenario.OutputFacts](),
+		"## entry":                           reflect.TypeFor[scenario.EntryFacts](),
+		"## original and reply":              reflect.TypeFor[scenario.TupleFacts](),
 		"## packet":                          reflect.TypeFor[scenario.PacketFacts](),
+		"## icmp":                            reflect.TypeFor[scenario.ICMPFacts](),
+		"## path":                            reflect.TypeFor[scenario.PathFacts](),
+		"## hops":                            reflect.TypeFor[scenario.HopFacts](),
+		"## kernel_event":                    reflect.TypeFor[scenario.KernelFacts](),
+		"## stack":                           reflect.TypeFor[scenario.FrameFacts](),
 		"## socket":                          reflect.TypeFor[scenario.SocketFacts](),
 		"## phases":                          reflect.TypeFor[scenario.Phase](),
 	} {
@@ -105,7 +116,12 @@ func TestJSONExample(t *testing.T) {
 	if err := decoder.Decode(&example); err != nil {
 		t.Fatal(err)
 	}
-	if example.Schema != scenario.SchemaVersion || len(example.Connections) == 0 || len(example.Timeline) == 0 {
+	for _, s := range example.Account {
+		if len(s.Facts) == 0 || slices.Max(s.Facts) >= len(example.Timeline) {
+			t.Errorf("json.md: in the example %q rests on %v", s.Text, s.Facts)
+		}
+	}
+	if len(example.Account) == 0 || example.Schema != scenario.SchemaVersion || len(example.Connections) == 0 || len(example.Timeline) == 0 {
 		t.Errorf("json.md: the example lacks schema, connections or timeline")
 	}
 }
@@ -124,16 +140,8 @@ func writeExample(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	result.Cause, result.Expectations = result.Cause[:2], result.Expectations[:2]
-	result.Timeline = slices.DeleteFunc(result.Timeline, func(o scenario.Observation) bool {
-		switch o.Source {
-		case "conntrack":
-			return o.At != "master" || o.Kind != "DESTROY"
-		case "packet":
-			return o.At != "client" || o.Kind != "RST"
-		}
-		return o.Source != "client"
-	})
+	result.Cause, result.Account, result.Expectations = result.Cause[:2], result.Account[:2], result.Expectations[:2]
+	keepTelling(&result)
 	var text strings.Builder
 	if err := report.JSON(&text, &result); err != nil {
 		t.Fatal(err)
@@ -144,5 +152,26 @@ func writeExample(t *testing.T) {
 	document = before + "```json\n" + text.String() + "```" + after
 	if err := os.WriteFile("json.md", []byte(document), 0o644); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// keepTelling leaves out what the example can do without; the account's sentences keep what they rest on.
+func keepTelling(r *scenario.Result) {
+	var kept []scenario.Observation
+	place := map[int]int{}
+	for i, o := range r.Timeline {
+		rests := slices.ContainsFunc(r.Account, func(s scenario.Sentence) bool { return slices.Contains(s.Facts, i) })
+		tells := o.Source == "client" || o.Source == "conntrack" && o.At == "master" && o.Kind == "DESTROY" ||
+			o.Source == "packet" && o.At == "client" && o.Kind == "RST" || o.Source == "kernel" && o.Kind == "tcp_send_reset"
+		if rests || tells {
+			place[i] = len(kept)
+			kept = append(kept, o)
+		}
+	}
+	r.Timeline = kept
+	for _, s := range r.Account {
+		for i := range s.Facts {
+			s.Facts[i] = place[s.Facts[i]]
+		}
 	}
 }

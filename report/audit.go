@@ -8,16 +8,14 @@ import (
 	"time"
 
 	"github.com/ctsim/ctsim/probe/audit"
+	"github.com/ctsim/ctsim/scenario"
 )
 
 // Audit writes a look at the machine's connections: for each namespace a table like netstat's, with a sentence below each
 // connection that is at risk or not understood; then the cures, and what could not be seen. With Verbose the others get
 // their sentence too; with Quiet there is one line a namespace.
 func Audit(w io.Writer, r *audit.Report, o TextOptions) error {
-	t := &text{o: o, width: o.Width}
-	if t.width <= 0 {
-		t.width = DefaultWidth
-	}
+	t := newText(o)
 	for i, n := range r.Namespaces {
 		if i > 0 && !o.Quiet {
 			t.line("")
@@ -71,10 +69,7 @@ func (t *text) counts(s audit.Summary, one bool) string {
 	if s.Unread > 0 && one {
 		return t.paint(yellow, "not read")
 	}
-	parts := []string{fmt.Sprintf("%d connections", s.Connections)}
-	if s.Connections == 1 {
-		parts[0] = "1 connection"
-	}
+	parts := []string{scenario.Count(s.Connections, "connection", "connections")}
 	for _, c := range []struct {
 		n     int
 		words string

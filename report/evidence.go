@@ -25,8 +25,8 @@ func (t *text) evidence(r *scenario.Result) {
 		t.connections(r.Connections...)
 	} else {
 		t.connections(example)
-		others := len(r.Connections) - 1
-		t.line("  %s", t.paint(faint, fmt.Sprintf("… and %d more %s, shown with --verbose", others, plural(others, "connection"))))
+		others := scenario.Count(len(r.Connections)-1, "more connection", "more connections")
+		t.line("  %s", t.paint(faint, "… and "+others+", shown with --verbose"))
 	}
 	before, earlier, after := lastBreak(telling(r, example.ID))
 	t.observations("evidence", fold(slices.Concat(before, earlierBreaks(earlier), after)))
@@ -40,7 +40,10 @@ func (t *text) connections(all ...scenario.Connection) {
 	if len(all) == 0 {
 		return
 	}
-	title := plural(len(all), "connection")
+	title := "connections"
+	if len(all) == 1 {
+		title = "connection"
+	}
 	if t.interrupted { // what is told of them is so until then
 		title += ", as far as the run went"
 	}
@@ -69,7 +72,9 @@ func exampleOf(r *scenario.Result) (example scenario.Connection, found bool) {
 // met which has no entry or is thrown away, what the kernel did, and a socket whose state or timer has changed. Those
 // that belong to no connection are part of every story.
 func telling(r *scenario.Result, id int) []scenario.Observation {
-	translated := func(o scenario.Observation) bool { return strings.Contains(o.Text, " dst="+r.Service.Address+" ") }
+	translated := func(o scenario.Observation) bool {
+		return o.Entry != nil && (address(o.Entry.Original.Dst) == r.Service.Address || address(o.Entry.Reply.Dst) == r.Service.Address)
+	}
 	// With no such event at all, what the other nodes saw is all there is.
 	anyNode := !slices.ContainsFunc(r.Timeline, translated)
 	// The node that translates; where it has lost no entry, what the others have lost is the story.
@@ -114,7 +119,7 @@ func telling(r *scenario.Result, id int) []scenario.Observation {
 		case "rule":
 			first := o.Kind == "DROP" && !dropped[o.At+" rule"]
 			dropped[o.At+" rule"] = dropped[o.At+" rule"] || first
-			if first || broken && o.Kind == "NEW" && strings.Contains(o.Text, " "+r.Service.Address+":") {
+			if first || broken && o.Kind == "NEW" && o.Path != nil && address(o.Path.Dst) == r.Service.Address {
 				out = append(out, o)
 			}
 		case "socket":
@@ -123,13 +128,17 @@ func telling(r *scenario.Result, id int) []scenario.Observation {
 			}
 			sockets[o.At] = socketKind(o)
 		case "packet":
-			if way := addresses(o.Text); o.Kind == "RST" && way != lastRST {
+			p := o.Packet
+			if p == nil {
+				continue
+			}
+			if way := p.Src + " > " + p.Dst; o.Kind == "RST" && way != lastRST {
 				out, lastRST = append(out, o), way
 			}
-			if p := o.Packet; p != nil && p.Direction == "in" {
+			if p.Direction == "in" {
 				probed[o.At] = p.Repeat == packet.KeepAlive.String()
 			}
-			if p := o.Packet; p != nil && p.Repeat != "" && p.Direction == "out" && sentBy(r, o.At) {
+			if p.Repeat != "" && p.Direction == "out" && sentBy(r, o.At) {
 				out = append(out, o)
 			}
 		}
@@ -149,10 +158,15 @@ const (
 	rowTail = 2
 )
 
+// sameStep tells whether two steps are the same one, taken again; what is no step is not compared.
+func sameStep(a, b scenario.Observation) bool {
+	return a.Step == nil || b.Step == nil || a.Step.Number == b.Step.Number
+}
+
 // fold cuts rows of observations that are alike, or that take turns.
 func fold(all []scenario.Observation) []scenario.Observation {
 	like := func(a, b scenario.Observation) bool {
-		return a.Source == b.Source && a.At == b.At && a.Kind == b.Kind && (a.Source != "step" || a.Text == b.Text)
+		return a.Source == b.Source && a.At == b.At && a.Kind == b.Kind && sameStep(a, b)
 	}
 	var out []scenario.Observation
 	for i := 0; i < len(all); {
@@ -180,22 +194,12 @@ func socketKind(o scenario.Observation) string {
 	if o.Socket == nil {
 		return o.Kind
 	}
-	timer, _, _ := strings.Cut(o.Socket.Timer, " ")
-	return o.Socket.State + " " + timer
+	return o.Socket.State + " " + o.Socket.TimerKind
 }
 
 func socketChanged(was string, o scenario.Observation) bool {
 	is := socketKind(o)
 	return is != was && (was != "" || is != "ESTABLISHED off") // the state of every connection that does nothing
-}
-
-// addresses is the "source > destination" in the text of a packet.
-func addresses(text string) string {
-	words := strings.Fields(text)
-	if i := slices.Index(words, ">"); i > 0 && i+1 < len(words) {
-		return words[i-1] + " > " + words[i+1]
-	}
-	return text
 }
 
 // lastBreak cuts the story of a connection whose entry was lost many times into what was before the first loss, the
@@ -215,11 +219,6 @@ func lastBreak(all []scenario.Observation) (before, earlier, after []scenario.Ob
 	return all[:from], all[from:to], all[to:]
 }
 
-// isLoss tells whether an entry was lost while its connection was open; a RST ends both.
-func isLoss(o scenario.Observation) bool {
-	return o.Source == "conntrack" && o.Kind == "DESTROY" && !strings.Contains(o.By, "RST")
-}
-
 // earlierBreaks is one line in place of many.
 func earlierBreaks(all []scenario.Observation) []scenario.Observation {
 	n := 0
@@ -231,7 +230,7 @@ func earlierBreaks(all []scenario.Observation) []scenario.Observation {
 	if n == 0 {
 		return nil
 	}
-	text := fmt.Sprintf("… %d earlier %s of the entry, after which the flow went on, shown with --verbose", n, plural(n, "loss"))
+	text := "… " + scenario.Count(n, "earlier loss", "earlier losses") + " of the entry, after which the flow went on, shown with --verbose"
 	return []scenario.Observation{{T: all[0].T, Source: "step", Text: text}}
 }
 
@@ -332,7 +331,7 @@ func what(o scenario.Observation) string {
 	if label := map[string]string{"rule": "rules: ", "kernel": "kernel: "}[o.Source]; label != "" {
 		return label + s
 	}
-	if o.Source == "socket" || o.Source == "conntrack" || o.Source == "step" || o.Kind == "" || strings.Contains(strings.ToLower(s), strings.ToLower(o.Kind)) {
+	if o.Packet == nil && o.Output == nil { // the others' texts say what they are
 		return s
 	}
 	return Plain(o.Kind) + ": " + strings.TrimLeft(s, " ")
@@ -340,7 +339,7 @@ func what(o scenario.Observation) string {
 
 func observationStyle(o scenario.Observation) style {
 	switch {
-	case o.Kind == "RST", strings.Contains(o.Text, "ECONNRESET"):
+	case o.Kind == "RST", errnoOf(o) == "ECONNRESET":
 		return red
 	case o.Source == "step":
 		return cyan
@@ -348,16 +347,6 @@ func observationStyle(o scenario.Observation) style {
 		return yellow
 	}
 	return ""
-}
-
-func plural(n int, noun string) string {
-	switch {
-	case n == 1:
-		return noun
-	case strings.HasSuffix(noun, "s"):
-		return noun + "es"
-	}
-	return noun + "s"
 }
 
 func times(n int) string {

@@ -1,109 +1,12 @@
 package report
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
 	"github.com/ctsim/ctsim/scenario"
 )
-
-// entryLine is a conntrack entry taken apart again, from the line that `conntrack -L` or -E prints.
-type entryLine struct {
-	Protocol, Left, State string
-	Original, Reply       tupleLine
-	// Flags are UNREPLIED, ASSURED …
-	Flags []string
-}
-
-type tupleLine struct{ Src, Dst, Sport, Dport string }
-
-// From and To are ip:port, or the address alone for a protocol without ports.
-func (t tupleLine) From() string { return join(t.Src, t.Sport) }
-
-// To is like From.
-func (t tupleLine) To() string { return join(t.Dst, t.Dport) }
-
-func join(address, port string) string {
-	if port == "" {
-		return address
-	}
-	return address + ":" + port
-}
-
-// parseEntry takes a line apart; false if it is none of an entry.
-func parseEntry(line string) (e entryLine, ok bool) {
-	words := strings.Fields(line)
-	if len(words) > 0 && slices.Contains([]string{"[NEW]", "[UPDATE]", "[DESTROY]"}, words[0]) {
-		words = words[1:]
-	}
-	if len(words) < 3 {
-		return e, false
-	}
-	e.Protocol, words = words[0], words[2:]
-	tuple := &e.Original
-	for _, word := range words {
-		key, value, assigned := strings.Cut(word, "=")
-		switch {
-		case strings.HasPrefix(word, "["):
-			e.Flags = append(e.Flags, strings.Trim(word, "[]"))
-		case !assigned && strings.Trim(word, "0123456789") == "":
-			e.Left = word
-		case !assigned:
-			e.State = word
-		case key == "src" && tuple.Src != "":
-			tuple = &e.Reply
-			fallthrough
-		default:
-			tuple.set(key, value)
-		}
-	}
-	return e, e.Original.Src != "" && e.Reply.Src != ""
-}
-
-func (t *tupleLine) set(key, value string) {
-	switch key {
-	case "src":
-		t.Src = value
-	case "dst":
-		t.Dst = value
-	case "sport":
-		t.Sport = value
-	case "dport":
-		t.Dport = value
-	}
-}
-
-// translated tells whether the entry changes an address: a reply then does not come from where the original went.
-func (e entryLine) translated() bool {
-	return e.Original.To() != e.Reply.From() || e.Original.From() != e.Reply.To()
-}
-
-// summary is the entry in a few words: "ESTABLISHED [UNREPLIED] 300 s".
-func (e entryLine) summary() string {
-	words := []string{}
-	if e.State != "" {
-		words = append(words, e.State)
-	}
-	for _, f := range e.Flags {
-		words = append(words, "["+f+"]")
-	}
-	if e.Left != "" {
-		words = append(words, e.Left+" s left")
-	}
-	return strings.Join(words, " ")
-}
-
-// leads is where the entry leads: "10.108.33.37:2222 ⇒ 172.18.166.130:2222".
-func (e entryLine) leads() string {
-	if !e.translated() {
-		return e.Original.From() + " → " + e.Original.To() + ", not translated"
-	}
-	s := e.Original.To() + " ⇒ " + e.Reply.From()
-	if e.Original.From() != e.Reply.To() {
-		s += ", source " + e.Original.From() + " ⇒ " + e.Reply.To()
-	}
-	return s
-}
 
 // comparison is an entry before and after the moment that matters, side by side.
 type comparison struct {
@@ -177,7 +80,7 @@ func compare(entries []scenario.Entry) *comparison {
 	c := &comparison{Node: b.Node, Before: lifeOf(b, b.Last), After: lifeOf(a, a.First)}
 	c.Tone = changed[after].Tone
 	c.Verdict = changed[after].Text
-	c.Rows = rows(b, b.Last, &a, a.First)
+	c.Rows = rows(c.Before, b.LastEntry, c.After, a.FirstEntry)
 	return c
 }
 
@@ -191,7 +94,7 @@ func alone(e scenario.Entry) *comparison {
 			c.Verdict = e.By + "; " + c.Verdict
 		}
 	}
-	c.Rows = rows(e, e.Last, nil, "")
+	c.Rows = rows(c.Before, e.LastEntry, nil, nil)
 	return c
 }
 
@@ -209,27 +112,22 @@ func lifeOf(e scenario.Entry, line string) *life {
 	return l
 }
 
-// rows are the fields of two entries; after is nil if there is no second.
-func rows(before scenario.Entry, beforeLine string, after *scenario.Entry, afterLine string) []compared {
-	b, _ := parseEntry(beforeLine)
-	bl := lifeOf(before, beforeLine)
-	var a entryLine
-	al := &life{}
-	if after != nil {
-		a, _ = parseEntry(afterLine)
-		al = lifeOf(*after, afterLine)
-	}
-	flags := func(e entryLine) string { return strings.Join(e.Flags, " ") }
+// rows are the fields of two entries; the second is nil if there is none.
+func rows(before *life, b *scenario.EntryFacts, after *life, a *scenario.EntryFacts) []compared {
+	known := func(e *scenario.EntryFacts) *scenario.EntryFacts { return cmp.Or(e, &scenario.EntryFacts{}) }
+	b, a = known(b), known(a)
+	al := cmp.Or(after, &life{})
+	flags := func(e *scenario.EntryFacts) string { return strings.Join(entryFlags(e), " ") }
 	out := []compared{
-		{Name: "leads to pod", Before: bl.Backend, After: al.Backend},
-		{Name: "original", Before: b.Original.From() + " → " + b.Original.To(), After: a.Original.From() + " → " + a.Original.To()},
-		{Name: "reply", Before: b.Reply.From() + " → " + b.Reply.To(), After: a.Reply.From() + " → " + a.Reply.To()},
+		{Name: "leads to pod", Before: before.Backend, After: al.Backend},
+		{Name: "original", Before: tupleWay(b.Original), After: tupleWay(a.Original)},
+		{Name: "reply", Before: tupleWay(b.Reply), After: tupleWay(a.Reply)},
 		{Name: "state", Before: b.State, After: a.State},
 		{Name: "flags", Before: flags(b), After: flags(a)},
-		{Name: "seconds left", Before: b.Left, After: a.Left},
-		{Name: "made", Before: bl.Made, After: al.Made},
-		{Name: "ended", Before: bl.Ended, After: al.Ended},
-		{Name: "ended by", Before: bl.By, After: al.By},
+		{Name: "seconds left", Before: entryLeft(b), After: entryLeft(a)},
+		{Name: "made", Before: before.Made, After: al.Made},
+		{Name: "ended", Before: before.Ended, After: al.Ended},
+		{Name: "ended by", Before: before.By, After: al.By},
 	}
 	if b.State == "" && a.State == "" { // UDP has none
 		out = slices.DeleteFunc(out, func(c compared) bool { return c.Name == "state" })

@@ -17,13 +17,9 @@ type sighting struct {
 // journey is one packet, hop after hop, in the order of time.
 type journey []sighting
 
-// journeys puts the packets of a story together, by the place of their first sighting in it. A packet that a pod sends
-// is a new one whatever its number: pods do not forward.
-func journeys(story []scenario.Observation, world []scenario.Place) map[int]journey {
-	sends := map[string]bool{}
-	for _, p := range world {
-		sends[p.Name] = p.Kind != "node" || p.Role != ""
-	}
+// journeys puts the packets of a story together by their numbers, by the place of their first sighting in it; one without
+// a number is alone.
+func journeys(story []scenario.Observation) map[int]journey {
 	out, first := map[int]journey{}, map[int]int{}
 	for i, o := range story {
 		if o.Source != "packet" || o.Packet == nil {
@@ -31,7 +27,7 @@ func journeys(story []scenario.Observation, world []scenario.Place) map[int]jour
 		}
 		n := o.Packet.Journey
 		at, under := first[n]
-		if !under || n == 0 || (sends[o.At] && o.Packet.Direction == "out") {
+		if !under || n == 0 {
 			first[n], at = i, i
 		}
 		out[at] = append(out[at], sighting{o, i})
@@ -58,14 +54,12 @@ func (j journey) ends() string {
 	return j[0].At
 }
 
-// comments are what is said about it at any hop, each once.
+// comments are what is said about it at each hop; that it repeats another, its badge says.
 func (j journey) comments() []string {
 	var out []string
-	seen := map[string]bool{"": true, "retransmission": true, "keepalive probe": true} // these have a badge
 	for _, s := range j {
-		if c := s.Packet.Comment; !seen[c] {
-			seen[c] = true
-			out = append(out, c)
+		if s.Packet.Comment != "" && s.Packet.Repeat == "" {
+			out = append(out, s.Packet.Comment)
 		}
 	}
 	return out
@@ -84,8 +78,8 @@ func (j journey) repeat() string {
 func (j journey) headers() string {
 	p := j[0].Packet
 	if p.Flags == "" {
-		if _, what, found := strings.Cut(j[0].Text, " icmp "); found {
-			return "icmp " + what
+		if p.ICMP != nil {
+			return icmpWords(p.ICMP)
 		}
 		return fmt.Sprintf("%s len %d", strings.ToLower(p.Protocol), p.Length)
 	}
@@ -117,5 +111,17 @@ func (j journey) addresses() string {
 // signature is equal for packets that differ in their time and place in the stream alone.
 func (j journey) signature() string {
 	p := j[0].Packet
-	return fmt.Sprint("packet ", j.way(), p.Flags, p.Length, j.repeat(), j.addresses(), j.comments())
+	if p.ICMP != nil {
+		return fmt.Sprint("packet ", j.way(), icmpWords(p.ICMP), j.addresses())
+	}
+	return fmt.Sprint("packet ", j.way(), p.Flags, p.Length, j.repeat(), j.addresses(), len(j.comments()))
+}
+
+// icmpWords is an ICMP message: "icmp port unreachable for tcp 172.18.219.65:40000 > 10.108.33.37:2222".
+func icmpWords(m *scenario.ICMPFacts) string {
+	s := "icmp " + m.Name
+	if m.Protocol != "" {
+		s += fmt.Sprintf(" for %s %s > %s", strings.ToLower(m.Protocol), m.Src, m.Dst)
+	}
+	return s
 }

@@ -1,30 +1,17 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/ctsim/ctsim/scenario"
 )
 
-// kernelText takes an event of the kernel apart: what it says, and the few functions that tell the story, outermost
-// first.
-func kernelText(text string) (what string, story []string) {
-	what, functions, found := strings.Cut(text, "  ")
-	if !found {
-		return strings.TrimSpace(text), nil
-	}
-	return what, strings.Split(strings.TrimSpace(functions), " → ")
-}
-
-// stack is the functions behind an event, those of its story strong.
-func stack(o scenario.Observation) []detailLine {
-	_, story := kernelText(o.Text)
+// stack is the functions behind an event, those that tell what happened strong.
+func stack(k *scenario.KernelFacts) []detailLine {
 	var out []detailLine
-	for _, function := range o.Detail {
-		name, _, _ := strings.Cut(function, ".") // what the compiler has split
-		out = append(out, detailLine{Text: function, Strong: slices.Contains(story, name)})
+	for _, f := range k.Stack {
+		out = append(out, detailLine{Text: f.Function, Strong: f.Telling})
 	}
 	return out
 }
@@ -42,18 +29,19 @@ func kernelEvents(story []scenario.Observation) []kernelEvent {
 	var out []kernelEvent
 	index := map[string]int{}
 	for _, o := range story {
-		if o.Source != "kernel" {
+		k := o.KernelEvent
+		if k == nil {
 			continue
 		}
-		key := fmt.Sprint(o.At, o.Kind, o.Text)
+		what := kernelWhat(k)
+		key := fmt.Sprint(o.At, o.Kind, what, k.Functions)
 		if i, again := index[key]; again {
 			out[i].Times++
 			continue
 		}
 		index[key] = len(out)
-		what, functions := kernelText(o.Text)
-		out = append(out, kernelEvent{Time: stamp(o.T), At: o.At, Kind: o.Kind, What: strings.TrimPrefix(what, o.Kind+" "),
-			Story: functions, Stack: stack(o), Times: 1})
+		out = append(out, kernelEvent{Time: stamp(o.T), At: o.At, Kind: o.Kind, What: cmp.Or(what, o.Kind), Story: k.Functions,
+			Stack: stack(k), Times: 1})
 	}
 	return out
 }

@@ -2,7 +2,6 @@ package report
 
 import (
 	"fmt"
-	"net"
 	"slices"
 
 	"github.com/ctsim/ctsim/scenario"
@@ -32,8 +31,8 @@ func newLanes(r *scenario.Result, story []scenario.Observation) *lanes {
 	l := &lanes{of: map[string]int{}, place: map[string]scenario.Place{},
 		service: map[string]bool{fmt.Sprintf("%s:%d", r.Service.Address, r.Service.Port): true}}
 	for _, e := range r.Entries {
-		if parsed, ok := parseEntry(e.First); ok && e.Backend != "" {
-			l.service[parsed.Original.To()] = true
+		if e.FirstEntry != nil && e.Backend != "" {
+			l.service[e.FirstEntry.Original.Dst] = true
 		}
 	}
 	used := map[string]bool{} // and where it was led, though nothing was seen there
@@ -214,10 +213,7 @@ func (l *lanes) end(d *drawing, j journey) {
 func (l *lanes) lost(j journey) (to int, lost bool) {
 	last := j[len(j)-1]
 	here := l.place[last.At]
-	host, _, err := net.SplitHostPort(last.Packet.Dst)
-	if err != nil {
-		host = last.Packet.Dst
-	}
+	host := address(last.Packet.Dst)
 	if here.Name == "" || host == here.Address || (last.Packet.Direction == "in" && here.Kind != "node") {
 		return 0, false
 	}

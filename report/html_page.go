@@ -4,9 +4,7 @@ import (
 	"fmt"
 	"html/template"
 	"maps"
-	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/ctsim/ctsim/scenario"
@@ -56,7 +54,7 @@ func newPage(r *scenario.Result) *page {
 	p := &page{Result: r, CSS: template.CSS(pageStyle), JS: template.JS(pageScript), Policy: contentPolicy(), Mark: mark(r.Verdict)}
 	p.Facts = facts(r)
 	p.Conclusion, p.Unmet = conclusion(r)
-	p.Causes = causes(r.Cause)
+	p.Causes = causes(r.Account)
 	var example scenario.Connection
 	if i := slices.IndexFunc(r.Connections, func(c scenario.Connection) bool { return c.ID == r.Example }); i >= 0 {
 		example = r.Connections[i]
@@ -95,9 +93,12 @@ func conclusion(r *scenario.Result) (short string, unmet []scenario.Check) {
 			unmet = append(unmet, e)
 		}
 	}
-	short, _, isList := strings.Cut(r.Reason, ": ")
-	if r.Verdict == scenario.Pass || len(unmet) < 2 || !isList {
+	if r.Verdict == scenario.Pass || len(unmet) < 2 || r.Interrupted {
 		return r.Reason, nil
+	}
+	short = "not as expected"
+	if r.Verdict == scenario.Inconclusive {
+		short = "cannot be told"
 	}
 	return fmt.Sprintf("%s, in %d of %d expectations", short, len(unmet), len(r.Expectations)), unmet
 }
@@ -130,20 +131,17 @@ func facts(r *scenario.Result) []field {
 	return out
 }
 
-// timed finds the time that a link of the chain begins with.
-var timed = regexp.MustCompile(`^\+[0-9.]+ s +`)
-
-func causes(all []string) []cause {
+func causes(all []scenario.Sentence) []cause {
 	var out []cause
-	for _, text := range all {
-		at := timed.FindString(text)
-		out = append(out, cause{strings.TrimSpace(at), strings.TrimPrefix(text, at)})
+	for _, s := range all {
+		one := cause{Text: s.Text}
+		if !s.AtEnd {
+			one.Time = stamp(s.T)
+		}
+		out = append(out, one)
 	}
 	return out
 }
-
-// hasClass tells whether a list of classes holds one.
-func hasClass(classes, one string) bool { return slices.Contains(strings.Fields(classes), one) }
 
 // Took is a duration in seconds as people read it.
 func (p *page) Took(s float64) string { return seconds(s) }

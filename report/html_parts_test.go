@@ -10,32 +10,31 @@ import (
 	"github.com/ctsim/ctsim/scenario"
 )
 
-func TestParseEntry(t *testing.T) {
-	tuples := func(src, dst, reply, back string) (a, b tupleLine) {
-		return tupleLine{src, dst, "40000", "2222"}, tupleLine{reply, back, "2222", "40000"}
-	}
-	original, reply := tuples("10.0.0.1", "10.96.0.1", "10.0.1.1", "10.0.0.1")
-	for line, want := range map[string]entryLine{
-		"    [NEW] tcp      6 120 SYN_SENT src=10.0.0.1 dst=10.96.0.1 sport=40000 dport=2222 [UNREPLIED] src=10.0.1.1 dst=10.0.0.1 sport=2222 dport=40000": {
-			"tcp", "120", "SYN_SENT", original, reply, []string{"UNREPLIED"}},
-		"tcp      6 ESTABLISHED src=10.0.0.1 dst=10.96.0.1 sport=40000 dport=2222 src=10.0.1.1 dst=10.0.0.1 sport=2222 dport=40000 [ASSURED] mark=0 use=1": {
-			"tcp", "", "ESTABLISHED", original, reply, []string{"ASSURED"}},
-		"[DESTROY] udp      17 29 src=10.0.0.1 dst=10.96.0.1 sport=40000 dport=2222 src=10.0.1.1 dst=10.0.0.1 sport=2222 dport=40000": {
-			"udp", "29", "", original, reply, nil},
-		"icmp     1 30 src=10.0.0.1 dst=10.96.0.1 type=8 code=0 id=7 src=10.96.0.1 dst=10.0.0.1 type=0 code=0 id=7": {
-			"icmp", "30", "", tupleLine{Src: "10.0.0.1", Dst: "10.96.0.1"}, tupleLine{Src: "10.96.0.1", Dst: "10.0.0.1"}, nil},
+// TestEntryWords: an entry is told in few words, whatever is known of it.
+func TestEntryWords(t *testing.T) {
+	left := 300
+	tuple := func(src, dst string) scenario.TupleFacts { return scenario.TupleFacts{Src: src, Dst: dst} }
+	for _, test := range []struct {
+		entry          scenario.EntryFacts
+		summary, leads string
+	}{
+		{scenario.EntryFacts{State: "ESTABLISHED", Left: &left, Unreplied: true, Translates: true, Original: tuple("10.0.0.1:4", "10.96.0.1:2"), Reply: tuple("10.0.1.1:2", "10.0.0.1:4")},
+			"ESTABLISHED [UNREPLIED] 300 s left", "10.96.0.1:2 ⇒ 10.0.1.1:2"},
+		{scenario.EntryFacts{Assured: true, Offloaded: true, Translates: true, Original: tuple("10.0.0.1:4", "10.96.0.1:2"), Reply: tuple("10.0.1.1:2", "10.0.9.9:7")},
+			"[OFFLOAD]", "10.96.0.1:2 ⇒ 10.0.1.1:2, source 10.0.0.1:4 ⇒ 10.0.9.9:7"},
+		{scenario.EntryFacts{Original: tuple("10.0.0.1", "10.96.0.1"), Reply: tuple("10.96.0.1", "10.0.0.1")}, "", "10.0.0.1 → 10.96.0.1, not translated"},
 	} {
-		got, ok := parseEntry(line)
-		if !ok {
-			t.Errorf("%q is not understood", line)
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%q (-want +got):\n%s", line, diff)
+		if summary, leads := entrySummary(&test.entry), entryLeads(&test.entry); summary != test.summary || leads != test.leads {
+			t.Errorf("%q, %q; want %q, %q", summary, leads, test.summary, test.leads)
 		}
 	}
-	for _, line := range []string{"", "[NEW]", "tcp 6", "tcp 6 src=1", "anything else at all", "a=b c=d e=f"} {
-		if e, ok := parseEntry(line); ok {
-			t.Errorf("%q is understood as %v", line, e)
+}
+
+func TestShortName(t *testing.T) {
+	for name, want := range map[string]string{"KUBE-SVC-OU4YAF3JEHVEJFUL": "KUBE-SVC-OU4Y…", "KUBE-SERVICES": "KUBE-SERVICES", "": "", "-": "-",
+		"KUBE-EXTERNAL-SERVICES": "KUBE-EXTERNAL-SERVICES", "MY-lowercaseletters": "MY-lowercaseletters", "OU4YAF3JEHVEJFUL": "OU4YAF3JEHVEJFUL"} {
+		if got := shortName(name); got != want {
+			t.Errorf("%q is shortened to %q, want %q", name, got, want)
 		}
 	}
 }
@@ -97,11 +96,11 @@ func sketch(letters string) []row {
 		r := row{Badge: "x", Class: "other", signature: string(c), t: float64(i), keep: c >= 'A' && c <= 'Z'}
 		switch c {
 		case 's':
-			r.Class = "step"
+			r.Class, r.begins = "step", true
 		case 'p':
-			r.Class = "packet"
+			r.Class, r.begins = "packet", true
 		case 'm':
-			r.Class = "other minor"
+			r.hide()
 		case 'D':
 			r.Badge = "DESTROY"
 		case '=':
@@ -199,7 +198,7 @@ func TestDraw(t *testing.T) {
 			story := append(seenAt(1, hops...), seenAt(2, "client in 1 2", "master in 1 2", "node1 in 1 2", "server-1 in 1 2")...)
 			r := &scenario.Result{World: world, Service: told().Service}
 			l := newLanes(r, story)
-			got := arrows(l, l.draw(journeys(story, world)[0]))
+			got := arrows(l, l.draw(journeys(story)[0]))
 			if want := addresses.Replace(test.want); got != want {
 				t.Errorf("got  %s\nwant %s", got, want)
 			}
@@ -227,12 +226,12 @@ func arrows(l *lanes, d drawing) string {
 	return strings.Join(out, "; ")
 }
 
-// TestJourneys: a number that comes again where a pod sends is another packet, and one without a number is alone.
+// TestJourneys: packets of one number are one, and one without a number is alone.
 func TestJourneys(t *testing.T) {
-	story := append(seenAt(1, "server-1 out a b", "node1 out a b"), seenAt(1, "server-2 out a b", "node1 out a b")...)
+	story := append(seenAt(1, "server-1 out a b", "node1 out a b"), seenAt(2, "server-2 out a b", "node1 out a b")...)
 	story = append(story, seenAt(0, "client in a b", "client in a b")...)
 	var got []string
-	all := journeys(story, told().World)
+	all := journeys(story)
 	for i := range story {
 		if j, ok := all[i]; ok {
 			got = append(got, j.way())
@@ -280,7 +279,7 @@ func TestConclusion(t *testing.T) {
 		{scenario.Result{Verdict: scenario.Pass, Reason: "as expected: survived", Expectations: checks}, "as expected: survived", 0},
 		{scenario.Result{Verdict: scenario.Fail, Reason: "not as expected: a: x; c: y", Expectations: checks}, "not as expected, in 2 of 3 expectations", 2},
 		{scenario.Result{Verdict: scenario.Fail, Reason: "not as expected: a: x", Expectations: checks[:2]}, "not as expected: a: x", 0},
-		{scenario.Result{Verdict: scenario.Inconclusive, Reason: "the run was interrupted before its last step", Expectations: checks}, "the run was interrupted before its last step", 0},
+		{scenario.Result{Verdict: scenario.Inconclusive, Reason: "the run was interrupted before its last step", Expectations: checks, Interrupted: true}, "the run was interrupted before its last step", 0},
 	} {
 		if short, unmet := conclusion(&test.r); short != test.short || len(unmet) != test.unmet {
 			t.Errorf("%q: got %q and %v", test.r.Reason, short, unmet)
@@ -290,12 +289,12 @@ func TestConclusion(t *testing.T) {
 
 // TestDropped: where no entry was lost, the packet that a rule dropped is the one to follow.
 func TestDropped(t *testing.T) {
-	rule := func(at float64, kind string, detail ...string) scenario.Observation {
-		return scenario.Observation{T: at, Source: "rule", At: "node1", Kind: kind, Text: "a > b [P.]: filter FORWARD", Detail: detail}
+	rule := func(at float64, kind string, hop scenario.HopFacts) scenario.Observation {
+		return scenario.Observation{T: at, Source: "rule", At: "node1", Kind: kind, Path: &scenario.PathFacts{Verdict: hop.Verdict, Hops: []scenario.HopFacts{hop}}}
 	}
 	story := []scenario.Observation{
-		rule(1, "ESTABLISHED", "filter FORWARD policy → ACCEPT"),
-		rule(2, "DROP", "filter KUBE-FORWARD rule: -m conntrack --ctstate INVALID -j DROP → DROP"),
+		rule(1, "ESTABLISHED", scenario.HopFacts{Table: "filter", Chain: "FORWARD", Kind: "policy", Verdict: "ACCEPT"}),
+		rule(2, "DROP", scenario.HopFacts{Table: "filter", Chain: "KUBE-FORWARD", Kind: "rule", Rule: "-m conntrack --ctstate INVALID -j DROP", Verdict: "DROP"}),
 	}
 	entry := lives("master server-1")
 	entry[0].Ended = nil

@@ -1,8 +1,8 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/ctsim/ctsim/scenario"
@@ -31,9 +31,13 @@ type row struct {
 
 	t         float64
 	signature string
-	// keep is true if it must not vanish in a fold.
-	keep bool
+	// keep is true if it must not vanish in a fold, minor if it is hidden until asked for, begins if it is a step or a packet:
+	// something that others come of.
+	keep, minor, begins bool
 }
+
+// hide makes a row one that is hidden until asked for.
+func (r *row) hide() { r.Class, r.minor = r.Class+" minor", true }
 
 type field struct{ Name, Value string }
 
@@ -64,16 +68,10 @@ func about(s float64) string {
 	return fmt.Sprintf("± %.1f s", s)
 }
 
-// isError finds the name of an errno in an application's report.
-var isError = regexp.MustCompile(`\bE[A-Z]{3,}[0-9]?[A-Z]*\b`)
-
-// digits are of no account when two rows are compared that an application wrote.
-var digits = regexp.MustCompile(`[0-9]+`)
-
 // packetRow is a packet with all its hops.
 func (s *sequence) packetRow(j journey) row {
 	p := j[0]
-	r := row{t: p.T, Time: stamp(p.T), Class: "packet", Badge: p.Kind, Where: j.ends(), Text: j.headers(), Small: j.addresses(),
+	r := row{t: p.T, Time: stamp(p.T), Class: "packet", begins: true, Badge: p.Kind, Where: j.ends(), Text: j.headers(), Small: j.addresses(),
 		Notes: j.comments(), Drawing: s.lanes.draw(j), signature: j.signature()}
 	if p.Kind == "packet" {
 		r.Badge = strings.ToLower(p.Packet.Protocol)
@@ -142,19 +140,17 @@ func (s *sequence) observationRow(o scenario.Observation) row {
 	r := row{t: o.T, Time: stamp(o.T), About: about(o.Within), Unordered: o.Unordered, Class: class(o.Source), Badge: o.Kind,
 		Where: o.At, Text: strings.TrimSpace(o.Text), Raw: []string{rawLine(o)}}
 	r.Fields = append([]field{{"at", o.At}}, common(o)...)
-	r.signature = fmt.Sprint(o.Source, o.At, o.Kind, o.Text)
+	r.signature = fmt.Sprint(o.Source, o.At, o.Kind)
 	switch o.Source {
 	case "step":
-		r.Badge, r.Where = "step", ""
+		r.Badge, r.Where, r.begins = "step", "", true
+		if o.Step != nil {
+			r.signature = fmt.Sprint(r.signature, o.Step.Number)
+		}
 	case "conntrack":
 		s.conntrackRow(&r, o)
 	case "client", "server":
-		r.signature = digits.ReplaceAllString(r.signature, "#")
-		if isError.MatchString(o.Text) {
-			r.Class += " bad"
-		}
-		r.Text = strings.TrimPrefix(r.Text, o.Kind+": ")
-		r.Text = strings.TrimPrefix(r.Text, o.Kind+" ")
+		applicationRow(&r, o)
 	case "rule":
 		ruleRow(&r, o)
 	case "kernel":
@@ -193,6 +189,34 @@ func shape(o scenario.Observation) string {
 	return "dot"
 }
 
+// applicationRow is what a program met, or wrote. Two rows are alike whose numbers differ: of bytes, ports and messages.
+func applicationRow(r *row, o scenario.Observation) {
+	if errnoOf(o) != "" {
+		r.Class += " bad"
+	}
+	switch {
+	case o.Call != nil:
+		r.Text = callWords(o.Call)
+		r.signature = fmt.Sprint(r.signature, o.Call.Errno, o.Call.Bytes > 0, slow(o.Call))
+	case o.Output != nil:
+		r.signature += withoutNumbers(o.Output.Line)
+	}
+}
+
+// withoutNumbers puts one sign in the place of every number.
+func withoutNumbers(s string) string {
+	out := make([]rune, 0, len(s))
+	for _, c := range s {
+		if c >= '0' && c <= '9' {
+			c = '#'
+		}
+		if c != '#' || len(out) == 0 || out[len(out)-1] != '#' {
+			out = append(out, c)
+		}
+	}
+	return string(out)
+}
+
 func (s *sequence) conntrackRow(r *row, o scenario.Observation) {
 	if f, ok := s.renewed[renewal{o.At, o.T}]; ok && o.Kind == "NEW" {
 		r.Mark, r.MarkTone, r.keep = f.Text, f.Tone, true
@@ -204,63 +228,65 @@ func (s *sequence) conntrackRow(r *row, o scenario.Observation) {
 	if o.By != "" {
 		r.Notes = append(r.Notes, o.By)
 	}
-	e, ok := parseEntry(o.Text)
-	if !ok {
+	e := o.Entry
+	if e == nil {
 		return
 	}
-	r.Text, r.Small = e.summary(), e.leads()
-	if !e.translated() {
+	r.Text, r.Small = entrySummary(e), entryLeads(e)
+	if !e.Translates {
 		r.Text, r.Small = r.Text+", not translated", ""
 	}
-	for _, f := range []field{{"protocol", e.Protocol}, {"state", e.State}, {"seconds left", e.Left},
-		{"original", e.Original.From() + " → " + e.Original.To()}, {"reply", e.Reply.From() + " → " + e.Reply.To()},
-		{"flags", strings.Join(e.Flags, " ")}} {
+	for _, f := range []field{{"protocol", e.Protocol}, {"state", e.State}, {"seconds left", entryLeft(e)},
+		{"original", tupleWay(e.Original)}, {"reply", tupleWay(e.Reply)}, {"flags", strings.Join(entryFlags(e), " ")}} {
 		if f.Value != "" {
 			r.Fields = append(r.Fields, f)
 		}
 	}
-	r.signature = fmt.Sprint(o.At, o.Kind, e.State, e.leads(), e.Flags)
+	r.signature = fmt.Sprint(o.At, o.Kind, e.State, entryLeads(e), entryFlags(e))
 }
 
 func ruleRow(r *row, o scenario.Observation) {
 	r.DetailTitle = "Its way, rule by rule"
-	for _, line := range o.Detail {
-		r.Detail = append(r.Detail, detailLine{Text: line, Strong: strings.HasPrefix(line, "nat ") || strings.Contains(line, "→ DROP")})
-	}
-	packet, chains, found := strings.Cut(r.Text, ": ")
-	if found {
-		r.Text = shortChains(chains)
-		r.Fields = append(r.Fields, field{"packet", strings.TrimSuffix(packet, " "+o.Kind)}, field{"chains", chains})
-	}
 	switch o.Kind {
 	case "DROP":
 		r.Class += " bad"
 	case "NEW":
 	default:
-		r.Class += " minor" // a known entry: the nat table is not asked
+		r.hide() // a known entry: the nat table is not asked
 	}
 	r.Badge = "rules " + o.Kind
-}
-
-// hashed finds the names that kube-proxy makes of a hash.
-var hashed = regexp.MustCompile(`\b(KUBE-[A-Z]+-[A-Z0-9]{4})[A-Z0-9]{12}\b`)
-
-// shortChains is the part of a way through the chains that decides, with short names: where it was dropped, or else
-// where it began, which is the nat table for a packet that is to be translated.
-func shortChains(chains string) string {
-	s := hashed.ReplaceAllString(chains, "$1…")
-	if begin, _, found := strings.Cut(s, "; "); found && !strings.Contains(s, "(DROP)") {
-		return begin
+	p := o.Path
+	if p == nil {
+		return
 	}
-	return s
+	for i, line := range o.Detail {
+		strong := i < len(p.Hops) && (p.Hops[i].Table == "nat" || p.Hops[i].Verdict == "DROP")
+		r.Detail = append(r.Detail, detailLine{Text: line, Strong: strong})
+	}
+	// The part of its way that decides, with short names: all of it where it was dropped, or else where it began, which is
+	// the nat table for a packet that is to be translated.
+	r.Text = pathChains(p, shortName)[0]
+	if p.Verdict == "DROP" {
+		r.Text = strings.Join(pathChains(p, shortName), "; ") + pathEnd(p)
+	}
+	packet := pathPacket(p)
+	if o.Kind != p.State {
+		packet = pathTracked(p)
+	}
+	r.Fields = append(r.Fields, field{"packet", packet}, field{"chains", strings.Join(pathChains(p, wholeName), "; ") + pathEnd(p)})
+	r.signature = fmt.Sprint(r.signature, pathTracked(p), pathChains(p, wholeName), pathEnd(p))
 }
 
 func kernelRow(r *row, o scenario.Observation) {
 	r.DetailTitle = "The kernel's stack, innermost function first"
-	what, story := kernelText(o.Text)
-	r.Text = strings.TrimPrefix(what, o.Kind+" ")
-	r.Small = strings.Join(story, " → ")
-	r.Detail = stack(o)
+	k := o.KernelEvent
+	if k == nil {
+		return
+	}
+	r.Text = cmp.Or(kernelWhat(k), o.Kind)
+	r.Small = strings.Join(k.Functions, " → ")
+	r.Detail = stack(k)
+	r.signature = fmt.Sprint(r.signature, kernelWhat(k), k.Functions)
 }
 
 func (s *sequence) socketRow(r *row, o scenario.Observation) {
@@ -280,7 +306,7 @@ func (s *sequence) socketRow(r *row, o scenario.Observation) {
 	now := socketState(o)
 	r.signature = now
 	if s.sockets[o.At] == now {
-		r.Class += " minor"
+		r.hide()
 	}
 	s.sockets[o.At] = now
 }
@@ -288,6 +314,5 @@ func (s *sequence) socketRow(r *row, o scenario.Observation) {
 // socketState is equal for two looks at a socket between which nothing but its timer has gone on.
 func socketState(o scenario.Observation) string {
 	f := o.Socket
-	timer, _, _ := strings.Cut(f.Timer, " ")
-	return fmt.Sprint("socket ", o.At, f.Side, f.State, timer, f.SendQueue, f.RecvQueue, f.Unacked, f.Retransmits)
+	return fmt.Sprint("socket ", o.At, f.Side, f.State, f.TimerKind, f.SendQueue, f.RecvQueue, f.Unacked, f.Retransmits)
 }

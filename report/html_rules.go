@@ -1,19 +1,20 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/ctsim/ctsim/scenario"
 )
 
 // rulePath is the way of one packet through the rules of a node.
 type rulePath struct {
-	Time, At, Kind, Packet, Chains string
-	Hops                           []ruleHop
+	Time, At, Kind, Packet string
+	Hops                   []ruleHop
 	// Nat is true if the nat table was asked.
 	Nat bool
+	src string
 }
 
 // ruleHop is a rule or a policy that a packet met.
@@ -22,33 +23,26 @@ type ruleHop struct {
 	Nat, Drop                   bool
 }
 
-// parseHop takes a line apart: "nat KUBE-SERVICES rule: -d 10.108.33.37/32 … -j KUBE-SVC-X → KUBE-SVC-X", or
-// "filter FORWARD policy → ACCEPT".
-func parseHop(line string) ruleHop {
-	table, rest, _ := strings.Cut(line, " ")
-	chain, rest, _ := strings.Cut(rest, " ")
-	h := ruleHop{Table: table, Chain: chain, Nat: table == "nat"}
-	if i := strings.LastIndex(rest, "→ "); i >= 0 {
-		h.Rule, h.Verdict = strings.TrimSpace(rest[:i]), strings.TrimSpace(rest[i+len("→ "):])
-	} else {
-		h.Rule = rest
-	}
-	h.Rule = strings.TrimPrefix(h.Rule, "rule: ")
-	h.Drop = h.Verdict == "DROP"
-	return h
-}
-
 func newPath(o scenario.Observation) *rulePath {
-	p := &rulePath{Time: stamp(o.T), At: o.At, Kind: o.Kind}
-	var found bool
-	if p.Packet, p.Chains, found = strings.Cut(o.Text, ": "); !found {
-		p.Chains = o.Text
-	}
-	for _, line := range o.Detail {
-		p.Hops = append(p.Hops, parseHop(line))
+	facts := o.Path
+	p := &rulePath{Time: stamp(o.T), At: o.At, Kind: o.Kind, Packet: pathTracked(facts), src: facts.Src}
+	for _, h := range facts.Hops {
+		p.Hops = append(p.Hops, newHop(h))
 	}
 	p.Nat = slices.ContainsFunc(p.Hops, func(h ruleHop) bool { return h.Nat })
 	return p
+}
+
+// newHop is a rule by its text, or by its number if the text is not known; a policy or return by its kind.
+func newHop(h scenario.HopFacts) ruleHop {
+	out := ruleHop{Table: h.Table, Chain: h.Chain, Rule: h.Kind, Verdict: cmp.Or(h.Target, h.Verdict), Nat: h.Table == "nat", Drop: h.Verdict == "DROP"}
+	switch {
+	case h.Rule != "":
+		out.Rule = h.Rule
+	case h.Handle != 0:
+		out.Rule = fmt.Sprintf("handle %d", h.Handle)
+	}
+	return out
 }
 
 // rulesMet is before and after the break: the last packet that still had its entry, and the first that had none any more.
@@ -61,7 +55,7 @@ func rulesAround(story []scenario.Observation, entries []scenario.Entry) rulesMe
 	node, ended := lostEntry(entries)
 	if node == "" {
 		i := slices.IndexFunc(story, func(o scenario.Observation) bool {
-			return o.Source == "rule" && slices.ContainsFunc(newPath(o).Hops, func(h ruleHop) bool { return h.Drop })
+			return o.Path != nil && o.Path.Verdict == "DROP"
 		})
 		if i >= 0 {
 			met.Dropped = newPath(story[i])
@@ -70,7 +64,7 @@ func rulesAround(story []scenario.Observation, entries []scenario.Entry) rulesMe
 	}
 	var before []scenario.Observation
 	for _, o := range story {
-		if o.Source != "rule" || o.At != node || len(o.Detail) == 0 {
+		if o.Path == nil || o.At != node || len(o.Path.Hops) == 0 {
 			continue
 		}
 		switch {
@@ -85,15 +79,12 @@ func rulesAround(story []scenario.Observation, entries []scenario.Entry) rulesMe
 	}
 	for _, o := range before {
 		// The last of the same direction.
-		if p := newPath(o); met.Before == nil || from(p) == from(met.After) {
+		if p := newPath(o); met.Before == nil || p.src == met.After.src {
 			met.Before = p
 		}
 	}
 	return met
 }
-
-// from is the source of the packet of a path.
-func from(p *rulePath) string { return strings.Fields(p.Packet + " ?")[0] }
 
 // lostEntry is the node that translates, and when it lost the entry that matters: the one before the entry that led
 // elsewhere, or else the last that was destroyed.
@@ -110,15 +101,15 @@ func lostEntry(entries []scenario.Entry) (node string, ended float64) {
 		}
 	}
 	for _, e := range entries {
-		if e.Backend != "" && e.Ended != nil && e.By != byReset {
+		if e.Backend != "" && e.Ended != nil && !byReset(e) {
 			node, ended = e.Node, *e.Ended
 		}
 	}
 	return node, ended
 }
 
-// byReset is what an entry's By says if a RST ended it, which no break did.
-const byReset = "ended by a RST"
+// byReset tells whether a RST ended an entry, which no break does.
+func byReset(e scenario.Entry) bool { return e.LastEntry != nil && e.LastEntry.Destroyer == "rst" }
 
 // ruleCounter is a rule with its counters.
 type ruleCounter struct {

@@ -45,7 +45,7 @@ func newSequence(r *scenario.Result, story []scenario.Observation) *sequence {
 	for i, f := range renewals(r.Entries) {
 		s.renewed[renewal{r.Entries[i].Node, r.Entries[i].Made}] = f
 	}
-	packets := journeys(story, r.World)
+	packets := journeys(story)
 	var rows []row
 	for i, o := range story {
 		if j, begins := packets[i]; begins {
@@ -56,7 +56,7 @@ func newSequence(r *scenario.Result, story []scenario.Observation) *sequence {
 	}
 	s.Rows = number(shorten(foldEarlier(foldRepetitions(rows))), "event")
 	for _, r := range rows {
-		if isMinor(r) {
+		if r.minor {
 			s.Minor++
 		}
 	}
@@ -103,11 +103,11 @@ func foldRepetitions(rows []row) []row {
 // beginsLater tells whether the repetition is better told from one of its next rows on: from what is done, a step or a
 // packet, to what comes of it.
 func beginsLater(rows []row, k int) bool {
-	if isCause(rows[0]) {
+	if rows[0].begins {
 		return false
 	}
 	for shift := 1; shift < k; shift++ {
-		if !isCause(rows[shift]) {
+		if !rows[shift].begins {
 			continue
 		}
 		if length, n := pattern(rows[shift:]); length == k && n >= 3 {
@@ -117,14 +117,12 @@ func beginsLater(rows []row, k int) bool {
 	return false
 }
 
-func isCause(r row) bool { return hasClass(r.Class, "step") || hasClass(r.Class, "packet") }
-
 func folded(first, rest []row, times int) row {
 	every := seconds((rest[len(rest)-len(first)].t - first[0].t) / float64(times))
 	r := foldOf(rest, fmt.Sprintf("%d more times", times),
 		fmt.Sprintf("the same again, every %s, until %s", every, stamp(rest[len(rest)-1].t)))
-	if !slices.ContainsFunc(first, func(r row) bool { return !isMinor(r) }) {
-		r.Class += " minor"
+	if !slices.ContainsFunc(first, func(r row) bool { return !r.minor }) {
+		r.hide()
 	}
 	return r
 }
@@ -160,7 +158,7 @@ func foldEarlier(rows []row) []row {
 	if losses == 0 || from < 0 || to <= from {
 		return rows
 	}
-	earlier := foldOf(rows[from:to], fmt.Sprintf("%d earlier %s of the entry", losses, plural(losses, "loss")), "after which the flow went on")
+	earlier := foldOf(rows[from:to], scenario.Count(losses, "earlier loss", "earlier losses")+" of the entry", "after which the flow went on")
 	return slices.Concat(rows[:from], []row{earlier}, rows[to:])
 }
 
@@ -196,8 +194,6 @@ func pattern(rows []row) (k, n int) {
 func same(a, b []row) bool {
 	return slices.EqualFunc(a, b, func(a, b row) bool { return a.signature == b.signature && !b.keep })
 }
-
-func isMinor(r row) bool { return hasClass(r.Class, "minor") }
 
 // shorten leaves out the middle of a story that is too long even so.
 func shorten(rows []row) []row {

@@ -50,14 +50,19 @@ func told() *scenario.Result {
 	ended, reset := 0.0502, 0.06021
 	r.Entries = []scenario.Entry{
 		{Node: "master", Backend: "server-2", First: line("120 SYN_SENT ", "172.18.166.131"), Last: line("86399 ESTABLISHED ", "172.18.166.131") + " [ASSURED]",
+			FirstEntry: entryOf("NEW", "SYN_SENT", 120, "172.18.166.131", false, ""), LastEntry: entryOf("DESTROY", "ESTABLISHED", 86399, "172.18.166.131", true, "caller"),
 			Made: 0.0102, Ended: &ended, By: "flushed by ctsim"},
 		{Node: "master", Backend: "server-1", First: line("300 ESTABLISHED ", "172.18.166.130"), Last: line("300 CLOSE ", "172.18.166.130"),
-			Made: 0.0601, Ended: &reset, By: byReset},
+			FirstEntry: entryOf("NEW", "ESTABLISHED", 300, "172.18.166.130", false, ""), LastEntry: entryOf("DESTROY", "CLOSE", 300, "172.18.166.130", false, "rst"),
+			Made: 0.0601, Ended: &reset, By: "ended by a RST"},
+	}
+	for _, e := range r.Entries { // as their lines have it
+		e.FirstEntry.Unreplied, e.LastEntry.Unreplied = false, false
 	}
 	r.Rules = []scenario.RuleCount{
 		{Node: "master", Table: "filter", Chain: "FORWARD", Rule: "-j KUBE-FORWARD", Before: 5, Packets: 7},
-		{Node: "master", Table: "nat", Chain: "KUBE-SEP-2", Rule: "-j DNAT --to-destination " + server2, Before: 1, Packets: 1},
-		{Node: "master", Table: "nat", Chain: "KUBE-SEP-1", Rule: "-j DNAT --to-destination " + server1, Packets: 1},
+		{Node: "master", Table: "nat", Chain: "KUBE-SEP-2", Decides: true, Rule: "-j DNAT --to-destination " + server2, Before: 1, Packets: 1},
+		{Node: "master", Table: "nat", Chain: "KUBE-SEP-1", Decides: true, Rule: "-j DNAT --to-destination " + server1, Packets: 1},
 	}
 	var timeline []scenario.Observation
 	for _, o := range r.Timeline {
@@ -84,17 +89,26 @@ func told() *scenario.Result {
 	}
 	look := func(t float64, at, side, state string) scenario.Observation {
 		o := see(t, "socket", at, state, "tcp 0 0 "+state+" off (0.00/0/0)")
-		o.Socket = &scenario.SocketFacts{Side: side, State: state, Timer: "off (0.00/0/0)"}
+		o.Socket = &scenario.SocketFacts{Side: side, State: state, Timer: "off (0.00/0/0)", TimerKind: "off"}
 		return o
 	}
 	path := see(0.06005, "rule", "master", "NEW", client+" → "+service+" [P.] NEW: nat PREROUTING → KUBE-SERVICES; filter FORWARD",
 		`nat PREROUTING rule: -m comment --comment "kubernetes service portals" -j KUBE-SERVICES → KUBE-SERVICES`, "filter FORWARD policy → ACCEPT")
 	path.Within, path.Unordered = 2e-5, true
-	timeline = append(timeline,
-		see(0.0450, "rule", "master", "ESTABLISHED", client+" → "+service+" [P.] ESTABLISHED: filter FORWARD → KUBE-FORWARD", "filter FORWARD rule: -j KUBE-FORWARD → KUBE-FORWARD"),
+	path.Path = &scenario.PathFacts{Protocol: "TCP", Src: client, Dst: service, Flags: "P.", State: "NEW", Verdict: "ACCEPT", Hops: []scenario.HopFacts{
+		{Table: "nat", Chain: "PREROUTING", Kind: "rule", Rule: `-m comment --comment "kubernetes service portals" -j KUBE-SERVICES`, Verdict: "JUMP", Target: "KUBE-SERVICES"},
+		{Table: "filter", Chain: "FORWARD", Kind: "policy", Verdict: "ACCEPT"}}}
+	known := see(0.0450, "rule", "master", "ESTABLISHED", client+" → "+service+" [P.] ESTABLISHED: filter FORWARD → KUBE-FORWARD", "filter FORWARD rule: -j KUBE-FORWARD → KUBE-FORWARD")
+	known.Path = &scenario.PathFacts{Protocol: "TCP", Src: client, Dst: service, Flags: "P.", State: "ESTABLISHED", Verdict: "JUMP", Hops: []scenario.HopFacts{
+		{Table: "filter", Chain: "FORWARD", Kind: "rule", Rule: "-j KUBE-FORWARD", Verdict: "JUMP", Target: "KUBE-FORWARD"}}}
+	sent := see(0.06019, "kernel", "server-1", "tcp_send_reset", "tcp_send_reset state=LISTEN reason=TCP_FLAGS for "+client+" > "+server1+"  tcp_v4_rcv → tcp_v4_do_rcv → tcp_v4_send_reset",
+		"tcp_v4_send_reset", "tcp_v4_do_rcv", "tcp_v4_rcv", "ip_local_deliver_finish")
+	sent.KernelEvent = &scenario.KernelFacts{Tracepoint: "tcp:tcp_send_reset", State: "LISTEN", Reason: "TCP_FLAGS", Src: client, Dst: server1, OfPacket: true,
+		Functions: []string{"tcp_v4_rcv", "tcp_v4_do_rcv", "tcp_v4_send_reset"}, Stack: []scenario.FrameFacts{{Function: "tcp_v4_send_reset", Telling: true},
+			{Function: "tcp_v4_do_rcv", Telling: true}, {Function: "tcp_v4_rcv", Telling: true}, {Function: "ip_local_deliver_finish"}}}
+	timeline = append(timeline, known,
 		path, look(0.0105, "client", "client", "ESTABLISHED"), look(0.0405, "client", "client", "ESTABLISHED"), look(0.0701, "client", "client", "CLOSE"),
-		see(0.06019, "kernel", "server-1", "tcp_send_reset", "tcp_send_reset state=LISTEN reason=TCP_FLAGS for "+client+" > "+server1+"  tcp_v4_rcv → tcp_v4_do_rcv → tcp_v4_send_reset",
-			"tcp_v4_send_reset", "tcp_v4_do_rcv", "tcp_v4_rcv", "ip_local_deliver_finish"))
+		sent)
 	sortByTime(timeline)
 	r.Timeline = timeline
 	return r

@@ -252,8 +252,8 @@ func lead(service, pod box, lane int, label, class string) edge {
 }
 
 func (p *picture) describe(r *scenario.Result, example scenario.Connection) {
-	p.Described = fmt.Sprintf("The client reaches service %s %s:%d, which has %d %s.", r.Service.Name, r.Service.Address,
-		r.Service.Port, len(r.Service.Backends), plural(len(r.Service.Backends), "endpoint"))
+	p.Described = fmt.Sprintf("The client reaches service %s %s:%d, which has %s.", r.Service.Name, r.Service.Address,
+		r.Service.Port, scenario.Count(len(r.Service.Backends), "endpoint", "endpoints"))
 	if len(example.Backends) > 0 {
 		p.Described += fmt.Sprintf(" Connection %d was translated to %s.", example.ID, path(example.Backends))
 	}

@@ -2,6 +2,8 @@ package report
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/ctsim/ctsim/scenario"
@@ -60,3 +62,6 @@ func checkWay(t *testing.T, what string, p *picture, e edge) {
 		}
 	}
 }
+
+// hasClass tells whether a list of classes holds one.
+func hasClass(classes, one string) bool { return slices.Contains(strings.Fields(classes), one) }

@@ -97,7 +97,7 @@ func encoder(w io.Writer, indent string) *json.Encoder {
 // complete is r with [] and {} where a run that ended early left nil: readers of the document need not ask for null.
 func complete(r *scenario.Result) *scenario.Result {
 	c := *r
-	c.Cause = list(c.Cause)
+	c.Cause, c.Account = list(c.Cause), list(c.Account)
 	c.Connections = append([]scenario.Connection{}, c.Connections...)
 	for i := range c.Connections {
 		c.Connections[i].Backends = list(c.Connections[i].Backends)

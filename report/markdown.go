@@ -14,8 +14,11 @@ func Markdown(w io.Writer, results []*scenario.Result, failures []Failure) error
 	var b strings.Builder
 	b.WriteString("| claim | scenario | verdict | what was seen |\n|---|---|---|---|\n")
 	for _, r := range results {
-		fmt.Fprintf(&b, "| %s | `%s` | %s | %s |\n", cell(r.Title), r.Scenario, r.Verdict,
-			cell(strings.TrimPrefix(r.Reason, "as expected: ")))
+		seen := r.Reason
+		if r.Verdict == scenario.Pass {
+			seen = r.Happened
+		}
+		fmt.Fprintf(&b, "| %s | `%s` | %s | %s |\n", cell(r.Title), r.Scenario, r.Verdict, cell(seen))
 	}
 	for _, f := range failures {
 		fmt.Fprintf(&b, "|  | `%s` | not run | %s |\n", f.Scenario, cell(f.Error))

@@ -42,7 +42,7 @@ func (t *text) askedAgain(r *scenario.Result) {
 	}
 	titled := false
 	for _, rule := range r.Rules {
-		if rule.Table != "nat" || rule.Packets == rule.Before || !strings.HasPrefix(rule.Chain, "KUBE-S") {
+		if rule.Packets == rule.Before || !rule.Decides {
 			continue
 		}
 		if !titled {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -30,10 +31,8 @@ type TextOptions struct {
 // Text writes one result as the story a colleague needs: the verdict, the world, what happened, the evidence for it,
 // what was expected, and the cure.
 func Text(w io.Writer, r *scenario.Result, o TextOptions) error {
-	t := &text{o: o, width: o.Width, interrupted: r.Interrupted}
-	if t.width <= 0 {
-		t.width = DefaultWidth
-	}
+	t := newText(o)
+	t.interrupted = r.Interrupted
 	t.result(r)
 	_, err := io.WriteString(w, t.b.String())
 	return err
@@ -46,6 +45,13 @@ type text struct {
 	b     strings.Builder
 	// interrupted is that of the result.
 	interrupted bool
+}
+
+func newText(o TextOptions) *text {
+	if o.Width <= 0 {
+		o.Width = DefaultWidth
+	}
+	return &text{o: o, width: o.Width}
 }
 
 func (t *text) result(r *scenario.Result) {
@@ -82,7 +88,7 @@ func (t *text) verdict(r *scenario.Result) string {
 func (t *text) world(r *scenario.Result) {
 	client := "client"
 	if len(r.Connections) > 0 {
-		if host, _, ok := strings.Cut(r.Connections[0].Local, ":"); ok {
+		if host, _, err := net.SplitHostPort(r.Connections[0].Local); err == nil {
 			client += " " + host
 		}
 	}

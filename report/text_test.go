@@ -54,16 +54,39 @@ const (
 	replyFrom = " dst=172.18.219.65 sport=2222 dport=59468"
 )
 
+// seenCall is what a program of ctsim's own met.
+func seenCall(t float64, text string, c scenario.CallFacts) scenario.Observation {
+	return scenario.Observation{T: t, Source: "client", At: "client", Kind: c.Call, Text: c.Call + text, Connection: 1, Call: &c}
+}
+
+// seenPacket is a packet of the article's connection.
+func seenPacket(t float64, at, kind, src, dst, flags string) scenario.Observation {
+	return scenario.Observation{T: t, Source: "packet", At: at, Kind: kind, Connection: 1, Text: src + " > " + dst + " Flags [" + flags + "]",
+		Packet: &scenario.PacketFacts{Protocol: "TCP", Src: src, Dst: dst, Flags: flags}}
+}
+
+// entryOf is the article's entry that leads to a pod.
+func entryOf(event, state string, left int, pod string, assured bool, destroyer string) *scenario.EntryFacts {
+	return &scenario.EntryFacts{Event: event, Protocol: "tcp", State: state, Left: &left, Translates: true, Unreplied: !assured, Assured: assured,
+		Original: scenario.TupleFacts{Src: "172.18.219.65:59468", Dst: "10.108.33.37:2222"},
+		Reply:    scenario.TupleFacts{Src: pod + ":2222", Dst: "172.18.219.65:59468"}, Destroyer: destroyer}
+}
+
 // article is the run the article tells of: one connection, two backends, the entry flushed.
 func article() *scenario.Result {
-	see := func(t float64, source, at, kind, text string, connection int) scenario.Observation {
-		return scenario.Observation{T: t, Source: source, At: at, Kind: kind, Text: text, Connection: connection}
+	step := func(t float64, number int, at, kind, text string) scenario.Observation {
+		return scenario.Observation{T: t, Source: "step", At: at, Kind: kind, Text: text, Step: &scenario.StepFacts{Number: number}}
 	}
-	return &scenario.Result{
+	event := func(t float64, text string, e *scenario.EntryFacts) scenario.Observation {
+		return scenario.Observation{T: t, Source: "conntrack", At: "master", Kind: e.Event, Text: text, Connection: 1, Entry: e}
+	}
+	const client, service, server1 = "172.18.219.65:59468", "10.108.33.37:2222", "172.18.166.130:2222"
+	r := &scenario.Result{
 		Schema: scenario.SchemaVersion, Scenario: "flush-multi-backend",
-		Title:   "Flushing the conntrack entry of an open connection resets it when the Service has several backends",
-		Verdict: scenario.Pass,
-		Reason:  "the flow was translated to another backend after its entry was flushed, and reset by it",
+		Title:    "Flushing the conntrack entry of an open connection resets it when the Service has several backends",
+		Verdict:  scenario.Pass,
+		Reason:   "the flow was translated to another backend after its entry was flushed, and reset by it",
+		Happened: "after 1 loss of its entry the flow was re-routed to another backend, which answered RST",
 		Cause: []string{
 			"conntrack -F on master destroyed the entry that held 10.108.33.37:2222 → 172.18.166.131:2222.",
 			"The client's second send succeeded: its socket knew nothing. The segment met the Service's rules anew, and a NEW " +
@@ -86,24 +109,28 @@ func article() *scenario.Result {
 			{Text: "the first send after the break succeeds and the next one fails", Verdict: scenario.Pass},
 		},
 		Timeline: []scenario.Observation{
-			see(0.010100, "step", "client", "connect", "connect to 10.108.33.37:2222", 0),
-			see(0.010150, "packet", "client", "SYN", "172.18.219.65:59468 > 10.108.33.37:2222 Flags [S]", 1),
-			see(0.010200, "conntrack", "master", "NEW", "    [NEW] tcp      6 120 SYN_SENT "+tuple+" [UNREPLIED] src=172.18.166.131"+replyFrom, 1),
-			see(0.010300, "client", "client", "connect", "connect: ok", 1),
-			see(0.010400, "client", "client", "send", "send 10 bytes: ok", 1),
-			see(0.050000, "step", "master", "flush", "conntrack -F", 0),
-			see(0.050200, "conntrack", "master", "DESTROY", "[DESTROY] tcp      6 86399 ESTABLISHED "+tuple+" src=172.18.166.131"+replyFrom+" [ASSURED]", 1),
-			see(0.060000, "client", "client", "send", "10 bytes: ok", 1),
-			see(0.060100, "conntrack", "master", "NEW", "    [NEW] tcp      6 300 ESTABLISHED "+tuple+" [UNREPLIED] src=172.18.166.130"+replyFrom, 1),
-			see(0.060200, "packet", "server-1", "RST", "172.18.166.130:2222 > 172.18.219.65:59468 Flags [R]", 1),
-			see(0.060210, "packet", "node1", "RST", "172.18.166.130:2222 > 172.18.219.65:59468 Flags [R]", 1),
-			see(0.060220, "packet", "client", "RST", "10.108.33.37:2222 > 172.18.219.65:59468 Flags [R]", 1),
-			see(0.070000, "client", "client", "send", "ECONNRESET (connection reset by peer)", 1),
-			see(0.070100, "rule", "master", "counter", "KUBE-SVC-OU4YAF3JEHVEJFUL +1", 0),
+			step(0.010100, 1, "client", "connect", "connect to 10.108.33.37:2222"),
+			seenPacket(0.010150, "client", "SYN", client, service, "S"),
+			event(0.010200, "    [NEW] tcp      6 120 SYN_SENT "+tuple+" [UNREPLIED] src=172.18.166.131"+replyFrom, entryOf("NEW", "SYN_SENT", 120, "172.18.166.131", false, "")),
+			seenCall(0.010300, ": ok", scenario.CallFacts{Call: "connect", Local: client, Remote: service}),
+			seenCall(0.010400, " 10 bytes: ok", scenario.CallFacts{Call: "send", Bytes: 10}),
+			step(0.050000, 2, "master", "flush", "conntrack -F"),
+			event(0.050200, "[DESTROY] tcp      6 86399 ESTABLISHED "+tuple+" src=172.18.166.131"+replyFrom+" [ASSURED]", entryOf("DESTROY", "ESTABLISHED", 86399, "172.18.166.131", true, "caller")),
+			seenCall(0.060000, ": 10 bytes: ok", scenario.CallFacts{Call: "send", Bytes: 10}),
+			event(0.060100, "    [NEW] tcp      6 300 ESTABLISHED "+tuple+" [UNREPLIED] src=172.18.166.130"+replyFrom, entryOf("NEW", "ESTABLISHED", 300, "172.18.166.130", false, "")),
+			seenPacket(0.060200, "server-1", "RST", server1, client, "R"),
+			seenPacket(0.060210, "node1", "RST", server1, client, "R"),
+			seenPacket(0.060220, "client", "RST", service, client, "R"),
+			seenCall(0.070000, ": ECONNRESET (connection reset by peer)", scenario.CallFacts{Call: "send", Errno: "ECONNRESET", Error: "connection reset by peer"}),
+			{T: 0.070100, Source: "rule", At: "master", Kind: "counter", Text: "KUBE-SVC-OU4YAF3JEHVEJFUL +1"},
 		},
 		Lost:   map[string]int{"conntrack": 0, "packet": 0},
 		Phases: []scenario.Phase{{Name: "build", Seconds: 0.0081}, {Name: "rules", Seconds: 0.0124}, {Name: "steps", Seconds: 0.1932}},
 	}
+	for i, text := range r.Cause {
+		r.Account = append(r.Account, scenario.Sentence{T: r.DurationS, Text: text, AtEnd: true, Facts: []int{i}})
+	}
+	return r
 }
 
 // crowd is a run of many connections and backends that failed, was interrupted and could not see everything.

@@ -24,10 +24,7 @@ var idleLimits = []struct {
 // Try writes the result of a trial of somebody's own programs: what became of the connection, who noticed, what the
 // sockets were set to, and what that means in production.
 func Try(w io.Writer, r *scenario.Result, o TextOptions) error {
-	t := &text{o: o, width: o.Width}
-	if t.width <= 0 {
-		t.width = DefaultWidth
-	}
+	t := newText(o)
 	t.trial(r)
 	_, err := io.WriteString(w, t.b.String())
 	return err
@@ -193,7 +190,7 @@ func outputOf(r *scenario.Result, at string) []scenario.Observation {
 	return out
 }
 
-func isOutput(o scenario.Observation) bool { return o.Kind == "stdout" || o.Kind == "stderr" }
+func isOutput(o scenario.Observation) bool { return o.Output != nil }
 
 // HasOutput tells whether programs of the user's own ran.
 func HasOutput(r *scenario.Result) bool { return len(r.Programs) > 0 }

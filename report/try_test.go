@@ -16,8 +16,9 @@ func TestTry(t *testing.T) {
 			ClientSocket: &scenario.SocketSettings{Process: "psql", KeepAlive: true, IdleS: 7200, Text: "keepalive on"},
 			ServerSocket: &scenario.SocketSettings{Process: "postgres", Text: "keepalive off"}}},
 		Programs: []scenario.ProgramRun{{Side: "client", At: "client", ExitCode: &code, Ended: "exit code 2"}},
-		Timeline: []scenario.Observation{{Source: "client", At: "client", Kind: "stderr", Text: "lost\x1b[31m"}},
-		Cure:     "one\ntwo"}
+		Timeline: []scenario.Observation{{Source: "client", At: "client", Kind: "stderr", Text: "lost\x1b[31m",
+			Output: &scenario.OutputFacts{Stream: "stderr", Line: "lost\x1b[31m"}}},
+		Cure: "one\ntwo"}
 	for _, c := range []struct {
 		name   string
 		change func()

@@ -35,17 +35,17 @@ var applications = []struct {
 const anyProgram = "set SO_KEEPALIVE with TCP_KEEPIDLE well below conntrack's timeout; where the program sets SO_KEEPALIVE alone, the pod's sysctl net.ipv4.tcp_keepalive_time"
 
 // advice is what helps the programs that held the sockets of these connections, one line each.
-func advice(stories []*story) string {
+func advice(accounts []*account) string {
 	var out []string
-	for _, s := range stories {
-		for _, set := range []*SocketSettings{s.ClientSocket, s.ServerSocket} {
+	for _, a := range accounts {
+		for _, set := range []*SocketSettings{a.ClientSocket, a.ServerSocket} {
 			if set == nil {
 				continue
 			}
 			text := set.Process + ": " + anyProgram
-			for _, a := range applications {
-				if slices.Contains(a.names, path.Base(set.Process)) {
-					text = a.cure
+			for _, known := range applications {
+				if slices.Contains(known.names, path.Base(set.Process)) {
+					text = known.cure
 				}
 			}
 			if !slices.Contains(out, text) {

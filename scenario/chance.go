@@ -55,9 +55,9 @@ func choose(n, k int, p float64) float64 {
 
 // share checks how many connections ended in an outcome against what chance allows.
 func (c *checker) share(x ShareCheck, backends int) {
-	n, k := len(c.stories), 0
-	for _, s := range c.stories {
-		if s.Outcome == x.Of {
+	n, k := len(c.accounts), 0
+	for _, a := range c.accounts {
+		if a.Outcome == x.Of {
 			k++
 		}
 	}

@@ -64,19 +64,19 @@ func TestCauseOfTheFreshPick(t *testing.T) {
 			"to server-1 again, by luck, and the flow goes on"},
 		{"session affinity", func(e *evidence) {
 			e.pods[netip.MustParseAddr("172.18.166.131")] = "server-2"
-			e.rules[translating] = append(e.rules[translating], iptables.Counter{Chain: "KUBE-SVC-X",
+			e.rules["master"] = append(e.rules["master"], iptables.Counter{Chain: "KUBE-SVC-X",
 				Rule: "-m recent --rcheck --seconds 10800 --reap --name KUBE-SEP-X --mask 255.255.255.255 --rsource -j KUBE-SEP-X", Packets: 1})
 		}, "to server-1 again, as the rules of sessionAffinity have it, and the flow goes on"},
 		{"masqueraded", func(e *evidence) {
 			for i := range e.events {
-				if ev := &e.events[i]; ev.node == translating {
+				if ev := &e.events[i]; e.translates(ev.node) {
 					ev.Reply.Dst = netip.AddrPortFrom(netip.MustParseAddr("192.168.122.20"), uint16(1000+i))
 				}
 			}
 		}, "to server-1, the only backend, masqueraded afresh as 192.168.122.20:10"},
 		{"lost elsewhere", func(e *evidence) {
-			e.events = slices.DeleteFunc(e.events, func(ev nodeEvent) bool {
-				return ev.node == translating && (ev.Type == conntrack.Destroy || ev.Type == conntrack.New && ev.TCP != conntrack.TCPSynSent)
+			e.events = slices.DeleteFunc(e.events, func(ev entryEvent) bool {
+				return e.translates(ev.node) && (ev.Type == conntrack.Destroy || ev.Type == conntrack.New && ev.TCP != conntrack.TCPSynSent)
 			})
 		}, "the entry on node1, which translates nothing, is destroyed: flushed by ctsim"},
 	} {

@@ -11,3 +11,6 @@ func AssembleRecorded(t testing.TB, name string) *Result {
 
 // Updating is true if golden files are to be written.
 func Updating() bool { return *update }
+
+// Recorded names the runs that AssembleRecorded knows.
+func Recorded() []string { return recorded }

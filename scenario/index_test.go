@@ -13,18 +13,18 @@ import (
 func TestIndexMasqueraded(t *testing.T) {
 	at := func(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
 	start := time.Unix(1, 0)
-	entry := func(local, instead string) nodeEvent {
-		ev := nodeEvent{node: translating}
+	entry := func(local, instead string) entryEvent {
+		ev := entryEvent{node: "master"}
 		ev.Type, ev.Time = conntrack.New, start.Add(time.Second)
 		ev.Original.Src, ev.Original.Dst = at(local), at("10.108.33.37:2222")
 		ev.Reply.Src, ev.Reply.Dst = at("172.18.166.130:2222"), at(instead)
 		return ev
 	}
-	e := &evidence{flows: []flowFacts{{1, at("192.168.122.20:100"), start}, {2, at("192.168.122.20:200"), start}},
-		events: []nodeEvent{entry("192.168.122.20:100", "192.168.122.20:200"), entry("192.168.122.20:200", "192.168.122.20:300")}}
+	e := &evidence{world: world{translating: []string{"master"}}, flows: []flowFacts{{1, at("192.168.122.20:100"), start}, {2, at("192.168.122.20:200"), start}},
+		events: []entryEvent{entry("192.168.122.20:100", "192.168.122.20:200"), entry("192.168.122.20:200", "192.168.122.20:300")}}
 	ix := e.index()
-	for i, ev := range e.events {
-		if got := ix.event(ev); got != i+1 {
+	for i := range e.events {
+		if got := ix.event(&e.events[i]); got != i+1 {
 			t.Errorf("the entry of connection %d is taken for that of %d", i+1, got)
 		}
 	}

@@ -15,8 +15,8 @@ func TestJourneys(t *testing.T) {
 	start := time.Unix(1_700_000_000, 0)
 	client, service := netip.MustParseAddrPort("172.18.219.65:40000"), netip.MustParseAddrPort("10.108.33.37:2222")
 	server1, server2 := netip.MustParseAddrPort("172.18.166.130:2222"), netip.MustParseAddrPort("172.18.166.131:2222")
-	e := &evidence{started: start, clientAt: podClient, service: service, flows: []flowFacts{{id: 1, local: client}},
-		pods: map[netip.Addr]string{server1.Addr(): "server-1", server2.Addr(): "server-2"}}
+	e := &evidence{started: start, flows: []flowFacts{{id: 1, local: client}}, world: world{clientAt: "client", service: service,
+		nodes: []string{"master", "node1"}, pods: map[netip.Addr]string{server1.Addr(): "server-1", server2.Addr(): "server-2"}}}
 	var packets []packet.Packet
 	see := func(at string, direction packet.Direction, src, dst netip.AddrPort) {
 		packets = append(packets, packet.Packet{Time: start.Add(time.Duration(len(packets)) * time.Microsecond), At: at,

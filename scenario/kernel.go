@@ -1,9 +1,11 @@
 package scenario
 
 import (
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/ctsim/ctsim/probe"
 	"github.com/ctsim/ctsim/probe/kernel"
 )
 
@@ -27,28 +29,25 @@ func (e *evidence) folded(i int) bool {
 	return false
 }
 
-func (ix index) kernel(ev kernelEvent) int { return ix.of(ev.Time, ev.Src, ev.Dst) }
-
 // kernelObservation is one tracepoint that was hit, and the functions that led there.
-func (e *evidence) kernelObservation(ev kernelEvent, connection int) Observation {
+func (e *evidence) kernelObservation(ev *kernelEvent, connection int) Observation {
 	_, kind, _ := strings.Cut(ev.Kind.String(), ":")
 	return Observation{T: e.since(ev.Time), Source: string(FromKernel), At: ev.at, Kind: kind, Text: ev.String(),
-		Detail: ev.Stack, Connection: connection}
+		Detail: ev.Stack, Connection: connection, KernelEvent: kernelFacts(ev)}
 }
 
-// kernelWords is an event of the kernel in words.
-func kernelWords(ev kernelEvent) string {
-	words := []string{"no socket"}
-	if ev.State != "" {
-		words[0] = "socket in " + ev.State
-	} else if ev.Kind == kernel.Drop {
-		words = nil // a packet under way has none
+// kernelFacts is an event of the kernel for programs that do not want to read its line.
+func kernelFacts(ev *kernelEvent) *KernelFacts {
+	out := &KernelFacts{Tracepoint: ev.Kind.String(), State: ev.State, Reason: ev.Reason, OfPacket: ev.Packet, Functions: ev.Story()}
+	if ev.Kind == kernel.ErrorReport {
+		out.Errno = probe.Errno(ev.Errno)
 	}
-	if ev.Reason != "" {
-		words = append(words, "reason "+ev.Reason)
+	if ev.Src.IsValid() && ev.Dst.IsValid() {
+		out.Src, out.Dst = ev.Src.String(), ev.Dst.String()
 	}
-	if story := ev.Story(); len(story) > 0 {
-		words = append(words, strings.Join(story, " → "))
+	for _, function := range ev.Stack {
+		name, _, _ := strings.Cut(function, ".") // what the compiler has split
+		out.Stack = append(out.Stack, FrameFacts{Function: function, Telling: slices.Contains(out.Functions, name)})
 	}
-	return strings.Join(words, ", ")
+	return out
 }

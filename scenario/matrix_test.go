@@ -109,7 +109,7 @@ func one(c ConnectionCheck) Expect {
 // withoutErrors takes away what the programs met, and what the kernel says of their sockets.
 func withoutErrors(e *evidence) {
 	e.reports = slices.DeleteFunc(e.reports, func(r probe.Report) bool { return r.Err != nil })
-	e.finals = nil
+	e.last = nil
 }
 
 func withoutRST(e *evidence) {
@@ -119,7 +119,7 @@ func withoutRST(e *evidence) {
 // withoutEvents takes away the events of a type that carry a state, or all of the type if none is given.
 func withoutEvents(typ conntrack.EventType, state string) func(*evidence) {
 	return func(e *evidence) {
-		e.events = slices.DeleteFunc(e.events, func(ev nodeEvent) bool {
+		e.events = slices.DeleteFunc(e.events, func(ev entryEvent) bool {
 			return ev.Type == typ && (state == "" || ev.HasTCP && ev.TCP.String() == state)
 		})
 	}
@@ -128,7 +128,7 @@ func withoutEvents(typ conntrack.EventType, state string) func(*evidence) {
 // withoutNode takes away the events of one node; the other's are much the same.
 func withoutNode(node string) func(*evidence) {
 	return func(e *evidence) {
-		e.events = slices.DeleteFunc(e.events, func(ev nodeEvent) bool { return ev.node == node })
+		e.events = slices.DeleteFunc(e.events, func(ev entryEvent) bool { return ev.node == node })
 	}
 }
 
@@ -145,4 +145,4 @@ func withoutArrivals(e *evidence) {
 	e.reports = slices.DeleteFunc(e.reports, func(r probe.Report) bool { return r.Call == probe.Recv && r.Err == nil })
 }
 
-func withoutFinals(e *evidence) { e.finals = nil }
+func withoutFinals(e *evidence) { e.last = nil }

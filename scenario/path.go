@@ -14,7 +14,7 @@ import (
 // the packet was seen before the node, and then it left the node, or an entry was made for it.
 
 // when is the middle of that interval, and half its length.
-func (e *evidence) when(p rulepath.Path) (middle time.Time, within time.Duration) {
+func (e *evidence) when(p *rulepath.Path) (middle time.Time, within time.Duration) {
 	if len(p.Hops) == 0 {
 		return e.started, 0
 	}
@@ -29,7 +29,7 @@ func (e *evidence) when(p rulepath.Path) (middle time.Time, within time.Duration
 }
 
 // cameBy is when the packet was last seen before it met the rules: coming into the node, or else leaving the pod.
-func (e *evidence) cameBy(p rulepath.Path, before time.Time) (into time.Time) {
+func (e *evidence) cameBy(p *rulepath.Path, before time.Time) (into time.Time) {
 	var out time.Time
 	for _, q := range e.packets {
 		if !isOf(p.Packet, q) || q.Src != p.Packet.Src || q.Dst != p.Packet.Dst || q.Time.After(before) {
@@ -49,7 +49,7 @@ func (e *evidence) cameBy(p rulepath.Path, before time.Time) (into time.Time) {
 }
 
 // leftBy is when something was seen that comes after the rules: the packet elsewhere, the entry made for it, or its end.
-func (e *evidence) leftBy(p rulepath.Path, from, read time.Time) time.Time {
+func (e *evidence) leftBy(p *rulepath.Path, from, read time.Time) time.Time {
 	to := read
 	for _, q := range e.packets {
 		elsewhere := (q.At == p.Node) == (q.Direction == packet.Out)
@@ -85,11 +85,9 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-func (ix index) path(p rulepath.Path, at time.Time) int { return ix.of(at, p.Packet.Src, p.Packet.Dst) }
-
 // pathObservation is a packet's way through the rules of a node. Its kind is what conntrack said of the packet: NEW for
 // one that makes an entry, DROP if a rule threw it away.
-func (e *evidence) pathObservation(p rulepath.Path, connection int, at time.Time, within time.Duration) Observation {
+func (e *evidence) pathObservation(p *rulepath.Path, connection int, at time.Time, within time.Duration) Observation {
 	kind := p.Tracking.State
 	if v := p.Verdict(); v == "DROP" || kind == "" {
 		kind = v
@@ -99,11 +97,11 @@ func (e *evidence) pathObservation(p rulepath.Path, connection int, at time.Time
 		text += ": " + by
 	}
 	return Observation{T: e.since(at), Source: string(FromRules), At: p.Node, Kind: kind, Connection: connection,
-		Text: text, Detail: p.Lines(), Within: within.Seconds()}
+		Text: text, Detail: p.Lines(), Within: within.Seconds(), Path: pathFacts(p)}
 }
 
 // dropper is the rule or policy that threw the packet away, empty if none did.
-func dropper(p rulepath.Path) string {
+func dropper(p *rulepath.Path) string {
 	if p.Verdict() != "DROP" || len(p.Hops) == 0 {
 		return ""
 	}
@@ -112,4 +110,20 @@ func dropper(p rulepath.Path) string {
 		return "the policy of " + last.Chain
 	}
 	return "-A " + last.Chain + " " + last.Text
+}
+
+// pathFacts is a packet's way for programs that do not want to read its line.
+func pathFacts(p *rulepath.Path) *PathFacts {
+	out := &PathFacts{Protocol: protocolName(p.Packet.Protocol), Src: p.Packet.Src.String(), Dst: p.Packet.Dst.String(),
+		Flags: p.Packet.Flags.String(), State: p.Tracking.State, Reply: p.Tracking.Reply, DroppedBy: dropper(p), Hops: []HopFacts{}}
+	for _, h := range p.Hops {
+		// A verdict that leads to a chain has its name behind it.
+		verdict, target, _ := strings.Cut(h.Verdict, " ")
+		out.Hops = append(out.Hops, HopFacts{Table: h.Table, Chain: h.Chain, Kind: h.Kind.String(), Rule: h.Text, Handle: h.Handle,
+			Verdict: verdict, Target: target})
+	}
+	if n := len(out.Hops); n > 0 {
+		out.Verdict = out.Hops[n-1].Verdict
+	}
+	return out
 }

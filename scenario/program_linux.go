@@ -76,7 +76,7 @@ func (r *run) printed(side probe.Side, place string, l program.Line) {
 	}
 	o := outputLine{side, place, l}
 	r.ev.output = append(r.ev.output, o)
-	r.live(r.ev.outputObservation(o))
+	r.live(r.ev.outputObservation(&o))
 }
 
 // serveForeign starts the server's program in every pod, side by side, and waits until all listen.
@@ -275,12 +275,12 @@ func (r *run) programAt(place string) *foreignProgram {
 
 // foreignEnds are the sockets of a connection, found by their addresses. A server has as many as the connection had
 // backends.
-func (r *run) foreignEnds(f *flow) []look {
-	var out []look
+func (r *run) foreignEnds(f *flow) []socketSample {
+	var out []socketSample
 	now := time.Now()
 	if own, err := r.clientSockets(); err == nil && r.plan.ExternalClient() && r.newest(f) {
 		if s, ok := own[f.address()]; ok {
-			out = append(out, look{now, r.ev.clientAt, f.id, probe.Client, s})
+			out = append(out, socketSample{now, r.ev.clientAt, f.id, probe.Client, s})
 		}
 	}
 	r.mu.Lock()
@@ -296,7 +296,7 @@ func (r *run) foreignEnds(f *flow) []look {
 		}
 		for _, s := range all {
 			if s.State != socket.Listening && at.of(now, unmapped(s.Local), unmapped(s.Remote)) == f.id {
-				out = append(out, look{now, name, f.id, probe.Server, s})
+				out = append(out, socketSample{now, name, f.id, probe.Server, s})
 			}
 		}
 	}
@@ -322,10 +322,10 @@ func (r *run) lookForeign(last bool) {
 				if l.Info != nil {
 					state.Unacked = l.Info.Unacked
 				}
-				r.ev.finals = append(r.ev.finals, final{f.id, l.side, l.at, state, l.Timer.Kind.String()})
+				r.ev.last = append(r.ev.last, lastState{f.id, l.side, l.at, state, l.Timer.Kind.String()})
 			} else {
-				r.ev.looks = append(r.ev.looks, l)
-				r.live(r.ev.socketObservation(l))
+				r.ev.samples = append(r.ev.samples, l)
+				r.live(r.ev.socketObservation(&l))
 			}
 			r.mu.Unlock()
 		}
@@ -394,7 +394,7 @@ func (r *run) spoke(f *flow) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return !r.idleSince.IsZero() && slices.ContainsFunc(r.ev.packets, func(p packet.Packet) bool {
-		return p.At == r.ev.clientAt && p.Payload > 0 && p.Time.After(r.idleSince) && r.index.packet(p) == f.id
+		return p.At == r.ev.clientAt && p.Payload > 0 && p.Time.After(r.idleSince) && r.index.packet(&p) == f.id
 	})
 }
 

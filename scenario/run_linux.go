@@ -81,6 +81,8 @@ type run struct {
 	picks    map[netip.AddrPort][]netip.Addr
 	// index is for live observations, which cannot wait until all is known.
 	index index
+	// streams are for live observations too: what they say of packets counts from the beginning of their streams.
+	streams packet.Flows
 }
 
 // Run replays a scenario in a world of its own and judges it. A scenario that does not end as expected is a Result
@@ -99,13 +101,7 @@ func newRun(p *Plan, o Options) *run {
 		picks: map[netip.AddrPort][]netip.Addr{}, index: index{},
 		tracers: map[string]*rulepath.Watcher{}, readers: map[string]*socket.Reader{}}
 	// Round takes the monotonic reading off: the kernel's times have none, and all must be counted on one clock.
-	r.ev = evidence{started: time.Now().Round(0), service: r.service(),
-		pods: map[netip.Addr]string{}, ours: map[uint32]bool{}, deleted: map[uint32]bool{}, unwatched: map[Source]bool{}, rules: map[string][]iptables.Counter{}, lost: map[string]int{}}
-	r.ev.clientAt, r.ev.client = p.Client.At, p.Client.Address
-	r.ev.foreignClient = p.ExternalClient()
-	for _, s := range p.Servers {
-		r.ev.pods[s.Address] = s.At
-	}
+	r.ev = evidence{started: time.Now().Round(0), world: about(p), ours: map[uint32]bool{}, deleted: map[uint32]bool{}, unwatched: map[Source]bool{}, rules: map[string][]iptables.Counter{}, lost: map[string]int{}}
 	r.endpoints = slices.Clone(p.Service.Endpoints)
 	for i := range p.Connections {
 		r.flows = append(r.flows, &flow{id: i + 1})
@@ -297,7 +293,7 @@ func (r *run) finish(context.Context) error {
 			}
 			timer := r.timer(c)
 			r.mu.Lock()
-			r.ev.finals = append(r.ev.finals, final{f.id, f.sideOf(c), c.At(), state, timer})
+			r.ev.last = append(r.ev.last, lastState{f.id, f.sideOf(c), c.At(), state, timer})
 			r.mu.Unlock()
 		}
 	}

@@ -48,7 +48,7 @@ func (s *waitStep) describe() string {
 	}
 	switch s.Until {
 	case "entry-gone":
-		return "wait until the conntrack entry on " + translating + " has expired"
+		return "wait until the conntrack entry on " + nodeMaster + " has expired"
 	case "":
 		return "wait " + s.For.String()
 	}

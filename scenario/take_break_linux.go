@@ -126,7 +126,7 @@ func (r *run) repeat(ctx context.Context, s *repeatStep, active []*flow) error {
 	}
 	if s.Until != "" {
 		r.unmet(fmt.Sprintf("%d of %s not re-routed in %s", len(active),
-			times(len(r.flows), "connection was", "connections were"), times(rounds, "round", "rounds")))
+			Count(len(r.flows), "connection was", "connections were"), Count(rounds, "round", "rounds")))
 	}
 	return nil
 }

@@ -67,6 +67,7 @@ func (r *run) takeAddress(_ context.Context, s *takeAddressStep, _ []*flow) erro
 	if err := r.lab.AddPod(late.Node, TopologyPod(late.Pod)); err != nil {
 		return err
 	}
+	r.ev.places = append(r.ev.places, Place{Name: late.Name, Kind: "pod", Role: "server", Address: late.Address.String(), Node: late.Node})
 	if err := errors.Join(r.captureAt(late.Name), r.watchKernel(r.lab.Namespace(late.Name))); err != nil {
 		return err
 	}

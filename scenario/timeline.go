@@ -1,62 +1,91 @@
 package scenario
 
 import (
-	"fmt"
+	"cmp"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
-	"github.com/ctsim/ctsim/probe"
-	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/packet"
 )
 
-// timeline is every observation in the order of time; packets are those of followed, comments those of comments. The
-// clock is CLOCK_REALTIME throughout: the kernel stamps packets, conntrack events and its own trace with it,
-// applications, steps and looks at sockets read it. What has no such stamp lies within two that have, see when.
-func (e *evidence) timeline(ix index, packets []packet.Packet, comments map[int]string) []Observation {
-	out := make([]Observation, 0, len(e.notes)+len(e.reports)+len(e.events)+len(e.packets)+len(e.looks)+len(e.paths)+len(e.kernel))
-	for _, n := range e.notes {
-		out = append(out, e.stepObservation(n))
+// timeline is every observation in the order of time, with the fact that each was made of. The clock is CLOCK_REALTIME
+// throughout: the kernel stamps packets, conntrack events and its own trace with it, applications, steps and samples of
+// sockets read it. What has no such stamp lies within two that have, see when.
+type timeline struct {
+	observations []Observation
+	facts        []any
+}
+
+// timeline makes the observations; packets are those of followed, comments by their places, and last the states of
+// sockets at the end that are to be among them.
+func (e *evidence) timeline(ix index, packets []packet.Packet, comments map[int]string, last []*lastState) timeline {
+	n := len(e.deeds) + len(e.reports) + len(e.events) + len(packets) + len(e.samples) + len(e.output) + len(e.paths) + len(e.kernel) + len(last)
+	t := timeline{make([]Observation, 0, n), make([]any, 0, n)}
+	for i, number := range e.stepNumbers() {
+		t.add(&e.deeds[i], e.stepObservation(&e.deeds[i], number))
 	}
-	for _, r := range e.reports {
-		out = append(out, e.applicationObservation(r, ix.report(r)))
+	for i := range e.reports {
+		t.add(&e.reports[i], e.applicationObservation(&e.reports[i], ix.report(&e.reports[i])))
 	}
-	for _, ev := range e.events {
-		out = append(out, e.conntrackObservation(ev, ix.event(ev)))
+	for i := range e.events {
+		t.add(&e.events[i], e.conntrackObservation(&e.events[i], ix.event(&e.events[i])))
 	}
 	journeys := e.journeys(ix, packets)
-	for i, p := range packets {
-		o := e.packetObservation(p, ix.packet(p))
-		o.Packet = packetFacts(p, journeys[i], comments[i])
-		out = append(out, o)
+	for i := range packets {
+		o := e.packetObservation(&packets[i], ix.packet(&packets[i]))
+		o.Packet.Journey, o.Packet.Comment = journeys[i], comments[i]
+		t.add(&packets[i], o)
 	}
-	for _, l := range e.looks {
-		out = append(out, e.socketObservation(l))
+	for i := range e.samples {
+		t.add(&e.samples[i], e.socketObservation(&e.samples[i]))
 	}
-	for _, o := range e.output {
-		out = append(out, e.outputObservation(o))
+	for _, l := range last {
+		t.add(l, e.lastObservation(l))
 	}
-	for _, p := range e.paths {
-		at, within := e.when(p)
-		out = append(out, e.pathObservation(p, ix.path(p, at), at, within))
+	for i := range e.output {
+		t.add(&e.output[i], e.outputObservation(&e.output[i]))
 	}
-	for i, ev := range e.kernel {
+	for i := range e.paths {
+		at, within := e.when(&e.paths[i])
+		t.add(&e.paths[i], e.pathObservation(&e.paths[i], ix.path(&e.paths[i], at), at, within))
+	}
+	for i := range e.kernel {
 		if !e.folded(i) {
-			out = append(out, e.kernelObservation(ev, ix.kernel(ev)))
+			t.add(&e.kernel[i], e.kernelObservation(&e.kernel[i], ix.kernel(&e.kernel[i])))
 		}
 	}
-	slices.SortStableFunc(out, func(a, b Observation) int {
-		switch {
-		case a.T < b.T:
-			return -1
-		case a.T > b.T:
-			return 1
+	t.sort()
+	markUnordered(t.observations)
+	return t
+}
+
+func (t *timeline) add(fact any, o Observation) {
+	t.observations, t.facts = append(t.observations, o), append(t.facts, fact)
+}
+
+// sort puts it into the order of time; what has the same time keeps its order.
+func (t *timeline) sort() {
+	order := make([]int, len(t.observations))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(t.observations[a].T, t.observations[b].T) })
+	observations, facts := make([]Observation, len(order)), make([]any, len(order))
+	for i, from := range order {
+		observations[i], facts[i] = t.observations[from], t.facts[from]
+	}
+	t.observations, t.facts = observations, facts
+}
+
+// places are where the observations of these facts stand, by fact; a fact that was not observed has none.
+func (t timeline) places(of map[any]bool) map[any]int {
+	out := make(map[any]int, len(of))
+	for i, fact := range t.facts {
+		if of[fact] {
+			out[fact] = i
 		}
-		return 0
-	})
-	markUnordered(out)
+	}
 	return out
 }
 
@@ -85,70 +114,3 @@ func (e *evidence) followed() []packet.Packet {
 
 // since is seconds from the start of the run, to the nanosecond.
 func (e *evidence) since(t time.Time) float64 { return t.Sub(e.started).Seconds() }
-
-func (e *evidence) stepObservation(n note) Observation {
-	return Observation{T: e.since(n.time), Source: "step", At: n.at, Kind: n.kind, Text: n.text}
-}
-
-func (e *evidence) conntrackObservation(ev nodeEvent, connection int) Observation {
-	ev.Start, ev.Stop = time.Time{}, time.Time{} // no delta-time= in the line: kube-proxy's nodes do not have it
-	return Observation{T: e.since(ev.Time), Source: "conntrack", At: ev.node, Kind: ev.Type.String(),
-		Text: strings.TrimRight(ev.String(), " "), By: e.destroyedBy(ev), Connection: connection}
-}
-
-// destroyedBy tells in words who destroyed the entry, empty if the event is no DESTROY.
-func (e *evidence) destroyedBy(ev nodeEvent) string {
-	switch ev.DestroyedBy() {
-	case conntrack.NotDestroyed:
-		return ""
-	case conntrack.Expired:
-		return "expired"
-	case conntrack.Caller:
-		if e.ours[ev.PortID] {
-			return "flushed by ctsim"
-		}
-		if e.deleted[ev.PortID] {
-			return "deleted by ctsim"
-		}
-		return fmt.Sprintf("deleted by a caller (port id %d)", ev.PortID)
-	case conntrack.Reset:
-		return "ended by a RST"
-	}
-	return "ended by the kernel"
-}
-
-func (e *evidence) applicationObservation(r probe.Report, connection int) Observation {
-	at, text := r.Time, r.String()
-	if !r.Began.IsZero() {
-		at = r.Began // what the call caused comes after it
-		if took := r.Time.Sub(at); took >= 100*time.Millisecond {
-			text += fmt.Sprintf(", after %d ms", took.Milliseconds())
-		}
-	}
-	return Observation{T: e.since(at), Source: string(r.Side), At: r.At, Kind: string(r.Call), Text: text, Connection: connection}
-}
-
-func (e *evidence) socketObservation(l look) Observation {
-	facts := &SocketFacts{Side: string(l.side), State: l.State.String(), Timer: l.Timer.Netstat(),
-		SendQueue: l.SendQueue, RecvQueue: l.RecvQueue}
-	if l.Info != nil {
-		facts.Unacked, facts.Retransmits = l.Info.Unacked, l.Info.Retransmits
-	}
-	return Observation{T: e.since(l.time), Source: string(FromSockets), At: l.at, Kind: facts.State,
-		Text: strings.TrimSpace(l.Socket.String()), Connection: l.flow, Socket: facts}
-}
-
-func (e *evidence) packetObservation(p packet.Packet, connection int) Observation {
-	kind := "packet"
-	for _, f := range []struct {
-		flag packet.TCPFlags
-		name string
-	}{{packet.RST, "RST"}, {packet.SYN, "SYN"}, {packet.FIN, "FIN"}} {
-		if p.Protocol == packet.TCP && p.Flags.Has(f.flag) {
-			kind = f.name
-			break
-		}
-	}
-	return Observation{T: e.since(p.Time), Source: "packet", At: p.At, Kind: kind,
-		Text: p.Direction.String() + " " + p.String(), Connection: connection}
-}

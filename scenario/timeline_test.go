@@ -15,8 +15,8 @@ import (
 func TestTimelineOrder(t *testing.T) {
 	for _, name := range recorded {
 		e := evidenceOf(t, name)
-		timeline := e.timeline(e.index(), e.followed(), nil)
-		if want := len(e.notes) + len(e.reports) + len(e.events) + len(e.packets); len(timeline) < want {
+		timeline := e.timeline(e.index(), e.followed(), nil, nil).observations
+		if want := len(e.deeds) + len(e.reports) + len(e.events) + len(e.packets); len(timeline) < want {
 			t.Errorf("%s: %d observations, want %d at least", name, len(timeline), want)
 		}
 		if !slices.IsSortedFunc(timeline, func(a, b Observation) int {
@@ -60,12 +60,12 @@ func TestTimelineTies(t *testing.T) {
 	at := start.Add(time.Second)
 	e := &evidence{started: start,
 		packets: []packet.Packet{{At: "first", Time: at}, {At: "second", Time: at}},
-		events:  []nodeEvent{{node: nodeMaster}},
+		events:  []entryEvent{{node: "master"}},
 		reports: []probe.Report{{At: podClient, Side: probe.Client, Call: probe.Send, Time: at}},
-		notes:   []note{{time: at, at: "step", kind: "flush"}}}
+		deeds:   []deed{{time: at, at: "step", kind: "flush"}}}
 	e.events[0].Time = at
 	var got []string
-	for _, o := range e.timeline(e.index(), e.followed(), nil) {
+	for _, o := range e.timeline(e.index(), e.followed(), nil, nil).observations {
 		got = append(got, o.Source+" "+o.At)
 	}
 	want := []string{"step step", "client client", "conntrack master", "packet first", "packet second"}

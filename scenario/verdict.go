@@ -10,9 +10,9 @@ import (
 	"github.com/ctsim/ctsim/probe/packet"
 )
 
-// checks holds each expectation against the stories. It is pure.
-func (x Expect) checks(e *evidence, stories []*story, backends int) []Check {
-	c := &checker{e: e, stories: x.others(stories)}
+// checks holds each expectation against the accounts. It is pure.
+func (x Expect) checks(e *evidence, accounts []*account, backends int) []Check {
+	c := &checker{e: e, accounts: x.others(accounts)}
 	if x.Share != nil {
 		c.share(*x.Share, backends)
 	} else {
@@ -20,8 +20,8 @@ func (x Expect) checks(e *evidence, stories []*story, backends int) []Check {
 		if len(x.Connections) > 0 {
 			every = "every other connection: " // than those below
 		}
-		c.each(every+string(x.Outcome), func(s *story) string {
-			return differs(string(s.Outcome), string(x.Outcome))
+		c.each(every+string(x.Outcome), func(a *account) string {
+			return differs(string(a.Outcome), string(x.Outcome))
 		})
 	}
 	x.application(c)
@@ -38,17 +38,17 @@ func (x Expect) checks(e *evidence, stories []*story, backends int) []Check {
 		c.socket(s)
 	}
 	for _, one := range x.Connections {
-		c.connection(one, stories)
+		c.connection(one, accounts)
 	}
 	return c.out
 }
 
 // others are the connections that no ConnectionCheck speaks of.
-func (x Expect) others(stories []*story) []*story {
-	var out []*story
-	for _, s := range stories {
-		if !s.aside && !slices.ContainsFunc(x.Connections, func(c ConnectionCheck) bool { return c.ID == s.ID }) {
-			out = append(out, s)
+func (x Expect) others(accounts []*account) []*account {
+	var out []*account
+	for _, a := range accounts {
+		if !a.aside && !slices.ContainsFunc(x.Connections, func(c ConnectionCheck) bool { return c.ID == a.ID }) {
+			out = append(out, a)
 		}
 	}
 	return out
@@ -57,45 +57,45 @@ func (x Expect) others(stories []*story) []*story {
 // application checks what the programs met and where their flows went.
 func (x Expect) application(c *checker) {
 	if x.Errno != "" {
-		c.each("first error: "+x.Errno, func(s *story) string { return differs(s.Errno, x.Errno) })
+		c.each("first error: "+x.Errno, func(a *account) string { return differs(a.Errno, x.Errno) })
 	}
 	if x.NoticedBy != "" {
-		c.each("noticed by the "+x.NoticedBy, func(s *story) string { return differs(s.NoticedBy, x.NoticedBy) })
+		c.each("noticed by the "+x.NoticedBy, func(a *account) string { return differs(a.NoticedBy, x.NoticedBy) })
 	}
 	if x.FailedSend > 0 {
-		c.each(fmt.Sprintf("send %d after the break is the first to fail", x.FailedSend), func(s *story) string {
-			if s.failedSend == 0 {
+		c.each(fmt.Sprintf("send %d after the break is the first to fail", x.FailedSend), func(a *account) string {
+			if a.failedSend == 0 {
 				return "no send failed"
 			}
-			return differs(fmt.Sprint("send ", s.failedSend), fmt.Sprint("send ", x.FailedSend))
+			return differs(fmt.Sprint("send ", a.failedSend), fmt.Sprint("send ", x.FailedSend))
 		})
 		c.doubt("conntrack", true) // a lost DESTROY may be the last break
 	}
 	if x.Rerouted != nil {
-		c.each(rerouteText(*x.Rerouted), func(s *story) string {
-			if s.rerouted() == *x.Rerouted {
+		c.each(rerouteText(*x.Rerouted), func(a *account) string {
+			if a.rerouted() == *x.Rerouted {
 				return ""
 			}
-			return "translated to " + strings.Join(s.Backends, ", then ")
+			return "translated to " + strings.Join(a.Backends, ", then ")
 		})
 		c.doubt("conntrack", true) // a lost NEW may be the last
 	}
 	if x.Peer != "" {
-		c.each("the old backend's socket stays established", func(s *story) string {
-			return differs(string(s.Peer), string(x.Peer))
+		c.each("the old backend's socket stays established", func(a *account) string {
+			return differs(string(a.Peer), string(x.Peer))
 		})
 	}
 	if x.Lost != nil {
-		c.each(fmt.Sprintf("messages that never arrived: %d", *x.Lost), func(s *story) string {
-			return differs(fmt.Sprint(s.lost()), fmt.Sprint(*x.Lost))
+		c.each(fmt.Sprintf("messages that never arrived: %d", *x.Lost), func(a *account) string {
+			return differs(fmt.Sprint(a.lost()), fmt.Sprint(*x.Lost))
 		})
 	}
 	if x.Breaks > 0 {
-		c.each("entry destroyed at least "+times(x.Breaks, "time", "times"), func(s *story) string {
-			if s.Breaks >= x.Breaks {
+		c.each("entry destroyed at least "+Count(x.Breaks, "time", "times"), func(a *account) string {
+			if a.Breaks >= x.Breaks {
 				return ""
 			}
-			return times(s.Breaks, "time", "times")
+			return Count(a.Breaks, "time", "times")
 		})
 		c.doubt("conntrack", c.out[len(c.out)-1].Verdict == Fail)
 	}
@@ -119,24 +119,24 @@ func differs(got, want string) string {
 }
 
 type checker struct {
-	e       *evidence
-	stories []*story
-	out     []Check
+	e        *evidence
+	accounts []*account
+	out      []Check
 }
 
 // each is an expectation that every connection must meet; wrong tells how one does not.
-func (c *checker) each(text string, wrong func(*story) string) {
+func (c *checker) each(text string, wrong func(*account) string) {
 	check := Check{Text: text, Verdict: Pass}
 	bad := 0
-	for _, s := range c.stories {
-		if w := wrong(s); w != "" {
+	for _, a := range c.accounts {
+		if w := wrong(a); w != "" {
 			if bad++; bad == 1 {
-				check.Verdict, check.Reason = Fail, fmt.Sprintf("connection %d: %s", s.ID, w)
+				check.Verdict, check.Reason = Fail, fmt.Sprintf("connection %d: %s", a.ID, w)
 			}
 		}
 	}
 	if bad > 1 {
-		check.Reason += fmt.Sprintf(" (and %d more of %d connections)", bad-1, len(c.stories))
+		check.Reason += fmt.Sprintf(" (and %d more of %d connections)", bad-1, len(c.accounts))
 	}
 	c.out = append(c.out, check)
 }
@@ -157,10 +157,10 @@ func (c *checker) doubt(source string, restsOnAbsence bool) {
 
 func (c *checker) events(x EventsCheck) {
 	if len(x.Sequence) > 0 {
-		c.each(fmt.Sprintf("conntrack on %s: %s", x.On, joinPatterns(x.Sequence)), func(s *story) string {
+		c.each(fmt.Sprintf("conntrack on %s: %s", x.On, joinPatterns(x.Sequence)), func(a *account) string {
 			next := 0
-			for _, ev := range s.events {
-				if next < len(x.Sequence) && ev.node == x.On && x.Sequence[next].matches(c.e, s, ev) {
+			for _, ev := range a.events {
+				if next < len(x.Sequence) && ev.node == x.On && x.Sequence[next].matches(c.e, a, ev) {
 					next++
 				}
 			}
@@ -172,9 +172,9 @@ func (c *checker) events(x EventsCheck) {
 		c.doubt("conntrack", c.out[len(c.out)-1].Verdict == Fail)
 	}
 	for _, p := range x.Never {
-		c.each(fmt.Sprintf("conntrack on %s, never: %s", x.On, p), func(s *story) string {
-			for _, ev := range s.events {
-				if ev.node == x.On && p.matches(c.e, s, ev) {
+		c.each(fmt.Sprintf("conntrack on %s, never: %s", x.On, p), func(a *account) string {
+			for _, ev := range a.events {
+				if ev.node == x.On && p.matches(c.e, a, ev) {
 					return "seen: " + ev.String()
 				}
 			}
@@ -217,23 +217,20 @@ func (p EventPattern) String() string {
 	return strings.Join(words, " ")
 }
 
-var destroyers = map[string]conntrack.Destroyer{"caller": conntrack.Caller, "expiry": conntrack.Expired,
-	"rst": conntrack.Reset, "kernel": conntrack.Kernel}
-
-func (p EventPattern) matches(e *evidence, s *story, ev nodeEvent) bool {
+func (p EventPattern) matches(e *evidence, a *account, ev *entryEvent) bool {
 	switch {
 	case ev.Type.String() != p.Type,
 		p.State != "" && (!ev.HasTCP || ev.TCP.String() != p.State),
 		p.Unreplied != nil && *p.Unreplied == ev.Status.Has(conntrack.StatusSeenReply),
 		p.Assured != nil && *p.Assured != ev.Status.Has(conntrack.StatusAssured),
-		p.By != "" && ev.DestroyedBy() != destroyers[p.By]:
+		p.By != "" && destroyerWord(ev.DestroyedBy()) != p.By:
 		return false
 	}
 	if p.Backend == "" {
 		return true
 	}
 	pod := e.pods[ev.Reply.Src.Addr()]
-	first := len(s.Backends) > 0 && pod == s.Backends[0]
+	first := len(a.Backends) > 0 && pod == a.Backends[0]
 	return pod != "" && first == (p.Backend == "first")
 }
 
@@ -257,11 +254,11 @@ func (c *checker) packets(x PacketCheck) {
 	if x.Never {
 		text = "never a " + text
 	}
-	c.each("packet: "+text, func(s *story) string {
-		i := slices.IndexFunc(s.packets, func(p packet.Packet) bool { return x.matches(c.e, s, p) })
+	c.each("packet: "+text, func(a *account) string {
+		i := slices.IndexFunc(a.packets, func(p *packet.Packet) bool { return x.matches(c.e, a, p) })
 		switch {
 		case i >= 0 && x.Never:
-			return "seen: " + s.packets[i].String()
+			return "seen: " + a.packets[i].String()
 		case i < 0 && !x.Never:
 			return "not seen"
 		}
@@ -273,10 +270,10 @@ func (c *checker) packets(x PacketCheck) {
 	}
 }
 
-func (x PacketCheck) matches(e *evidence, s *story, p packet.Packet) bool {
+func (x PacketCheck) matches(e *evidence, a *account, p *packet.Packet) bool {
 	at := p.At == x.At || (x.At == podClient && p.At == e.clientAt)
 	if x.At == "servers" {
-		at = slices.Contains(podNames(e), p.At)
+		at = e.isPod(p.At)
 	}
 	var is bool
 	switch x.Flag {
@@ -287,7 +284,7 @@ func (x PacketCheck) matches(e *evidence, s *story, p packet.Packet) bool {
 	default:
 		is = p.Flags.Has(tcpFlags[x.Flag])
 	}
-	return at && is && p.Protocol == packet.TCP && (x.From == "" || isFrom(e, s, p.Src, x.From))
+	return at && is && p.Protocol == packet.TCP && (x.From == "" || isFrom(e, a, p.Src, x.From))
 }
 
 // rule checks that the counter of a rule has moved, or has not.
@@ -318,9 +315,9 @@ func (c *checker) socket(x SocketCheck) {
 	if x.Timer != "" {
 		text += ", timer " + x.Timer
 	}
-	c.each(text, func(s *story) string {
+	c.each(text, func(a *account) string {
 		got := "there is none"
-		for _, f := range s.finals {
+		for _, f := range a.last {
 			if string(f.side) != x.Side {
 				continue
 			}
@@ -334,30 +331,22 @@ func (c *checker) socket(x SocketCheck) {
 }
 
 // connection checks one that ends differently from the rest.
-func (c *checker) connection(x ConnectionCheck, stories []*story) {
+func (c *checker) connection(x ConnectionCheck, accounts []*account) {
 	check := Check{Text: fmt.Sprintf("connection %d: %s %s", x.ID, x.Outcome, x.Errno), Verdict: Fail, Reason: "there is none"}
 	check.Text = strings.TrimSpace(check.Text)
-	for _, s := range stories {
-		if s.ID != x.ID {
+	for _, a := range accounts {
+		if a.ID != x.ID {
 			continue
 		}
 		check.Verdict, check.Reason = Pass, ""
-		if s.Outcome != x.Outcome || (x.Errno != "" && s.Errno != x.Errno) || (x.NoticedBy != "" && s.NoticedBy != x.NoticedBy) {
-			check.Verdict, check.Reason = Fail, strings.Join(strings.Fields(fmt.Sprintf("%s %s %s", s.Outcome, s.Errno, s.NoticedBy)), ", ")
+		if a.Outcome != x.Outcome || (x.Errno != "" && a.Errno != x.Errno) || (x.NoticedBy != "" && a.NoticedBy != x.NoticedBy) {
+			check.Verdict, check.Reason = Fail, strings.Join(strings.Fields(fmt.Sprintf("%s %s %s", a.Outcome, a.Errno, a.NoticedBy)), ", ")
 		}
 	}
 	c.out = append(c.out, check)
 }
 
-func podNames(e *evidence) []string {
-	var names []string
-	for _, name := range e.pods {
-		names = append(names, name)
-	}
-	return names
-}
-
-func isFrom(e *evidence, s *story, src netip.AddrPort, role string) bool {
+func isFrom(e *evidence, a *account, src netip.AddrPort, role string) bool {
 	pod := e.pods[src.Addr()]
 	switch role {
 	case "service":
@@ -365,9 +354,9 @@ func isFrom(e *evidence, s *story, src netip.AddrPort, role string) bool {
 	case "client":
 		return src.Addr() == e.client
 	case "first-backend":
-		return pod != "" && len(s.Backends) > 0 && pod == s.Backends[0]
+		return pod != "" && len(a.Backends) > 0 && pod == a.Backends[0]
 	case "other-backend":
-		return pod != "" && len(s.Backends) > 0 && pod != s.Backends[0]
+		return pod != "" && len(a.Backends) > 0 && pod != a.Backends[0]
 	}
 	return false
 }

@@ -46,24 +46,24 @@ func missing(t *testing.T, s Scenario, source string, take func(*evidence)) {
 	}
 }
 
-func storiesOf(s Scenario, e *evidence) []*story {
-	return e.stories(max(s.World.Connections, e.connections), e.index(), e.followed())
+func accountsFor(s Scenario, e *evidence) []*account {
+	return accountsOf(e, max(s.World.Connections, e.connections), e.index(), e.followed())
 }
 
 // withoutPattern takes away every event of a node that matches, for whatever connection.
 func withoutPattern(s Scenario, e *evidence, on string, p EventPattern) {
-	stories := storiesOf(s, e)
-	kept := slices.DeleteFunc(slices.Clone(e.events), func(ev nodeEvent) bool {
-		return ev.node == on && slices.ContainsFunc(stories, func(st *story) bool { return p.matches(e, st, ev) })
+	accounts := accountsFor(s, e)
+	kept := slices.DeleteFunc(slices.Clone(e.events), func(ev entryEvent) bool {
+		return ev.node == on && slices.ContainsFunc(accounts, func(a *account) bool { return p.matches(e, a, &ev) })
 	})
 	e.events = kept
 }
 
 func withoutPacket(s Scenario, e *evidence, x PacketCheck) {
-	stories := storiesOf(s, e)
+	accounts := accountsFor(s, e)
 	var kept []packet.Packet
 	for _, p := range e.followed() {
-		if !slices.ContainsFunc(stories, func(st *story) bool { return x.matches(e, st, p) }) {
+		if !slices.ContainsFunc(accounts, func(a *account) bool { return x.matches(e, a, &p) }) {
 			kept = append(kept, p)
 		}
 	}

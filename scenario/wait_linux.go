@@ -40,15 +40,15 @@ func (r *run) haveSeen(x PacketCheck, from int, active []*flow) bool {
 	var flows packet.Flows
 	for i, p := range r.ev.packets {
 		p = flows.Follow(p)
-		id := r.index.packet(p)
+		id := r.index.packet(&p)
 		if i < from || id == 0 || id > len(r.flows) || late[id] {
 			continue
 		}
-		story := &story{}
+		account := &account{}
 		for _, a := range r.picks[r.flows[id-1].address()] {
-			story.Backends = append(story.Backends, r.ev.podName(a))
+			account.Backends = append(account.Backends, r.ev.podName(a))
 		}
-		late[id] = x.matches(&r.ev, story, p)
+		late[id] = x.matches(&r.ev, account, &p)
 	}
 	return !slices.ContainsFunc(active, func(f *flow) bool { return f.address().IsValid() && !late[f.id] })
 }

@@ -68,14 +68,14 @@ func (r *run) drain() error {
 
 // event notes a conntrack event, and the backend that a new entry leads to.
 func (r *run) event(node string, e conntrack.Event) {
-	ev := nodeEvent{node, e}
+	ev := entryEvent{node, e}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.ev.events = append(r.ev.events, ev)
-	if e.Type == conntrack.New && r.ev.pick(ev) != "" {
+	if e.Type == conntrack.New && r.ev.pick(&ev) != "" {
 		r.picks[e.Original.Src] = append(r.picks[e.Original.Src], e.Reply.Src.Addr())
 	}
-	r.live(r.ev.conntrackObservation(ev, r.index.event(ev)))
+	r.live(r.ev.conntrackObservation(&ev, r.index.event(&ev)))
 }
 
 // report notes what an application met.
@@ -91,7 +91,7 @@ func (r *run) report(p probe.Report) {
 		}
 	}
 	r.ev.reports = append(r.ev.reports, p)
-	r.live(r.ev.applicationObservation(p, r.index.report(p)))
+	r.live(r.ev.applicationObservation(&p, r.index.report(&p)))
 }
 
 func (r *run) packet(p packet.Packet) {
@@ -99,15 +99,24 @@ func (r *run) packet(p packet.Packet) {
 	defer r.mu.Unlock()
 	r.ev.packets = append(r.ev.packets, p)
 	r.discover(p)
-	r.live(r.ev.packetObservation(p, r.index.packet(p)))
+	p = r.follow(p)
+	r.live(r.ev.packetObservation(&p, r.index.packet(&p)))
+}
+
+// follow counts a packet's numbers from the beginning of its stream, as far as it has been seen by now; only live
+// observations need it.
+func (r *run) follow(p packet.Packet) packet.Packet {
+	if r.options.Observe == nil {
+		return p
+	}
+	return r.streams.Follow(p)
 }
 
 func (r *run) note(at, kind, text string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	n := note{time: time.Now(), at: at, kind: kind, text: text}
-	r.ev.notes = append(r.ev.notes, n)
-	r.live(r.ev.stepObservation(n))
+	r.ev.deeds = append(r.ev.deeds, deed{time: time.Now(), at: at, kind: kind, text: text})
+	r.live(r.ev.newestStep())
 }
 
 // live hands an observation on as it is made; mu is held, which gives the order.

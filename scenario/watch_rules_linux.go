@@ -106,8 +106,8 @@ func (r *run) notePaths() error {
 		r.mu.Lock()
 		for _, p := range paths {
 			r.ev.paths = append(r.ev.paths, p)
-			at, within := r.ev.when(p)
-			r.live(r.ev.pathObservation(p, r.index.path(p, at), at, within))
+			at, within := r.ev.when(&p)
+			r.live(r.ev.pathObservation(&p, r.index.path(&p, at), at, within))
 		}
 		r.mu.Unlock()
 	}

@@ -65,10 +65,10 @@ func (r *run) look() {
 			if !ok {
 				continue
 			}
-			l := look{time.Now(), c.At(), f.id, f.sideOf(c), s}
+			l := socketSample{time.Now(), c.At(), f.id, f.sideOf(c), s}
 			r.mu.Lock()
-			r.ev.looks = append(r.ev.looks, l)
-			r.live(r.ev.socketObservation(l))
+			r.ev.samples = append(r.ev.samples, l)
+			r.live(r.ev.socketObservation(&l))
 			r.mu.Unlock()
 		}
 	}

@@ -12,14 +12,14 @@ import (
 // A connection of a program that tells nothing is judged from its packets and the state of its sockets alone. Each row
 // is a story, told in words: c> is a packet that the client sends, c< one that reaches it, s< one that reaches the
 // server; "break" is the loss of the entry.
-func TestJudgeForeign(t *testing.T) {
+func TestJudgeExternal(t *testing.T) {
 	established := []string{"c> SYN", "c< SYNACK", "c> data", "c< data"}
-	open := &final{side: probe.Client, SocketState: probe.SocketState{State: "ESTABLISHED"}}
-	hanging := &final{side: probe.Client, SocketState: probe.SocketState{State: "ESTABLISHED", Unacked: 1, Retransmits: 3}}
+	open := &lastState{side: probe.Client, SocketState: probe.SocketState{State: "ESTABLISHED"}}
+	hanging := &lastState{side: probe.Client, SocketState: probe.SocketState{State: "ESTABLISHED", Unacked: 1, Retransmits: 3}}
 	for _, c := range []struct {
 		name    string
 		packets []string
-		final   *final
+		last    *lastState
 		outcome Outcome
 		errno   string
 		noticed string
@@ -40,13 +40,13 @@ func TestJudgeForeign(t *testing.T) {
 		{"RST after its own end", append(established, "c> FIN", "c< RST"), nil, Survived, "", "", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			e, s := told(c.packets)
-			if c.final != nil {
-				s.finals = []final{*c.final}
+			e, a := told(c.packets)
+			if c.last != nil {
+				a.last = []*lastState{c.last}
 			}
-			e.judgeForeign([]*story{s})
-			if s.Outcome != c.outcome || s.Errno != c.errno || s.NoticedBy != c.noticed || s.aside != c.aside {
-				t.Errorf("%s %q by %q, aside %v; want %s %q by %q, aside %v", s.Outcome, s.Errno, s.NoticedBy, s.aside,
+			judgeExternal(e, []*account{a})
+			if a.Outcome != c.outcome || a.Errno != c.errno || a.NoticedBy != c.noticed || a.aside != c.aside {
+				t.Errorf("%s %q by %q, aside %v; want %s %q by %q, aside %v", a.Outcome, a.Errno, a.NoticedBy, a.aside,
 					c.outcome, c.errno, c.noticed, c.aside)
 			}
 		})
@@ -63,9 +63,9 @@ func TestReconnected(t *testing.T) {
 		e, lost := told([]string{"c> SYN", "c< SYNACK", "break", "c> data", "c< RST"})
 		_, other := told([]string{"c> SYN", "c< SYNACK", "c> data", "c< data"})
 		lost.ID, other.ID = 1, 2
-		other.finals = []final{{side: probe.Client, SocketState: probe.SocketState{State: "ESTABLISHED"}}}
-		other.facts.since = e.started.Add(c.since)
-		e.judgeForeign([]*story{lost, other})
+		other.last = []*lastState{{side: probe.Client, SocketState: probe.SocketState{State: "ESTABLISHED"}}}
+		other.flow.since = e.started.Add(c.since)
+		judgeExternal(e, []*account{lost, other})
 		if lost.Outcome != c.want || (other.Replaces == 1) != (c.want == Reconnected) || other.aside != (c.want == Reconnected) {
 			t.Errorf("%s: %s, replaced by %+v", c.name, lost.Outcome, other.Connection)
 		}
@@ -73,18 +73,18 @@ func TestReconnected(t *testing.T) {
 }
 
 // told is a connection that these packets tell of, a millisecond apart.
-func told(words []string) (*evidence, *story) {
+func told(words []string) (*evidence, *account) {
 	client, service := netip.MustParseAddrPort("172.18.219.65:40000"), netip.MustParseAddrPort("10.108.33.37:2222")
 	server := netip.MustParseAddrPort("172.18.166.130:2222")
-	e := &evidence{started: time.Unix(1e9, 0), service: service, clientAt: podClient, client: client.Addr(),
-		foreignClient: true, pods: map[netip.Addr]string{server.Addr(): "server-1"}}
-	s := &story{Connection: Connection{ID: 1}, facts: flowFacts{id: 1, local: client, since: e.started}}
+	e := &evidence{started: time.Unix(1e9, 0), world: world{service: service, clientAt: podClient, client: client.Addr(),
+		external: true, pods: map[netip.Addr]string{server.Addr(): "server-1"}}}
+	a := &account{Connection: Connection{ID: 1}, flow: flowFacts{id: 1, local: client, since: e.started}}
 	flags := map[string]packet.TCPFlags{"SYN": packet.SYN, "SYNACK": packet.SYN | packet.ACK, "data": packet.PSH | packet.ACK,
 		"FIN": packet.FIN | packet.ACK, "RST": packet.RST}
 	for i, w := range words {
 		at := e.started.Add(time.Duration(i+1) * time.Millisecond)
 		if w == "break" {
-			s.Breaks, s.lastBreak = s.Breaks+1, at
+			a.Breaks, a.lastBreak = a.Breaks+1, at
 			continue
 		}
 		p := packet.Packet{Time: at, Protocol: packet.TCP, At: podClient, Direction: packet.In, Src: service, Dst: client,
@@ -95,8 +95,8 @@ func told(words []string) (*evidence, *story) {
 		case "s<":
 			p.At, p.Src, p.Dst = "server-1", client, server
 		}
-		s.packets = append(s.packets, p)
+		a.packets = append(a.packets, &p)
 	}
 	e.ended = e.started.Add(time.Minute)
-	return e, s
+	return e, a
 }
