@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/ctsim/ctsim/probe/packet"
 	"github.com/ctsim/ctsim/scenario"
 )
 
@@ -67,90 +66,6 @@ func exampleOf(r *scenario.Result) (example scenario.Connection, found bool) {
 	return r.Connections[i], true
 }
 
-// telling are the observations that tell the story of one connection: what was done, the conntrack events of the node
-// that translates, what the applications got, a RST wherever its addresses change on the way, the rules that a packet
-// met which has no entry or is thrown away, what the kernel did, and a socket whose state or timer has changed. Those
-// that belong to no connection are part of every story.
-func telling(r *scenario.Result, id int) []scenario.Observation {
-	translated := func(o scenario.Observation) bool {
-		return o.Entry != nil && (address(o.Entry.Original.Dst) == r.Service.Address || address(o.Entry.Reply.Dst) == r.Service.Address)
-	}
-	// With no such event at all, what the other nodes saw is all there is.
-	anyNode := !slices.ContainsFunc(r.Timeline, translated)
-	// The node that translates; where it has lost no entry, what the others have lost is the story.
-	node, lost := "", false
-	for _, o := range r.Timeline {
-		if translated(o) {
-			node = o.At
-			lost = lost || o.Kind == "DESTROY" && (o.Connection == 0 || o.Connection == id)
-		}
-	}
-	few := len(r.Connections) <= fewConnections // what their applications got shows what the sentence on each says
-	var out []scenario.Observation
-	lastRST := ""
-	broken := false // from the first loss of the entry on, a NEW is a second one
-	sockets := map[string]string{}
-	probed := map[string]bool{}  // a keepalive probe has come in, which the kernel answers and throws away
-	dropped := map[string]bool{} // what is dropped again, is dropped for the same reason
-	for _, o := range r.Timeline {
-		if o.Connection != 0 && o.Connection != id {
-			if few && (o.Source == "client" || o.Source == "server") {
-				out = append(out, o)
-			}
-			continue
-		}
-		switch o.Source {
-		case "step", "client", "server":
-			out = append(out, o)
-		case "conntrack":
-			breaks := o.Kind == "DESTROY" && (anyNode || translated(o) || !lost)
-			if anyNode || translated(o) || breaks || broken && (o.At == node || !lost) {
-				out = append(out, o)
-			}
-			broken = broken || breaks
-		case "kernel":
-			if o.Kind == "kfree_skb" && probed[o.At] {
-				continue
-			}
-			if o.Kind != "kfree_skb" || !dropped[o.At+" kernel"] {
-				out = append(out, o)
-			}
-			dropped[o.At+" kernel"] = dropped[o.At+" kernel"] || o.Kind == "kfree_skb"
-		case "rule":
-			first := o.Kind == "DROP" && !dropped[o.At+" rule"]
-			dropped[o.At+" rule"] = dropped[o.At+" rule"] || first
-			if first || broken && o.Kind == "NEW" && o.Path != nil && address(o.Path.Dst) == r.Service.Address {
-				out = append(out, o)
-			}
-		case "socket":
-			if was := sockets[o.At]; socketChanged(was, o) {
-				out = append(out, o)
-			}
-			sockets[o.At] = socketKind(o)
-		case "packet":
-			p := o.Packet
-			if p == nil {
-				continue
-			}
-			if way := p.Src + " > " + p.Dst; o.Kind == "RST" && way != lastRST {
-				out, lastRST = append(out, o), way
-			}
-			if p.Direction == "in" {
-				probed[o.At] = p.Repeat == packet.KeepAlive.String()
-			}
-			if p.Repeat != "" && p.Direction == "out" && sentBy(r, o.At) {
-				out = append(out, o)
-			}
-		}
-	}
-	return out
-}
-
-// sentBy tells whether packets begin or end in a place: a node only passes them on, unless the client runs there.
-func sentBy(r *scenario.Result, at string) bool {
-	return slices.ContainsFunc(r.World, func(p scenario.Place) bool { return p.Name == at && p.Role != "" })
-}
-
 // A story that says the same two things over and over again is cut: what is left of a row are its head and its tail.
 const (
 	longRow = 8
@@ -187,19 +102,6 @@ func fold(all []scenario.Observation) []scenario.Observation {
 		i = end
 	}
 	return out
-}
-
-// socketKind is what has to change for a socket to be worth a line: its state and the kind of timer that runs.
-func socketKind(o scenario.Observation) string {
-	if o.Socket == nil {
-		return o.Kind
-	}
-	return o.Socket.State + " " + o.Socket.TimerKind
-}
-
-func socketChanged(was string, o scenario.Observation) bool {
-	is := socketKind(o)
-	return is != was && (was != "" || is != "ESTABLISHED off") // the state of every connection that does nothing
 }
 
 // lastBreak cuts the story of a connection whose entry was lost many times into what was before the first loss, the

@@ -46,16 +46,16 @@ func kernelEvents(story []scenario.Observation) []kernelEvent {
 	return out
 }
 
-// socketLook is one look at a socket.
-type socketLook struct {
+// socketSample is a socket at one moment.
+type socketSample struct {
 	Time, At string
 	*scenario.SocketFacts
 	// Changed is true if the state, the timer's kind or a queue is not what it was.
 	Changed bool
 }
 
-// socketLooks are the looks at which a socket had changed, and the last at each; left is how many others there were.
-func socketLooks(story []scenario.Observation) (out []socketLook, left int) {
+// socketSamples are those at which a socket had changed, and the last at each; left is how many others there were.
+func socketSamples(story []scenario.Observation) (out []socketSample, left int) {
 	last, state := map[string]int{}, map[string]string{}
 	for i, o := range story {
 		if o.Socket != nil {
@@ -72,7 +72,7 @@ func socketLooks(story []scenario.Observation) (out []socketLook, left int) {
 			continue
 		}
 		before, known := state[o.At]
-		out = append(out, socketLook{Time: stamp(o.T), At: o.At, SocketFacts: o.Socket, Changed: known && before != now})
+		out = append(out, socketSample{Time: stamp(o.T), At: o.At, SocketFacts: o.Socket, Changed: known && before != now})
 		state[o.At] = now
 	}
 	return out, left

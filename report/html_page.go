@@ -38,7 +38,7 @@ type page struct {
 	// Moved and Still are the rules that packets met after the break, and those they met before it alone.
 	Moved, Still []ruleCounter
 	Kernels      []kernelEvent
-	Looks        []socketLook
+	Looks        []socketSample
 	LooksLeft    int
 	Groups       []group
 	Listed       []scenario.Connection
@@ -71,7 +71,7 @@ func newPage(r *scenario.Result) *page {
 	p.Lost = node != ""
 	p.Moved, p.Still = ruleCounters(r.Rules)
 	p.Kernels = kernelEvents(story)
-	p.Looks, p.LooksLeft = socketLooks(story)
+	p.Looks, p.LooksLeft = socketSamples(story)
 	if len(r.Connections) > 1 {
 		p.Groups = groups(r.Connections)
 		p.Listed = r.Connections[:min(len(r.Connections), maxConnections)]

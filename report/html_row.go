@@ -311,7 +311,7 @@ func (s *sequence) socketRow(r *row, o scenario.Observation) {
 	s.sockets[o.At] = now
 }
 
-// socketState is equal for two looks at a socket between which nothing but its timer has gone on.
+// socketState is equal for two samples of a socket between which nothing but its timer has gone on.
 func socketState(o scenario.Observation) string {
 	f := o.Socket
 	return fmt.Sprint("socket ", o.At, f.Side, f.State, f.TimerKind, f.SendQueue, f.RecvQueue, f.Unacked, f.Retransmits)

@@ -41,6 +41,9 @@ func TestKernelLibraryPasses(t *testing.T) {
 			if r.Verdict != Pass {
 				t.Errorf("%s: %s", r.Verdict, r.Reason)
 			}
+			if err := resting(r); err != nil {
+				t.Error(err)
+			}
 			if t.Failed() || testing.Verbose() {
 				t.Log(r.Reason)
 				for _, c := range r.Cause {

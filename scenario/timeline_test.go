@@ -91,3 +91,32 @@ func TestIndexByTime(t *testing.T) {
 		t.Errorf("another port is connection %d's", got)
 	}
 }
+
+// typed tells whether an observation carries the typed facts of its source, and no others.
+func typed(o Observation) bool {
+	has := map[string]bool{"step": o.Step != nil, "conntrack": o.Entry != nil, "packet": o.Packet != nil, "rule": o.Path != nil,
+		"kernel": o.KernelEvent != nil, "socket": o.Socket != nil, "client": o.Call != nil || o.Output != nil}
+	has["server"] = has["client"]
+	n := 0
+	for _, there := range []bool{o.Step != nil, o.Entry != nil, o.Packet != nil, o.Path != nil, o.KernelEvent != nil, o.Socket != nil,
+		o.Call != nil, o.Output != nil} {
+		if there {
+			n++
+		}
+	}
+	return has[o.Source] && n == 1
+}
+
+// TestTyped: every observation carries the facts of its source.
+func TestTyped(t *testing.T) {
+	for _, name := range recorded {
+		for _, o := range find(t, name).assemble(evidenceOf(t, name)).Timeline {
+			if !typed(o) {
+				t.Errorf("%s: without the facts of its source: %+v", name, o)
+			}
+		}
+	}
+	if typed(Observation{Source: "packet"}) || typed(Observation{Source: "packet", Packet: &PacketFacts{}, Socket: &SocketFacts{}}) {
+		t.Error("the check finds nothing")
+	}
+}
