@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ctsim/ctsim/probe/nlmsg"
 	"github.com/ctsim/ctsim/topology"
 )
 
@@ -133,7 +134,7 @@ func TestKernelRecording(t *testing.T) {
 	ss, netstat := ssLines(t, ns), netstatLines(t, ns)
 	var out strings.Builder
 	for _, m := range messages {
-		sockets, _, err := Decode(m)
+		sockets, _, err := decode(nil, m)
 		check(t, err)
 		line := func(lines []string, want string) string {
 			i := slices.Index(lines, want)
@@ -160,10 +161,10 @@ func dump(t testing.TB, r *Reader) (messages [][]byte) {
 			check(t, err)
 			for b := bytes.Clone(r.buf[:n]); len(b) > 0 && !done; {
 				length := int(binary.NativeEndian.Uint32(b))
-				if done = binary.NativeEndian.Uint16(b[4:]) == msgDone; !done {
+				if done = binary.NativeEndian.Uint16(b[4:]) == nlmsg.Done; !done {
 					messages = append(messages, b[:length:length])
 				}
-				b = b[align4(length):]
+				b = b[nlmsg.Align(length):]
 			}
 		}
 	}
