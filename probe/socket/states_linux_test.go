@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"flag"
 	"fmt"
 	"net/netip"
@@ -56,7 +57,7 @@ func everyState(t testing.TB, ns *topology.Namespace, r *Reader) {
 	lost := newSocket(t, ns, unix.AF_INET)
 	check(t, unix.SetNonblock(lost, true))
 	nobody := netip.MustParseAddrPort("10.9.0.2:2222")
-	if err := unix.Connect(lost, sockaddr(nobody)); err != unix.EINPROGRESS {
+	if err := unix.Connect(lost, sockaddr(nobody)); !errors.Is(err, unix.EINPROGRESS) {
 		t.Fatal(err)
 	}
 	waitFor(t, r, localAddr(t, lost), nobody, is(SynSent, Retransmit))
