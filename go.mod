@@ -11,7 +11,8 @@ require (
 	github.com/goccy/go-yaml v1.19.2
 	github.com/google/go-cmp v0.7.0
 	github.com/gopacket/gopacket v1.7.7
-	github.com/mdlayher/netlink v1.7.2 // v1.10.0 and newer wait for ever for the answer to a look-up of one conntrack entry
+	// v1.10.0 and newer wait for ever for the end of a conntrack look-up's answer
+	github.com/mdlayher/netlink v1.7.2
 	github.com/rogpeppe/go-internal v1.16.0
 	github.com/ti-mo/conntrack v0.6.0
 	github.com/ti-mo/netfilter v0.5.3

@@ -3,18 +3,39 @@ package conntrack
 import (
 	"testing"
 	"time"
+
+	"github.com/ctsim/ctsim/probe/nlgroup"
 )
 
 // BenchmarkKernelFlush is a flush of 100,000 entries while somebody listens: how long the flush takes, how long until
-// every DESTROY has been received, decoded and handled, and how many are missing. Run it with -benchtime 5x.
+// every DESTROY has been received, decoded and handled, and how many are missing. It does so with Decode and with the
+// reading of ti-mo/conntrack. Run it with -benchtime 5x.
 func BenchmarkKernelFlush(b *testing.B) {
+	b.Run("ours", func(b *testing.B) { benchmarkFlush(b, Decode) })
+	b.Run("ti-mo", func(b *testing.B) {
+		benchmarkFlush(b, func(datagram []byte) ([]Event, error) {
+			messages, err := timoMessages(datagram)
+			if err != nil {
+				return nil, err
+			}
+			e, err := readByTimo(messages[0])
+			return []Event{e}, err
+		})
+	})
+}
+
+func benchmarkFlush(b *testing.B, decode func(datagram []byte) ([]Event, error)) {
 	const entries = 100_000
 	ns := newWorld(b)
 	destroyed := 0
-	l, err := Listen(ns, func(e Event) {
-		if e.Type == Destroy {
-			destroyed++
+	l, err := nlgroup.Join(ns, eventGroups(listenBuffer), func(datagram []byte) error {
+		events, err := decode(datagram)
+		for _, e := range events {
+			if e.Type == Destroy {
+				destroyed++
+			}
 		}
+		return err
 	})
 	check(b, err)
 	var flushed, handled time.Duration
