@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ctsim/ctsim/probe/socket"
 	"github.com/ctsim/ctsim/topology"
 )
 
@@ -245,15 +246,11 @@ func (c *Conn) State() (SocketState, error) {
 		return SocketState{}, fmt.Errorf("TCP_INFO: %w", err)
 	}
 	s := SocketState{Unacked: int(info.Unacked), Retransmits: int(info.Retransmits), State: "UNKNOWN"}
-	if int(info.State) < len(tcpStates) {
-		s.State = tcpStates[info.State]
+	if info.State != 0 {
+		s.State = socket.State(info.State).String()
 	}
 	return s, nil
 }
-
-// tcpStates are the names of include/net/tcp_states.h without TCP_.
-var tcpStates = [...]string{"UNKNOWN", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT",
-	"CLOSE", "CLOSE_WAIT", "LAST_ACK", "LISTEN", "CLOSING", "NEW_SYN_RECV"}
 
 func addrPort(a net.Addr) netip.AddrPort {
 	t, ok := a.(interface{ AddrPort() netip.AddrPort })

@@ -114,10 +114,10 @@ func clangVersion() (string, error) {
 	return version, err
 }
 
-// generated are the files bpf2go writes, for both byte orders.
+// generated are the files bpf2go writes. There are those for little-endian machines only; others would not fit the stamp.
 func (p bpfPackage) generated(t *testing.T) []string {
 	t.Helper()
-	return p.glob(t, "*_linux_bpfe[bl].*")
+	return p.glob(t, "*_linux_bpfe?.*")
 }
 
 // glob finds files of the package, and gives their names as seen from its folder.

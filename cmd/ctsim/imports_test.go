@@ -40,6 +40,7 @@ var mayImport = map[string][]string{
 // gopacket/pcapgo: it captures, but it writes files too, which is pure.)
 var kernelOnly = []string{
 	"golang.org/x/sys/unix", "github.com/vishvananda/", "github.com/cilium/ebpf", "github.com/coreos/go-iptables", "os/exec",
+	"github.com/mdlayher/netlink", "github.com/ti-mo/",
 }
 
 // pureAllTheSame are files that use no more of such a package than its tables.

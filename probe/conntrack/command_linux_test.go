@@ -3,19 +3,20 @@ package conntrack
 import (
 	"bufio"
 	"encoding/hex"
-	"errors"
 	"flag"
 	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ctsim/ctsim/probe/nlgroup"
 	"github.com/ctsim/ctsim/topology"
 )
 
@@ -144,9 +145,20 @@ func compareWithCommand(t *testing.T, datagrams [][]byte, want []string) {
 // The list is that of the conntrack command.
 func TestKernelListLikeTheCommand(t *testing.T) {
 	path := commandPath(t)
-	ns := newWorld(t)
-	connect(t, ns, serve(t, ns, backends[0]))
-	playUDPUnanswered(t, ns)
+	for _, accounting := range []string{"0", "1"} {
+		t.Run("accounting "+accounting, func(t *testing.T) {
+			ns := newWorld(t)
+			check(t, ns.SetSysctl("net.netfilter.nf_conntrack_acct", accounting))
+			check(t, ns.SetSysctl("net.netfilter.nf_conntrack_timestamp", accounting))
+			connect(t, ns, serve(t, ns, backends[0]))
+			playUDPUnanswered(t, ns)
+			compareLists(t, ns, path)
+		})
+	}
+}
+
+func compareLists(t *testing.T, ns *topology.Namespace, path string) {
+	t.Helper()
 	lines := func() string {
 		entries, err := List(ns)
 		check(t, err)
@@ -256,35 +268,38 @@ func (c command) linesUntil(t *testing.T, end string) []string {
 	}
 }
 
-// recording is a bare event socket.
-type recording struct{ fd int }
+// recording keeps the datagrams of the events.
+type recording struct {
+	group     *nlgroup.Listener
+	datagrams [][]byte
+}
 
-func openRecording(t *testing.T, ns *topology.Namespace) recording {
+func openRecording(t *testing.T, ns *topology.Namespace) *recording {
 	t.Helper()
-	l := Listener{fd: -1, wake: -1}
-	check(t, ns.Do(func() error { return l.open(listenBuffer) }))
-	t.Cleanup(l.release)
-	return recording{l.fd}
+	r := &recording{}
+	var err error
+	r.group, err = nlgroup.Join(ns, eventGroups(listenBuffer), func(datagram []byte) error {
+		r.datagrams = append(r.datagrams, slices.Clone(datagram))
+		return nil
+	})
+	check(t, err)
+	t.Cleanup(func() { _ = r.group.Close() })
+	return r
 }
 
 // until gives the datagrams up to and without the event of the flow end, which has been sent already.
-func (r recording) until(t *testing.T, end Tuple) [][]byte {
+func (r *recording) until(t *testing.T, end Tuple) [][]byte {
 	t.Helper()
-	var datagrams [][]byte
-	for {
-		buf := make([]byte, datagramSize)
-		n, _, err := unix.Recvfrom(r.fd, buf, 0)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		check(t, err)
-		events, err := Decode(buf[:n])
+	check(t, r.group.Close())
+	for i, d := range r.datagrams {
+		events, err := Decode(d)
 		check(t, err)
 		if len(events) == 1 && events[0].Original == end {
-			return datagrams
+			return r.datagrams[:i]
 		}
-		datagrams = append(datagrams, buf[:n])
 	}
+	t.Fatal("the last event was not received")
+	panic("not reached")
 }
 
 func writeRecording(name string, datagrams [][]byte, lines []string) error {

@@ -180,9 +180,3 @@ func (c connection) send(t testing.TB) {
 		t.Fatalf("server read %d bytes: %v", n, err)
 	}
 }
-
-// write sends ten bytes.
-func (c connection) write() error {
-	_, err := unix.Write(c.client, []byte("0123456789"))
-	return err
-}

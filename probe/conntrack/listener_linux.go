@@ -3,12 +3,12 @@ package conntrack
 import (
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ctsim/ctsim/probe/nlgroup"
 	"github.com/ctsim/ctsim/topology"
 )
 
@@ -16,8 +16,6 @@ const (
 	// listenBuffer is asked for as the socket's receive buffer: room for the events of about 100,000 entries that die in
 	// the same moment.
 	listenBuffer = 64 << 20
-	// datagramSize is more than any event of the kernel (NLMSG_GOODSIZE).
-	datagramSize = 64 << 10
 	// redelivery is how often the kernel tries again to send a DESTROY that did not fit (ECACHE_RETRY_JIFFIES).
 	redelivery = 10 * time.Millisecond
 	// patience is how long Drain waits for the next of the DESTROY events that the kernel holds back.
@@ -29,24 +27,11 @@ var ErrBehind = errors.New("the kernel holds events back and sends none")
 
 // Listener receives the conntrack events of one namespace. Make one with Listen, before the first packet.
 type Listener struct {
-	ns     *topology.Namespace
-	fd     int
-	wake   int // eventfd: somebody waits in barrier, or Close was called
-	buffer int
-	handle func(Event)
-	ended  chan struct{}
-
-	handled  atomic.Int64 // events
-	overruns atomic.Int64
-	unread   atomic.Int64 // datagrams that could not be decoded
-	settled  atomic.Int64 // sk_drops when Drain last found nothing held back
-
-	mu      sync.Mutex
-	waiting []chan struct{}
-	closing bool
-	refused int64 // sk_drops, kept when the socket is closed
-	err     error
-	once    sync.Once
+	ns      *topology.Namespace
+	group   *nlgroup.Listener
+	handle  func(Event)
+	handled atomic.Int64 // events
+	settled atomic.Int64 // what the kernel had refused to queue when Drain last found nothing held back
 }
 
 // Listen subscribes to the NEW, UPDATE and DESTROY events of ns and calls handle with each of them, in order, from one
@@ -61,117 +46,25 @@ func Listen(ns *topology.Namespace, handle func(Event)) (*Listener, error) {
 }
 
 func listen(ns *topology.Namespace, buffer int, handle func(Event)) (*Listener, error) {
-	l := &Listener{ns: ns, fd: -1, wake: -1, handle: handle, ended: make(chan struct{})}
-	err := ns.Do(func() error { return l.open(buffer) })
-	if err == nil {
-		l.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
-	}
+	l := &Listener{ns: ns, handle: handle}
+	var err error
+	l.group, err = nlgroup.Join(ns, eventGroups(buffer), l.deliver)
 	if err != nil {
-		l.release()
 		return nil, fmt.Errorf("listen to conntrack events of %s: %w", ns.Name(), err)
 	}
-	go l.run()
 	return l, nil
 }
 
-// open makes the socket; it runs inside the namespace.
-func (l *Listener) open(buffer int) (err error) {
-	l.fd, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_NETFILTER)
-	if err != nil {
-		return fmt.Errorf("socket: %w", err)
-	}
-	if unix.SetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, buffer) != nil {
-		// Not an error: the kernel grants what net.core.rmem_max allows, and BROADCAST_ERROR covers the rest.
-		if err := unix.SetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, buffer); err != nil {
-			return fmt.Errorf("SO_RCVBUF: %w", err)
-		}
-	}
-	if l.buffer, err = unix.GetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_RCVBUF); err != nil {
-		return fmt.Errorf("SO_RCVBUF: %w", err)
-	}
-	if err := unix.SetsockoptInt(l.fd, unix.SOL_NETLINK, unix.NETLINK_BROADCAST_ERROR, 1); err != nil {
-		return fmt.Errorf("NETLINK_BROADCAST_ERROR: %w", err)
-	}
-	groups := uint32(0)
-	for _, g := range []int{unix.NFNLGRP_CONNTRACK_NEW, unix.NFNLGRP_CONNTRACK_UPDATE, unix.NFNLGRP_CONNTRACK_DESTROY} {
-		groups |= 1 << (g - 1)
-	}
-	if err := unix.Bind(l.fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groups}); err != nil {
-		return fmt.Errorf("bind: %w", err)
-	}
-	return nil
-}
-
-// Buffer is the size of the receive buffer that the kernel granted, in bytes of its own accounting (an event takes about
-// 1,300), which is twice the size asked for if it was granted in full.
-func (l *Listener) Buffer() int { return l.buffer }
-
-// run reads until Close. Whoever waited before a round of reading began is told when the round has met the end.
-func (l *Listener) run() {
-	defer close(l.ended)
-	datagram := make([]byte, datagramSize)
-	for {
-		fds := []unix.PollFd{{Fd: int32(l.fd), Events: unix.POLLIN}, {Fd: int32(l.wake), Events: unix.POLLIN}}
-		if _, err := unix.Poll(fds, -1); err != nil && !errors.Is(err, unix.EINTR) {
-			l.fail(fmt.Errorf("poll: %w", err))
-			return
-		}
-		waiting, closing := l.take()
-		err := l.readAll(datagram)
-		for _, w := range waiting {
-			close(w)
-		}
-		if err != nil {
-			l.fail(err)
-			return
-		}
-		if closing {
-			return
-		}
+func eventGroups(buffer int) nlgroup.Options {
+	return nlgroup.Options{
+		Groups:         []int{unix.NFNLGRP_CONNTRACK_NEW, unix.NFNLGRP_CONNTRACK_UPDATE, unix.NFNLGRP_CONNTRACK_DESTROY},
+		Buffer:         buffer,
+		BroadcastError: true,
 	}
 }
 
-// take clears the eventfd and gives who waits.
-func (l *Listener) take() (waiting []chan struct{}, closing bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var counter [8]byte
-	_, _ = unix.Read(l.wake, counter[:]) // EAGAIN if nobody wrote
-	waiting, l.waiting = l.waiting, nil
-	return waiting, l.closing
-}
-
-// readAll handles datagrams until the socket is empty.
-func (l *Listener) readAll(datagram []byte) error {
-	for {
-		n, _, flags, from, err := unix.Recvmsg(l.fd, datagram, nil, 0)
-		switch {
-		case errors.Is(err, unix.EAGAIN):
-			return nil
-		case errors.Is(err, unix.EINTR):
-			continue
-		case errors.Is(err, unix.ENOBUFS):
-			l.overruns.Add(1)
-			continue
-		case err != nil:
-			return fmt.Errorf("receive: %w", err)
-		}
-		if sender, ok := from.(*unix.SockaddrNetlink); !ok || sender.Pid != 0 {
-			continue // only the kernel's word counts
-		}
-		if flags&unix.MSG_TRUNC != 0 {
-			l.misread(fmt.Errorf("%w: datagram longer than %d bytes", ErrMalformed, len(datagram)))
-			continue
-		}
-		l.deliver(datagram[:n])
-	}
-}
-
-func (l *Listener) deliver(datagram []byte) {
+func (l *Listener) deliver(datagram []byte) error {
 	events, err := Decode(datagram)
-	if err != nil {
-		l.misread(err)
-	}
 	now := time.Now()
 	for _, e := range events {
 		e.Seen = now
@@ -181,18 +74,74 @@ func (l *Listener) deliver(datagram []byte) {
 		l.handle(e)
 		l.handled.Add(1)
 	}
+	return err
 }
 
-// misread counts an event that could not be decoded and keeps the first reason.
-func (l *Listener) misread(err error) {
-	l.unread.Add(1)
-	l.fail(err)
-}
+// Buffer is the size of the receive buffer that the kernel granted, in bytes of its own accounting (an event takes about
+// 1,300), which is twice the size asked for if it was granted in full.
+func (l *Listener) Buffer() int { return l.group.Buffer() }
 
-func (l *Listener) fail(err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.err == nil {
-		l.err = fmt.Errorf("conntrack events of %s: %w", l.ns.Name(), err)
+// Lost is 0 if handle was given every event as the kernel made it. Otherwise it is an upper bound of what is missing:
+// how often the kernel could not put an event into the full buffer (sk_drops), plus the events that could not be
+// decoded.
+//
+// What a refused event means depends on its kind. A DESTROY is never lost: the kernel keeps the dead entry and sends the
+// event again until it fits (ecache_work), each failure counting once more; after Drain it has been handled. A NEW or
+// UPDATE is not sent again by itself: its news are merged into the entry's next event, so a NEW may come late and with
+// the next state, or not at all if a DESTROY comes first.
+func (l *Listener) Lost() int { return l.group.Lost() }
+
+// Overruns is how often reading the socket gave ENOBUFS: each is one time the buffer was full, however many events did
+// not fit.
+func (l *Listener) Overruns() int { return l.group.Overruns() }
+
+// Drain returns when handle has returned for every event that the kernel had queued for this listener before the call,
+// and for every DESTROY that it was holding back because the buffer was full. It gives the first error of the listener,
+// if there was one; ErrBehind if events are held back and none has come for half a minute. After Close it returns at
+// once.
+func (l *Listener) Drain() error { return l.wrap(l.drain()) }
+
+func (l *Listener) wrap(err error) error {
+	if err == nil {
+		return nil
 	}
+	return fmt.Errorf("conntrack events of %s: %w", l.ns.Name(), err)
+}
+
+func (l *Listener) drain() error {
+	progress, since := l.handled.Load(), time.Now()
+	for ; ; time.Sleep(redelivery) {
+		if err := l.group.Drain(); err != nil {
+			return err
+		}
+		refused := l.group.Refused()
+		if refused == l.settled.Load() || l.group.Closed() {
+			return nil
+		}
+		// Something did not fit. Held-back events wait in the list of dying entries until a retry succeeds; when the
+		// list is empty they are in the buffer, and draining once more is enough.
+		held, err := anyDying(l.ns)
+		if err != nil {
+			return fmt.Errorf("list dying entries: %w", err)
+		}
+		if !held {
+			l.settled.Store(refused)
+			return l.group.Drain()
+		}
+		if n := l.handled.Load(); n != progress {
+			progress, since = n, time.Now()
+		} else if time.Since(since) > patience {
+			return ErrBehind
+		}
+	}
+}
+
+// Close drains, ends the subscription and gives the first error of the listener. Lost and Overruns keep their last
+// value. Closing twice is harmless and gives the same error.
+func (l *Listener) Close() error {
+	err := l.drain()
+	if closed := l.group.Close(); err == nil {
+		err = closed
+	}
+	return l.wrap(err)
 }

@@ -124,7 +124,7 @@ func TestKernelStorm(t *testing.T) {
 		buffer  int
 		entries int
 		lossy   bool
-	}{{"large buffer", listenBuffer, 50_000, false}, {"small buffer", 64 << 10, 20_000, true}} {
+	}{{"large buffer", listenBuffer, 100_000, false}, {"small buffer", 64 << 10, 20_000, true}} {
 		t.Run(size.name, func(t *testing.T) {
 			ns := newWorld(t)
 			var r recorder

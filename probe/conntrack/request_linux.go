@@ -1,146 +1,134 @@
 package conntrack
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"time"
 
-	"github.com/vishvananda/netlink/nl"
+	"github.com/mdlayher/netlink"
+	"github.com/ti-mo/netfilter"
 	"golang.org/x/sys/unix"
 
 	"github.com/ctsim/ctsim/topology"
 )
 
-// conn is a request socket inside a namespace. Framing, sequence numbers, acknowledgements and dumps are
-// vishvananda/netlink's; what goes into a message and what comes out of it is ours, because that library's conntrack
-// calls carry no ID, no status bits and no ICMP tuples, cannot look up a single entry, always write the mark when they
-// write anything, and do not tell the port id they used. Single look-ups ask for an acknowledgement: the kernel flags
-// their answer as one of many and sends no NLMSG_DONE, so the acknowledgement is the only end they have.
-type conn struct {
-	socket *nl.NetlinkSocket
-	handle *nl.SocketHandle
-}
+// answerWithin makes an answer that never comes an error instead of a hang.
+const answerWithin = time.Minute
 
-func dial(ns *topology.Namespace) (*conn, error) {
-	c := &conn{}
+var errNoAnswer = fmt.Errorf("no answer of the kernel within %s", answerWithin)
+
+// with runs f with a request socket in ns that is closed afterwards, or before if f takes longer than limit. Dial is that
+// of github.com/ti-mo/conntrack, or of ti-mo/netfilter for what the former has no call for. PortID is what the events of
+// the socket's changes carry as Event.PortID.
+func with[C io.Closer](ns *topology.Namespace, limit time.Duration, dial func(*netlink.Config) (C, error),
+	f func(c C, portID uint32) error) error {
+	var c C
+	var portID uint32
 	err := ns.Do(func() (err error) {
-		c.socket, err = nl.Subscribe(unix.NETLINK_NETFILTER)
+		c, portID, err = dialPort(dial)
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("ctnetlink socket: %w", err)
+		return fmt.Errorf("ctnetlink socket: %w", err)
 	}
-	// An answer that never comes is an error, not a hang.
-	if err := c.socket.SetReceiveTimeout(&nl.SocketTimeoutTv); err != nil {
-		c.close()
-		return nil, fmt.Errorf("ctnetlink socket: %w", err)
+	late := time.AfterFunc(limit, func() { _ = c.Close() })
+	err = f(c, portID)
+	if late.Stop() {
+		return errors.Join(err, c.Close())
 	}
-	c.handle = &nl.SocketHandle{Socket: c.socket}
-	return c, nil
-}
-
-func (c *conn) close() { c.socket.Close() }
-
-// portID is what the events of this socket's changes carry as Event.PortID.
-func (c *conn) portID() (uint32, error) { return c.socket.GetPid() }
-
-// do sends one message of the conntrack subsystem and gives each answer, without its nlmsghdr, to each, which may be
-// nil. Kind is one of IPCTNL_MSG_CT_*; family is AF_INET, AF_INET6 or 0 for both.
-func (c *conn) do(kind, flags int, family uint8, attrs []*nl.RtAttr, each func(payload []byte) error) error {
-	req := nl.NewNetlinkRequest(subsysCtnetlink<<8|kind, flags)
-	req.Sockets = map[int]*nl.SocketHandle{unix.NETLINK_NETFILTER: c.handle}
-	req.AddData(&nl.Nfgenmsg{NfgenFamily: family, Version: nl.NFNETLINK_V0})
-	for _, a := range attrs {
-		req.AddData(a)
-	}
-	var failed error
-	err := req.ExecuteIter(unix.NETLINK_NETFILTER, 0, func(payload []byte) bool {
-		if each != nil {
-			failed = each(payload)
-		}
-		return failed == nil
-	})
-	return errors.Join(err, failed)
-}
-
-// anyDying tells whether the list of entries that are dead but not yet reported has any in it. It reads only the first
-// datagram of the dump, since that list can be long and the kernel needs its lock to make it shorter; c is of no use
-// afterwards.
-func (c *conn) anyDying() (bool, error) {
-	req := nl.NewNetlinkRequest(subsysCtnetlink<<8|msgGetDying, unix.NLM_F_DUMP)
-	req.AddData(&nl.Nfgenmsg{NfgenFamily: unix.AF_UNSPEC, Version: nl.NFNETLINK_V0})
-	if err := c.socket.Send(req); err != nil {
-		return false, err
-	}
-	answers, _, err := c.socket.Receive()
 	if err != nil {
-		return false, err
+		err = fmt.Errorf("%w: %w", errNoAnswer, err)
 	}
-	for _, a := range answers {
-		switch a.Header.Type {
-		case subsysCtnetlink<<8 | msgNew:
-			return true, nil
-		case unix.NLMSG_ERROR:
-			return false, fmt.Errorf("dump: %w", unix.Errno(-int32(binary.NativeEndian.Uint32(a.Data))))
-		}
-	}
-	return false, nil
+	return err
 }
 
-// with runs f with a request socket in ns that is closed afterwards.
-func with(ns *topology.Namespace, f func(c *conn) error) error {
-	c, err := dial(ns)
+// dialPort chooses the socket's port id, since the libraries do not tell which one the kernel chose: as the kernel does,
+// the process's id for its first socket in a namespace, and numbers that are no process's for others
+// (netlink_autobind).
+func dialPort[C io.Closer](dial func(*netlink.Config) (C, error)) (c C, portID uint32, err error) {
+	const attempts = 100
+	portID = uint32(os.Getpid())
+	for range attempts {
+		if c, err = dial(&netlink.Config{PID: portID}); !errors.Is(err, unix.EADDRINUSE) {
+			break
+		}
+		portID = 1<<31 | rand.Uint32()
+	}
+	return c, portID, err
+}
+
+// ask sends a request that github.com/ti-mo/conntrack has no call for: a tuple and one number, of the entry with that
+// tuple. Kind is one of IPCTNL_MSG_CT_*.
+func ask(ns *topology.Namespace, kind netfilter.MessageType, tuple Tuple, attribute uint16, v uint32) (portID uint32, err error) {
+	named, err := tuple.attribute()
 	if err != nil {
+		return 0, err
+	}
+	family := netfilter.ProtoIPv4
+	if tuple.Src.Addr().Is6() {
+		family = netfilter.ProtoIPv6
+	}
+	// Neither NLM_F_CREATE nor NLM_F_REPLACE: an entry that is not there must not be made.
+	request, err := netfilter.MarshalNetlink(netfilter.Header{
+		SubsystemID: netfilter.NFSubsysCTNetlink, MessageType: kind, Family: family,
+		Flags: netlink.Request | netlink.Acknowledge,
+	}, []netfilter.Attribute{named, {Type: attribute, Data: netfilter.Uint32Bytes(v)}})
+	if err != nil {
+		return 0, err
+	}
+	err = with(ns, answerWithin, netfilter.Dial, func(c *netfilter.Conn, port uint32) error {
+		portID = port
+		_, err := c.Query(request)
 		return err
-	}
-	defer c.close()
-	return f(c)
+	})
+	return portID, explain(err, tuple)
 }
 
-// family is the AF_* of a tuple's addresses.
-func (t Tuple) family() uint8 {
-	if t.Src.Addr().Is4() {
-		return familyIPv4
-	}
-	return familyIPv6
-}
-
-// attribute encodes the tuple as CTA_TUPLE_ORIG or CTA_TUPLE_REPLY.
-func (t Tuple) attribute(kind int) (*nl.RtAttr, error) {
+// attribute encodes the tuple as CTA_TUPLE_ORIG.
+func (t Tuple) attribute() (netfilter.Attribute, error) {
 	src, dst := t.Src.Addr(), t.Dst.Addr()
 	if !src.IsValid() || src.Is4() != dst.Is4() || !dst.IsValid() {
-		return nil, fmt.Errorf("tuple %s: addresses of one family are needed", t)
+		return netfilter.Attribute{}, fmt.Errorf("tuple %s: addresses of one family are needed", t)
 	}
-	srcKind, dstKind := ctaIPv4Src, ctaIPv4Dst
-	if !src.Is4() {
-		srcKind, dstKind = ctaIPv6Src, ctaIPv6Dst
+	nested := func(kind uint16, children ...netfilter.Attribute) netfilter.Attribute {
+		return netfilter.Attribute{Type: kind, Nested: true, Children: children}
 	}
-	ip := nested(ctaTupleIP, nl.NewRtAttr(srcKind, src.AsSlice()), nl.NewRtAttr(dstKind, dst.AsSlice()))
-	proto := nested(ctaTupleProto, nl.NewRtAttr(ctaProtoNum, []byte{t.Protocol}))
+	port := func(kind, v uint16) netfilter.Attribute {
+		return netfilter.Attribute{Type: kind, Data: netfilter.Uint16Bytes(v)}
+	}
+	var kinds [2]uint16
+	if kinds = [2]uint16{ctaIPv4Src, ctaIPv4Dst}; src.Is6() {
+		kinds = [2]uint16{ctaIPv6Src, ctaIPv6Dst}
+	}
+	proto := nested(ctaTupleProto, netfilter.Attribute{Type: ctaProtoNum, Data: []byte{t.Protocol}})
+	icmp := func(id, kind, code uint16) {
+		proto.Children = append(proto.Children, port(id, t.ICMP.ID), netfilter.Attribute{Type: kind, Data: []byte{t.ICMP.Type}},
+			netfilter.Attribute{Type: code, Data: []byte{t.ICMP.Code}})
+	}
 	switch t.Protocol {
 	case ProtocolICMP:
-		proto.AddChild(nl.NewRtAttr(ctaProtoICMPID, nl.BEUint16Attr(t.ICMP.ID)))
-		proto.AddChild(nl.NewRtAttr(ctaProtoICMPType, []byte{t.ICMP.Type}))
-		proto.AddChild(nl.NewRtAttr(ctaProtoICMPCode, []byte{t.ICMP.Code}))
+		icmp(ctaProtoICMPID, ctaProtoICMPType, ctaProtoICMPCode)
 	case ProtocolICMPv6:
-		proto.AddChild(nl.NewRtAttr(ctaProtoICMPv6ID, nl.BEUint16Attr(t.ICMP.ID)))
-		proto.AddChild(nl.NewRtAttr(ctaProtoICMPv6Type, []byte{t.ICMP.Type}))
-		proto.AddChild(nl.NewRtAttr(ctaProtoICMPv6Code, []byte{t.ICMP.Code}))
+		icmp(ctaProtoICMPv6ID, ctaProtoICMPv6Type, ctaProtoICMPv6Code)
 	default:
-		proto.AddChild(nl.NewRtAttr(ctaProtoSrcPort, nl.BEUint16Attr(t.Src.Port())))
-		proto.AddChild(nl.NewRtAttr(ctaProtoDstPort, nl.BEUint16Attr(t.Dst.Port())))
+		proto.Children = append(proto.Children, port(ctaProtoSrcPort, t.Src.Port()), port(ctaProtoDstPort, t.Dst.Port()))
 	}
-	return nested(kind, ip, proto), nil
+	return nested(ctaTupleOrig, nested(ctaTupleIP, netfilter.Attribute{Type: kinds[0], Data: src.AsSlice()},
+		netfilter.Attribute{Type: kinds[1], Data: dst.AsSlice()}), proto), nil
 }
 
-func nested(kind int, children ...*nl.RtAttr) *nl.RtAttr {
-	a := nl.NewRtAttr(attrNested|kind, nil)
-	for _, c := range children {
-		a.AddChild(c)
+// explain adds the tuple and the errors of this package to an errno of the kernel.
+func explain(err error, tuple Tuple) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, unix.ENOENT):
+		return fmt.Errorf("%s: %w (%w)", tuple, ErrNotFound, err)
+	case errors.Is(err, unix.EEXIST):
+		return fmt.Errorf("%s: %w (%w)", tuple, ErrExists, err)
 	}
-	return a
-}
-
-func number32(kind int, v uint32) *nl.RtAttr {
-	return nl.NewRtAttr(kind, binary.BigEndian.AppendUint32(nil, v))
+	return fmt.Errorf("%s: %w", tuple, err)
 }

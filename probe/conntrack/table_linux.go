@@ -4,11 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strconv"
 	"time"
 
-	"github.com/vishvananda/netlink/nl"
-	"golang.org/x/sys/unix"
+	timo "github.com/ti-mo/conntrack"
 
 	"github.com/ctsim/ctsim/topology"
 )
@@ -23,8 +21,12 @@ var ErrExists = errors.New("conntrack entry exists")
 // the kernel and not listed. Equivalent: `conntrack -L` and `-L -f ipv6`.
 func List(ns *topology.Namespace) ([]Entry, error) {
 	var entries []Entry
-	err := with(ns, func(c *conn) (err error) {
-		entries, err = c.dump()
+	err := with(ns, answerWithin, timo.Dial, func(c *timo.Conn, _ uint32) error {
+		flows, err := c.Dump(nil)
+		now := time.Now()
+		for _, f := range flows {
+			entries = append(entries, dumped(f, now))
+		}
 		return err
 	})
 	if err != nil {
@@ -33,40 +35,20 @@ func List(ns *topology.Namespace) ([]Entry, error) {
 	return entries, nil
 }
 
-func (c *conn) dump() ([]Entry, error) {
-	var entries []Entry
-	err := c.do(msgGet, unix.NLM_F_DUMP, unix.AF_UNSPEC, nil, func(payload []byte) error {
-		e, err := decodeEntry(payload)
-		e.Seen = time.Now()
-		entries = append(entries, e)
-		return err
-	})
-	return entries, err
-}
-
 // Get looks one entry up by its original or its reply tuple; ErrNotFound if there is none. An expired entry is not
 // found, and the look-up makes the kernel remove it and send its DESTROY. Equivalent: `conntrack -G`.
 func Get(ns *topology.Namespace, tuple Tuple) (Entry, error) {
-	var e Entry
-	err := with(ns, func(c *conn) (err error) {
-		e, err = c.get(tuple)
-		return err
-	})
+	e, err := get(ns, tuple)
 	if err != nil {
 		return Entry{}, fmt.Errorf("look up in conntrack of %s: %w", ns.Name(), err)
 	}
 	return e, nil
 }
 
-func (c *conn) get(tuple Tuple) (Entry, error) {
-	var e Entry
-	attr, err := tuple.attribute(ctaTupleOrig)
-	if err != nil {
-		return e, err
-	}
-	err = c.do(msgGet, unix.NLM_F_ACK, tuple.family(), []*nl.RtAttr{attr}, func(payload []byte) (err error) {
-		e, err = decodeEntry(payload)
-		e.Seen = time.Now()
+func get(ns *topology.Namespace, tuple Tuple) (e Entry, err error) {
+	err = with(ns, answerWithin, timo.Dial, func(c *timo.Conn, _ uint32) error {
+		f, err := c.Get(tuple.flow())
+		e = dumped(f, time.Now())
 		return err
 	})
 	return e, explain(err, tuple)
@@ -75,11 +57,9 @@ func (c *conn) get(tuple Tuple) (Entry, error) {
 // Flush empties the table, of both address families. PortID is what the DESTROY events carry, so that a flush of ours
 // can be told from somebody else's. Equivalent: `conntrack -F`.
 func Flush(ns *topology.Namespace) (portID uint32, err error) {
-	err = with(ns, func(c *conn) (err error) {
-		if portID, err = c.portID(); err != nil {
-			return err
-		}
-		return c.do(msgDelete, unix.NLM_F_ACK, unix.AF_UNSPEC, nil, nil)
+	err = with(ns, answerWithin, timo.Dial, func(c *timo.Conn, port uint32) error {
+		portID = port
+		return c.Flush()
 	})
 	if err != nil {
 		return 0, fmt.Errorf("flush conntrack of %s: %w", ns.Name(), err)
@@ -90,19 +70,16 @@ func Flush(ns *topology.Namespace) (portID uint32, err error) {
 // Delete removes one entry, found by e.Original and, unless it is 0, e.ID: the entry that took the place of an earlier
 // one with the same tuple is left alone and gives ErrNotFound. PortID is as for Flush. Equivalent: `conntrack -D`, which
 // does not match the ID.
+//
+// The request with an ID is our own: that of github.com/ti-mo/conntrack v0.6.0 leaves the ID out.
 func Delete(ns *topology.Namespace, e Entry) (portID uint32, err error) {
-	attr, err := e.Original.attribute(ctaTupleOrig)
-	if err == nil {
-		attrs := []*nl.RtAttr{attr}
-		if e.ID != 0 {
-			attrs = append(attrs, number32(ctaID, e.ID))
-		}
-		err = with(ns, func(c *conn) (err error) {
-			if portID, err = c.portID(); err != nil {
-				return err
-			}
-			return explain(c.do(msgDelete, unix.NLM_F_ACK, e.Original.family(), attrs, nil), e.Original)
-		})
+	if e.ID != 0 {
+		portID, err = ask(ns, msgDelete, e.Original, ctaID, e.ID)
+	} else {
+		err = explain(with(ns, answerWithin, timo.Dial, func(c *timo.Conn, port uint32) error {
+			portID = port
+			return c.Delete(e.Original.flow())
+		}), e.Original)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("delete from conntrack of %s: %w", ns.Name(), err)
@@ -114,48 +91,48 @@ func Delete(ns *topology.Namespace, e Entry) (portID uint32, err error) {
 // sets it anew. With 0 the entry is dead at once, but the kernel removes it and tells about it only when something looks
 // at it: Expire does both. Listeners see an UPDATE with the caller's port id. ErrNotFound if there is no such entry.
 // Equivalent: `conntrack -U -t SECONDS`.
+//
+// The request for 0 is our own: github.com/ti-mo/conntrack takes a Flow.Timeout of 0 for none, and would change nothing.
 func SetTimeout(ns *topology.Namespace, tuple Tuple, left time.Duration) error {
-	err := with(ns, func(c *conn) error { return c.setTimeout(tuple, left) })
-	if err != nil {
+	if err := setTimeout(ns, tuple, left); err != nil {
 		return fmt.Errorf("set timeout in conntrack of %s: %w", ns.Name(), err)
 	}
 	return nil
 }
 
-func (c *conn) setTimeout(tuple Tuple, left time.Duration) error {
+func setTimeout(ns *topology.Namespace, tuple Tuple, left time.Duration) error {
 	seconds, err := wholeSeconds(left)
 	if err != nil {
 		return err
 	}
-	attr, err := tuple.attribute(ctaTupleOrig)
-	if err != nil {
+	if seconds == 0 {
+		_, err := ask(ns, msgNew, tuple, ctaTimeout, 0)
 		return err
 	}
-	// Neither NLM_F_CREATE nor NLM_F_REPLACE: an entry that is not there must not be made.
-	attrs := []*nl.RtAttr{attr, number32(ctaTimeout, seconds)}
-	return explain(c.do(msgNew, unix.NLM_F_ACK, tuple.family(), attrs, nil), tuple)
+	f := tuple.flow()
+	f.Timeout = seconds
+	return explain(with(ns, answerWithin, timo.Dial, func(c *timo.Conn, _ uint32) error { return c.Update(f) }), tuple)
 }
 
 // Expire ends an entry as the passing of its timeout would: its time left is set to 0 and it is looked up, so that it is
 // removed and its DESTROY event (DestroyedBy: Expired) is sent before Expire returns. ErrNotFound if there is no such
 // entry. It fails if packets of the flow keep the entry alive in between.
 func Expire(ns *topology.Namespace, tuple Tuple) error {
-	err := with(ns, func(c *conn) error { return c.expire(tuple) })
-	if err != nil {
+	if err := expire(ns, tuple); err != nil {
 		return fmt.Errorf("expire in conntrack of %s: %w", ns.Name(), err)
 	}
 	return nil
 }
 
-func (c *conn) expire(tuple Tuple) error {
-	before, err := c.get(tuple)
+func expire(ns *topology.Namespace, tuple Tuple) error {
+	before, err := get(ns, tuple)
 	if err != nil {
 		return err
 	}
-	if err := c.setTimeout(tuple, 0); err != nil {
+	if err := setTimeout(ns, tuple, 0); err != nil {
 		return err
 	}
-	after, err := c.get(tuple)
+	after, err := get(ns, tuple)
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
@@ -168,18 +145,51 @@ func (c *conn) expire(tuple Tuple) error {
 	return fmt.Errorf("%s: a packet refreshed the entry before it could expire", tuple)
 }
 
-// Count is the number of entries in the namespace's table, expired ones that nobody looked at included.
-// Equivalent: `conntrack -C`, `sysctl net.netfilter.nf_conntrack_count`.
-func Count(ns *topology.Namespace) (int, error) {
-	s, err := ns.Sysctl("net.netfilter.nf_conntrack_count")
+// creatableStatus are the bits a process may give to an entry; the kernel works the others out itself.
+const creatableStatus = StatusSeenReply | StatusAssured
+
+// Create adds entries to the table, in order, and stops at the first that fails; ErrExists if one of its tuples is
+// taken. Of an entry it takes Original, Reply (Original.Invert if it is the zero value), Timeout, which must be a second
+// or more, TCP if HasTCP, Mark if HasMark, and of Status SEEN_REPLY and ASSURED. A Reply that is not the inverse of Original is kept
+// as it is, but the entry gets no SRC_NAT or DST_NAT bit, by which the kernel decides what to translate. Listeners see a
+// NEW with the caller's port id. Equivalent: `conntrack -I`.
+func Create(ns *topology.Namespace, entries ...Entry) error {
+	err := with(ns, answerWithin, timo.Dial, func(c *timo.Conn, _ uint32) error {
+		for _, e := range entries {
+			f, err := e.flow()
+			if err == nil {
+				err = c.Create(f)
+			}
+			if err != nil {
+				return explain(err, e.Original)
+			}
+		}
+		return nil
+	})
 	if err != nil {
-		return 0, err
+		return fmt.Errorf("create in conntrack of %s: %w", ns.Name(), err)
 	}
-	n, err := strconv.Atoi(s)
-	if err != nil {
-		return 0, fmt.Errorf("conntrack count of %s: %w", ns.Name(), err)
+	return nil
+}
+
+// flow is what the kernel needs to make the entry.
+func (e Entry) flow() (timo.Flow, error) {
+	f := e.Original.flow()
+	if e.Reply != (Tuple{}) {
+		f.TupleReply = e.Reply.timo()
 	}
-	return n, nil
+	if status := e.Status & creatableStatus; status != 0 {
+		f.Status = timo.Status(status | StatusConfirmed)
+	}
+	if e.HasTCP {
+		f.ProtoInfo.TCP = &timo.ProtoInfoTCP{State: uint8(e.TCP)}
+	}
+	if e.HasMark {
+		f.Mark = e.Mark
+	}
+	seconds, err := wholeSeconds(e.Timeout)
+	f.Timeout = seconds
+	return f, err
 }
 
 // wholeSeconds is what CTA_TIMEOUT can hold.
@@ -189,17 +199,4 @@ func wholeSeconds(d time.Duration) (uint32, error) {
 		return 0, fmt.Errorf("timeout %s: whole seconds from 0 to %d are needed", d, uint32(math.MaxUint32))
 	}
 	return uint32(s), nil
-}
-
-// explain adds the tuple and the errors of this package to an errno of the kernel.
-func explain(err error, tuple Tuple) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, unix.ENOENT):
-		return fmt.Errorf("%s: %w (%w)", tuple, ErrNotFound, err)
-	case errors.Is(err, unix.EEXIST):
-		return fmt.Errorf("%s: %w (%w)", tuple, ErrExists, err)
-	}
-	return fmt.Errorf("%s: %w", tuple, err)
 }

@@ -1,26 +1,17 @@
 package conntrack
 
 // The kernel's numbers from include/uapi/linux/netlink.h, netfilter/nfnetlink.h and netfilter/nfnetlink_conntrack.h.
-// They stand here, and are not taken from golang.org/x/sys/unix, so that decoding compiles on any system.
+// They stand here, and are not taken from golang.org/x/sys/unix, so that decoding events compiles on any system.
+// (github.com/ti-mo/conntrack exports none of them.)
 const (
 	subsysCtnetlink = 1 // NFNL_SUBSYS_CTNETLINK
 
 	msgNew      = 0 // IPCTNL_MSG_CT_NEW
-	msgGet      = 1 // IPCTNL_MSG_CT_GET
 	msgDelete   = 2 // IPCTNL_MSG_CT_DELETE
 	msgGetDying = 6 // IPCTNL_MSG_CT_GET_DYING
 
-	nlmsgHeaderLen = 16    // struct nlmsghdr
-	nfgenHeaderLen = 4     // struct nfgenmsg
-	flagExcl       = 0x200 // NLM_F_EXCL
-	flagCreate     = 0x400 // NLM_F_CREATE
-
-	attrHeaderLen = 4      // struct nlattr
-	attrTypeMask  = 0x3fff // NLA_TYPE_MASK: without NLA_F_NESTED and NLA_F_NET_BYTEORDER
-	attrNested    = 0x8000 // NLA_F_NESTED
-
-	familyIPv4 = 2  // AF_INET
-	familyIPv6 = 10 // AF_INET6
+	flagExcl   = 0x200 // NLM_F_EXCL
+	flagCreate = 0x400 // NLM_F_CREATE
 )
 
 // enum ctattr_type
@@ -47,6 +38,7 @@ const (
 const (
 	ctaTupleIP    = 1
 	ctaTupleProto = 2
+	ctaTupleZone  = 3
 
 	ctaIPv4Src = 1
 	ctaIPv4Dst = 2
@@ -63,13 +55,19 @@ const (
 	ctaProtoICMPv6Type = 8
 	ctaProtoICMPv6Code = 9
 
-	ctaProtoInfoTCP      = 1
-	ctaProtoInfoTCPState = 1
+	ctaProtoInfoTCP               = 1
+	ctaProtoInfoTCPState          = 1
+	ctaProtoInfoTCPWScaleOriginal = 2
+	ctaProtoInfoTCPWScaleReply    = 3
+	ctaProtoInfoTCPFlagsOriginal  = 4
+	ctaProtoInfoTCPFlagsReply     = 5
 
 	ctaCountersPackets = 1
 	ctaCountersBytes   = 2
+	ctaCountersPad     = 5
 
 	ctaHelpName   = 1
+	ctaHelpInfo   = 2
 	ctaSecCtxName = 1
 
 	ctaTimestampStart = 1

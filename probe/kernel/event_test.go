@@ -89,7 +89,7 @@ func TestKindString(t *testing.T) {
 }
 
 func TestStateName(t *testing.T) {
-	for state, want := range map[uint8]string{0: "", 1: "ESTABLISHED", 10: "LISTEN", 99: "state 99"} {
+	for state, want := range map[uint8]string{0: "", 1: "ESTABLISHED", 10: "LISTEN", 99: "STATE-99"} {
 		if got := stateName(state); got != want {
 			t.Errorf("state %d: got %q, want %q", state, got, want)
 		}

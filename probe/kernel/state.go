@@ -1,16 +1,11 @@
 package kernel
 
-import "fmt"
+import "github.com/ctsim/ctsim/probe/socket"
 
-// states are the names of include/net/tcp_states.h without TCP_.
-var states = [...]string{
-	0: "", 1: "ESTABLISHED", 2: "SYN_SENT", 3: "SYN_RECV", 4: "FIN_WAIT1", 5: "FIN_WAIT2", 6: "TIME_WAIT", 7: "CLOSE",
-	8: "CLOSE_WAIT", 9: "LAST_ACK", 10: "LISTEN", 11: "CLOSING", 12: "NEW_SYN_RECV", 13: "BOUND_INACTIVE",
-}
-
+// stateName names a socket's state, empty for 0, which is none.
 func stateName(state uint8) string {
-	if int(state) < len(states) {
-		return states[state]
+	if state == 0 {
+		return ""
 	}
-	return fmt.Sprintf("state %d", state)
+	return socket.State(state).String()
 }

@@ -14,13 +14,6 @@ import (
 // ErrNotIPv4 is returned for a frame that carries something else than IPv4: ARP, IPv6.
 var ErrNotIPv4 = errors.New("not an IPv4 packet")
 
-// Decode reads an Ethernet frame. It fills in everything but At, Interface, Time and Direction; Data is the frame
-// itself, not a copy, and Length its length.
-//
-// A frame that is cut short or broken gives an error together with what could be read, its addresses for instance.
-// A frame without an IPv4 packet gives an error that matches ErrNotIPv4. No input makes it panic.
-func Decode(frame []byte) (Packet, error) { return newDecoder().decode(frame) }
-
 // decoder holds the layers that every frame is decoded into, so that a capture does not make them anew per packet.
 type decoder struct {
 	ethernet layers.Ethernet
@@ -41,6 +34,11 @@ func newDecoder() *decoder {
 	return d
 }
 
+// decode reads an Ethernet frame. It fills in everything but At, Interface, Time and Direction; Data is the frame
+// itself, not a copy, and Length its length.
+//
+// A frame that is cut short or broken gives an error together with what could be read, its addresses for instance.
+// A frame without an IPv4 packet gives an error that matches ErrNotIPv4. No input makes it panic.
 func (d *decoder) decode(frame []byte) (Packet, error) {
 	p := Packet{Length: len(frame), Data: frame}
 	err := d.parser.DecodeLayers(frame, &d.found)

@@ -160,7 +160,7 @@ func TestDecode(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := Decode(c.frame)
+			got, err := newDecoder().decode(c.frame)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -178,7 +178,7 @@ func TestDecodeNotIPv4(t *testing.T) {
 	for name, ethertype := range map[string]layers.EthernetType{
 		"ARP": layers.EthernetTypeARP, "IPv6": layers.EthernetTypeIPv6, "unknown": 0x88cc,
 	} {
-		p, err := Decode(serialize(t, ethertype, gopacket.Payload(make([]byte, 46))))
+		p, err := newDecoder().decode(serialize(t, ethertype, gopacket.Payload(make([]byte, 46))))
 		if !errors.Is(err, ErrNotIPv4) || p.Protocol != 0 {
 			t.Errorf("%s: protocol %d, error %v, want ErrNotIPv4", name, p.Protocol, err)
 		}
@@ -189,7 +189,7 @@ func TestDecodeNotIPv4(t *testing.T) {
 func TestDecodeTruncated(t *testing.T) {
 	frame := tcpFrame(t, "", func(tcp *layers.TCP) { tcp.ACK = true })[:14+20+20]
 	for n := range len(frame) {
-		p, err := Decode(frame[:n])
+		p, err := newDecoder().decode(frame[:n])
 		if err == nil || errors.Is(err, ErrNotIPv4) {
 			t.Errorf("%d bytes: error %v", n, err)
 		}
@@ -208,7 +208,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add(unreachableFrame(f, 28))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, frame []byte) {
-		p, err := Decode(frame)
+		p, err := newDecoder().decode(frame)
 		if p.Length != len(frame) || p.Payload < 0 {
 			t.Errorf("length %d, payload %d of a frame of %d bytes", p.Length, p.Payload, len(frame))
 		}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/ctsim/ctsim/probe/nlmsg"
 )
 
 // ErrRulesDiffer is returned by [Watcher.Learn] if the text is not that of the namespace's rules: they have changed
@@ -29,14 +31,14 @@ type handles map[place][]uint64
 func (h handles) decodeRule(payload []byte) error {
 	var where place
 	var handle uint64
-	err := eachAttribute(payload, func(kind uint16, v []byte) error {
-		switch kind {
+	err := nlmsg.EachNetfilter(payload, func(a nlmsg.Attribute) error {
+		switch a.Type {
 		case ruleTable:
-			return readName(v, &where.table)
+			where.table = a.Text()
 		case ruleChain:
-			return readName(v, &where.chain)
+			where.chain = a.Text()
 		case ruleHandle:
-			return read64(v, &handle)
+			return a.Uint64(&handle)
 		}
 		return nil
 	})
@@ -84,9 +86,9 @@ func (b book) resolve(hops []Hop) {
 
 // decodeChain reads the table of one NFT_MSG_NEWCHAIN of a dump.
 func decodeChain(payload []byte) (table string, err error) {
-	err = eachAttribute(payload, func(kind uint16, v []byte) error {
-		if kind == chainTable {
-			return readName(v, &table)
+	err = nlmsg.EachNetfilter(payload, func(a nlmsg.Attribute) error {
+		if a.Type == chainTable {
+			table = a.Text()
 		}
 		return nil
 	})

@@ -1,13 +1,13 @@
 package rulepath
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ctsim/ctsim/probe/nlmsg"
 	"github.com/ctsim/ctsim/topology"
 )
 
@@ -77,13 +77,13 @@ func (c *control) apply(orders []order) error {
 	}
 	var failed error
 	for answered := 0; answered < len(orders) && failed == nil; {
-		err := c.receive(func(h header, payload []byte) error {
-			if h.kind != msgError || int32(h.sequence-first) < 0 {
+		err := c.receive(func(h nlmsg.Header, payload []byte) error {
+			if h.Type != nlmsg.Error || int32(h.Sequence-first) < 0 {
 				return nil // an answer to what was asked before
 			}
 			answered++
 			if failed == nil {
-				failed = errorNumber(payload)
+				failed = nlmsg.Errno(payload)
 			}
 			return nil
 		})
@@ -103,16 +103,16 @@ func (c *control) dump(get, answer uint16, each func(payload []byte) error) erro
 	}
 	done, interrupted := false, false
 	for !done {
-		err := c.receive(func(h header, payload []byte) error {
-			if h.sequence != c.sequence {
+		err := c.receive(func(h nlmsg.Header, payload []byte) error {
+			if h.Sequence != c.sequence {
 				return nil
 			}
-			interrupted = interrupted || h.flags&flagDumpIntr != 0
+			interrupted = interrupted || h.Flags&flagDumpIntr != 0
 			switch {
-			case h.kind == msgDone, h.kind == msgError:
+			case h.Type == nlmsg.Done, h.Type == nlmsg.Error:
 				done = true
-				return errorNumber(payload)
-			case h.is(answer):
+				return nlmsg.Errno(payload)
+			case h.Type == subsysNFTables<<8|answer:
 				return each(payload)
 			}
 			return nil
@@ -135,7 +135,7 @@ func (c *control) send(message []byte) error {
 }
 
 // receive reads one datagram.
-func (c *control) receive(each func(h header, payload []byte) error) error {
+func (c *control) receive(each func(h nlmsg.Header, payload []byte) error) error {
 	for {
 		n, _, flags, _, err := unix.Recvmsg(c.fd, c.buf, nil, 0)
 		switch {
@@ -144,21 +144,10 @@ func (c *control) receive(each func(h header, payload []byte) error) error {
 		case err != nil:
 			return fmt.Errorf("receive: %w", err)
 		case flags&unix.MSG_TRUNC != 0:
-			return fmt.Errorf("%w: datagram longer than %d bytes", ErrMalformed, len(c.buf))
+			return fmt.Errorf("%w: datagram longer than %d bytes", nlmsg.ErrMalformed, len(c.buf))
 		}
-		return eachMessage(c.buf[:n], each)
+		return nlmsg.Each(c.buf[:n], each)
 	}
-}
-
-// errorNumber reads the negative errno of NLMSG_ERROR and NLMSG_DONE.
-func errorNumber(payload []byte) error {
-	if len(payload) < 4 {
-		return fmt.Errorf("%w: %d bytes where an error number should be", ErrMalformed, len(payload))
-	}
-	if n := int32(binary.NativeEndian.Uint32(payload)); n != 0 {
-		return unix.Errno(-n)
-	}
-	return nil
 }
 
 // handles reads the rules of iptables. Equivalent: `nft -a list ruleset ip`.

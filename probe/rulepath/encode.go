@@ -1,17 +1,21 @@
 package rulepath
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/ctsim/ctsim/probe/nlmsg"
+)
 
 // attribute is one struct nlattr with its padding.
 func attribute(kind uint16, value []byte) []byte {
-	b := binary.NativeEndian.AppendUint16(nil, uint16(attrHeaderLen+len(value)))
+	b := binary.NativeEndian.AppendUint16(nil, uint16(nlmsg.AttributeLen+len(value)))
 	b = binary.NativeEndian.AppendUint16(b, kind)
 	b = append(b, value...)
-	return append(b, make([]byte, align4(len(b))-len(b))...)
+	return append(b, make([]byte, nlmsg.Align(len(b))-len(b))...)
 }
 
 func nested(kind uint16, children ...[]byte) []byte {
-	return attribute(kind|attrNested, join(children...))
+	return attribute(kind|nlmsg.FlagNested, join(children...))
 }
 
 func text(kind uint16, s string) []byte { return attribute(kind, append([]byte(s), 0)) }
@@ -39,7 +43,7 @@ func (o order) encode(sequence uint32) []byte {
 }
 
 func frame(kind, flags uint16, family uint8, resource uint16, sequence uint32, body []byte) []byte {
-	b := binary.NativeEndian.AppendUint32(nil, uint32(headerLen+familyLen+len(body)))
+	b := binary.NativeEndian.AppendUint32(nil, uint32(nlmsg.HeaderLen+nlmsg.NetfilterLen+len(body)))
 	b = binary.NativeEndian.AppendUint16(b, kind)
 	b = binary.NativeEndian.AppendUint16(b, flags)
 	b = binary.NativeEndian.AppendUint32(b, sequence)

@@ -1,6 +1,10 @@
 package rulepath
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/ctsim/ctsim/probe/nlmsg"
+)
 
 // message is one NFT_MSG_TRACE.
 type message struct {
@@ -14,11 +18,11 @@ type message struct {
 }
 
 // decode reads the trace messages of a datagram and leaves others out. A message that makes no sense is left out too,
-// and gives an error that matches ErrMalformed; those around it are read.
+// and gives an error that matches nlmsg.ErrMalformed; those around it are read.
 func decode(datagram []byte) (messages []message, err error) {
 	var failed error
-	err = eachMessage(datagram, func(h header, payload []byte) error {
-		if !h.is(msgTrace) {
+	err = nlmsg.Each(datagram, func(h nlmsg.Header, payload []byte) error {
+		if h.Type != subsysNFTables<<8|msgTrace {
 			return nil
 		}
 		m, err := decodeMessage(payload)
@@ -35,58 +39,60 @@ func decode(datagram []byte) (messages []message, err error) {
 func decodeMessage(payload []byte) (message, error) {
 	var m message
 	var kind, policy uint32
-	err := eachAttribute(payload, func(attr uint16, v []byte) (err error) {
-		switch attr {
+	err := nlmsg.EachNetfilter(payload, func(a nlmsg.Attribute) (err error) {
+		switch a.Type {
 		case traceTable:
-			return readName(v, &m.hop.Table)
+			m.hop.Table = a.Text()
 		case traceChain:
-			return readName(v, &m.hop.Chain)
+			m.hop.Chain = a.Text()
 		case traceRuleHandle:
-			return read64(v, &m.hop.Handle)
+			return a.Uint64(&m.hop.Handle)
 		case traceType:
-			return read32(v, &kind)
+			return a.Uint32(&kind)
 		case traceVerdict:
-			m.hop.Verdict, err = decodeVerdict(v)
+			m.hop.Verdict, err = decodeVerdict(a.Value)
 			return err
 		case tracePolicy:
-			err = read32(v, &policy)
+			err = a.Uint32(&policy)
 			m.hop.Verdict = verdictName(int32(policy), "")
 			return err
 		case traceID:
-			return read32(v, &m.id)
+			return a.Uint32(&m.id)
 		case traceMark:
-			return read32(v, &m.hop.Mark)
+			return a.Uint32(&m.hop.Mark)
+		default:
+			return m.decodeContext(a)
 		}
-		return m.decodeContext(attr, v)
+		return nil
 	})
 	m.hop.Kind = Kind(kind)
 	return m, err
 }
 
 // decodeContext reads the attributes that tell of the packet.
-func (m *message) decodeContext(attr uint16, v []byte) error {
-	switch attr {
+func (m *message) decodeContext(a nlmsg.Attribute) error {
+	switch a.Type {
 	case traceNetworkHeader:
 		m.hasPacket = true
-		return m.packet.decodeNetwork(v)
+		return m.packet.decodeNetwork(a.Value)
 	case traceTransportHeader:
-		m.packet.decodeTransport(v)
+		m.packet.decodeTransport(a.Value)
 	case traceIIF:
-		return read32(v, &m.in)
+		return a.Uint32(&m.in)
 	case traceOIF:
-		return read32(v, &m.out)
+		return a.Uint32(&m.out)
 	case traceCTID:
-		return read32(v, &m.tracking.ID)
+		return a.Uint32(&m.tracking.ID)
 	case traceCTStatus:
-		return read32(v, &m.tracking.Status)
+		return a.Uint32(&m.tracking.Status)
 	case traceCTDirection:
 		var direction uint8
-		err := read8(v, &direction)
+		err := a.Uint8(&direction)
 		m.tracking.Reply = direction != 0
 		return err
 	case traceCTState:
 		var bits uint32
-		err := read32(v, &bits)
+		err := a.Uint32(&bits)
 		m.tracking.State = trackingState(bits)
 		return err
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+
+	"github.com/ctsim/ctsim/probe/nlmsg"
 )
 
 // Flags are a TCP segment's flags, as in byte 13 of its header.
@@ -59,7 +61,7 @@ const (
 // decodeNetwork reads an IPv4 header without options (NFTA_TRACE_NETWORK_HEADER).
 func (p *Packet) decodeNetwork(b []byte) error {
 	if len(b) < ipv4Len || b[0]>>4 != 4 || b[0]&15 < 5 {
-		return fmt.Errorf("%w: IPv4 header % x", ErrMalformed, b)
+		return fmt.Errorf("%w: IPv4 header % x", nlmsg.ErrMalformed, b)
 	}
 	p.Protocol = b[9]
 	p.IPID = binary.BigEndian.Uint16(b[4:])

@@ -1,18 +1,15 @@
 package rulepath
 
 import (
-	"bytes"
 	"encoding/hex"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/ctsim/ctsim/iptables"
+	"github.com/ctsim/ctsim/probe/nlgroup"
 )
 
 var update = flag.Bool("update", false, "write testdata anew from what this kernel says")
@@ -26,14 +23,18 @@ func TestKernelRecording(t *testing.T) {
 	w := newWorld(t)
 	w.install(t, iptables.NFT, backends...)
 	watcher := w.watch(t, toService)
-	second := &Watcher{fd: -1}
-	check(t, w.master.Do(func() error { return second.listen(listenBuffer) }))
-	defer func() { check(t, unix.Close(second.fd)) }()
+	var traces strings.Builder
+	second, err := nlgroup.Join(w.master, nlgroup.Options{Groups: []int{groupTrace}, Buffer: listenBuffer}, func(b []byte) error {
+		fmt.Fprintf(&traces, "trace %s\n", hex.EncodeToString(b))
+		return nil
+	})
+	check(t, err)
 	c := w.dial(t, "client", serviceAddr)
 	exchange(t, c)
 	w.flush(t)
 	exchange(t, c)
 	check(t, watcher.Drain())
+	check(t, second.Close())
 
 	var out strings.Builder
 	fmt.Fprintf(&out, "own %s\n", watcher.table)
@@ -44,15 +45,7 @@ func TestKernelRecording(t *testing.T) {
 		fmt.Fprintf(&out, "rule %s\n", hex.EncodeToString(payload))
 		return nil
 	}))
-	buf := make([]byte, datagramSize)
-	for {
-		n, _, err := unix.Recvfrom(second.fd, buf, 0)
-		if errors.Is(err, unix.EAGAIN) {
-			break
-		}
-		check(t, err)
-		fmt.Fprintf(&out, "trace %s\n", hex.EncodeToString(bytes.Clone(buf[:n])))
-	}
+	out.WriteString(traces.String())
 	check(t, os.MkdirAll("testdata", 0o755))
 	check(t, os.WriteFile("testdata/flush.txt", []byte(out.String()), 0o644))
 	var want strings.Builder

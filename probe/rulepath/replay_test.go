@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/ctsim/ctsim/probe/nlmsg"
 )
 
 // recording is what one node's kernel said (Linux 6.18, iptables-nft 1.8.9). The file is made by
@@ -115,14 +117,14 @@ func TestDecodeCut(t *testing.T) {
 	r := readRecording(t)
 	for _, datagram := range r.traces {
 		for n := 1; n < len(datagram); n++ {
-			if messages, err := decode(datagram[:n]); !errors.Is(err, ErrMalformed) || len(messages) != 0 {
+			if messages, err := decode(datagram[:n]); !errors.Is(err, nlmsg.ErrMalformed) || len(messages) != 0 {
 				t.Fatalf("cut to %d: %v, %v", n, messages, err)
 			}
 		}
 	}
 	for _, rule := range r.rules {
-		for n := range familyLen {
-			if err := (handles{}).decodeRule(rule[:n]); !errors.Is(err, ErrMalformed) {
+		for n := range nlmsg.NetfilterLen {
+			if err := (handles{}).decodeRule(rule[:n]); !errors.Is(err, nlmsg.ErrMalformed) {
 				t.Fatalf("rule cut to %d: %v", n, err)
 			}
 		}
@@ -134,7 +136,7 @@ func TestDecodeKeepsWhatItCan(t *testing.T) {
 	good := readRecording(t).traces[0]
 	bad := order{msgTrace, 0, attribute(traceID, []byte{1})}.encode(0)
 	messages, err := decode(join(good, bad, good))
-	if !errors.Is(err, ErrMalformed) || len(messages) != 2 {
+	if !errors.Is(err, nlmsg.ErrMalformed) || len(messages) != 2 {
 		t.Errorf("%d messages, %v", len(messages), err)
 	}
 }

@@ -2,12 +2,6 @@ package rulepath
 
 // Numbers of include/uapi/linux/{netlink,netfilter}.h and include/uapi/linux/netfilter/{nfnetlink,nf_tables}.h.
 const (
-	headerLen     = 16 // struct nlmsghdr
-	familyLen     = 4  // struct nfgenmsg
-	attrHeaderLen = 4  // struct nlattr
-	attrTypeMask  = 0x3fff
-	attrNested    = 0x8000
-
 	flagRequest  = 0x1
 	flagAck      = 0x4
 	flagDumpIntr = 0x10
@@ -15,8 +9,6 @@ const (
 	flagCreate   = 0x400
 	flagAppend   = 0x800
 
-	msgError      = 2 // NLMSG_ERROR
-	msgDone       = 3 // NLMSG_DONE
 	msgBatchBegin = 0x10
 	msgBatchEnd   = 0x11
 

@@ -1,6 +1,10 @@
 package rulepath
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/ctsim/ctsim/probe/nlmsg"
+)
 
 // verdicts are the kernel's numbers: NF_DROP, NF_ACCEPT … and enum nft_verdicts.
 var verdicts = map[int32]string{
@@ -27,12 +31,12 @@ func verdictName(code int32, chain string) string {
 func decodeVerdict(b []byte) (string, error) {
 	var code uint32
 	var chain string
-	err := eachNested(b, func(kind uint16, v []byte) error {
-		switch kind {
+	err := nlmsg.EachAttribute(b, func(a nlmsg.Attribute) error {
+		switch a.Type {
 		case verdictCode:
-			return read32(v, &code)
+			return a.Uint32(&code)
 		case verdictChain:
-			return readName(v, &chain)
+			chain = a.Text()
 		}
 		return nil
 	})

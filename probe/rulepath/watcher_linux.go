@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ctsim/ctsim/probe/nlgroup"
 	"github.com/ctsim/ctsim/topology"
 )
 
@@ -18,25 +18,19 @@ const listenBuffer = 32 << 20
 // Watcher follows packets of one namespace through its rules. Make one with [Watch]. Its methods may be called from any
 // goroutine.
 type Watcher struct {
-	ns     *topology.Namespace
-	fd     int
-	wake   int // eventfd: somebody waits in Drain, or Close was called
-	buffer int
-	table  string
-	ended  chan struct{}
-	unread atomic.Int64 // messages that could not be decoded
+	ns    *topology.Namespace
+	group *nlgroup.Listener
+	table string
 
 	orders  sync.Mutex // guards control
 	control *control
 
-	mu      sync.Mutex
-	trace   assembler
-	texts   book
-	waiting []chan struct{}
-	closing bool
-	refused int64 // sk_drops, kept when the socket is closed
-	err     error
-	once    sync.Once
+	mu    sync.Mutex
+	trace assembler
+	texts book
+
+	once sync.Once
+	left error // the table's, if Close could not delete it
 }
 
 // Watch listens to the traces of a namespace. It traces nothing by itself: see [Watcher.Trace]. Others who trace packets
@@ -47,7 +41,7 @@ func Watch(ns *topology.Namespace) (*Watcher, error) { return watch(ns, listenBu
 
 // watch lets a test ask for a small buffer and for a table without an owner, which is all that kernels before 5.12 have.
 func watch(ns *topology.Namespace, buffer int, flags uint32) (_ *Watcher, err error) {
-	w := &Watcher{ns: ns, fd: -1, wake: -1, texts: book{}, ended: make(chan struct{})}
+	w := &Watcher{ns: ns, texts: book{}}
 	defer func() {
 		if err != nil {
 			w.release()
@@ -63,16 +57,13 @@ func watch(ns *topology.Namespace, buffer int, flags uint32) (_ *Watcher, err er
 	}
 	w.table = fmt.Sprintf("ctsim-%d", port) // every watcher has its own
 	w.trace = assembler{node: ns.Name(), own: w.table}
-	if err = ns.Do(func() error { return w.listen(buffer) }); err != nil {
+	w.group, err = nlgroup.Join(ns, nlgroup.Options{Groups: []int{groupTrace}, Buffer: buffer}, w.take)
+	if err != nil {
 		return nil, err
-	}
-	if w.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
-		return nil, fmt.Errorf("eventfd: %w", err)
 	}
 	if err = w.createTable(flags); err != nil {
 		return nil, err
 	}
-	go w.run()
 	return w, nil
 }
 
@@ -88,30 +79,9 @@ func (w *Watcher) createTable(flags uint32) error {
 	return nil
 }
 
-// listen makes the socket for traces; it runs inside the namespace.
-func (w *Watcher) listen(buffer int) (err error) {
-	w.fd, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_NETFILTER)
-	if err != nil {
-		return fmt.Errorf("socket: %w", err)
-	}
-	if unix.SetsockoptInt(w.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, buffer) != nil {
-		// Without privileges over the machine: what net.core.rmem_max allows, and Lost says if that was too little.
-		if err := unix.SetsockoptInt(w.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, buffer); err != nil {
-			return fmt.Errorf("SO_RCVBUF: %w", err)
-		}
-	}
-	if w.buffer, err = unix.GetsockoptInt(w.fd, unix.SOL_SOCKET, unix.SO_RCVBUF); err != nil {
-		return fmt.Errorf("SO_RCVBUF: %w", err)
-	}
-	if err := unix.Bind(w.fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: 1 << (groupTrace - 1)}); err != nil {
-		return fmt.Errorf("bind: %w", err)
-	}
-	return nil
-}
-
 // Buffer is the size of the receive buffer that the kernel granted, in bytes of its own accounting, twice the size asked
 // for if it was granted in full. A message takes about 1,000.
-func (w *Watcher) Buffer() int { return w.buffer }
+func (w *Watcher) Buffer() int { return w.group.Buffer() }
 
 // Trace chooses which packets are traced from now on: those that fit one of the matches; without any, none. It replaces
 // what was chosen before, in one step. The error matches [ErrMatch] if a match cannot be.
@@ -160,73 +130,77 @@ func (w *Watcher) readRules(save string) (book, error) {
 	return pair(h, parseSave(save))
 }
 
-// run reads until Close. Whoever waited before a round of reading began is told when the round has met the end.
-func (w *Watcher) run() {
-	defer close(w.ended)
-	datagram := make([]byte, datagramSize)
-	for {
-		fds := []unix.PollFd{{Fd: int32(w.fd), Events: unix.POLLIN}, {Fd: int32(w.wake), Events: unix.POLLIN}}
-		if _, err := unix.Poll(fds, -1); err != nil && !errors.Is(err, unix.EINTR) {
-			w.fail(fmt.Errorf("poll: %w", err))
-			return
-		}
-		waiting, closing := w.called()
-		err := w.readAll(datagram)
-		for _, c := range waiting {
-			close(c)
-		}
-		if err != nil {
-			w.fail(err)
-			return
-		}
-		if closing {
-			return
-		}
-	}
-}
-
-// readAll takes in datagrams until the socket is empty.
-func (w *Watcher) readAll(datagram []byte) error {
-	for {
-		n, _, flags, from, err := unix.Recvmsg(w.fd, datagram, nil, 0)
-		switch {
-		case errors.Is(err, unix.EAGAIN):
-			return nil
-		case errors.Is(err, unix.EINTR), errors.Is(err, unix.ENOBUFS): // sk_drops counts what is lost
-			continue
-		case err != nil:
-			return fmt.Errorf("receive: %w", err)
-		}
-		if sender, ok := from.(*unix.SockaddrNetlink); !ok || sender.Pid != 0 {
-			continue // only the kernel's word counts
-		}
-		if flags&unix.MSG_TRUNC != 0 {
-			w.unread.Add(1)
-			w.fail(fmt.Errorf("%w: datagram longer than %d bytes", ErrMalformed, len(datagram)))
-			continue
-		}
-		w.take(datagram[:n])
-	}
-}
-
-func (w *Watcher) take(datagram []byte) {
+// take takes in one datagram.
+func (w *Watcher) take(datagram []byte) error {
 	messages, err := decode(datagram)
-	if err != nil {
-		w.unread.Add(1)
-		w.fail(err)
-	}
 	now := time.Now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, m := range messages {
 		w.trace.add(m, now)
 	}
+	return err
 }
 
-func (w *Watcher) fail(err error) {
+// Paths gives the paths of the packets that were traced since the last call, in the order they began, and forgets them.
+// Their rules have texts as far as they were learnt. All that the kernel had said before the call is in; a packet that is
+// on its way at this moment would be cut in two, so call it when the packets have arrived. The error is the first of the
+// watcher, if there was one; the paths come with it.
+func (w *Watcher) Paths() ([]Path, error) {
+	err := w.Drain()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.err == nil {
-		w.err = fmt.Errorf("traces of %s: %w", w.ns.Name(), err)
+	paths := w.trace.take()
+	for _, p := range paths {
+		w.texts.resolve(p.Hops)
 	}
+	return paths, err
+}
+
+// Drain returns when everything that the kernel had said before the call has been taken in, and gives the first error of
+// the watcher, if there was one. After Close it returns at once.
+func (w *Watcher) Drain() error { return w.wrap(w.group.Drain()) }
+
+// Lost is 0 if every hop of every traced packet is in its path. Otherwise it is how many messages are missing: the kernel
+// could not put them into the full buffer (sk_drops), they could not be decoded, or they came when 65,536 paths were
+// waiting for Paths. A path may then lack hops, and say so nowhere.
+func (w *Watcher) Lost() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.group.Lost() + w.trace.left
+}
+
+// Close ends the tracing and takes its table away. It gives the first error of the watcher; paths that are not yet taken
+// still can be. Closing twice is harmless and gives the same error. The kernel lets a table's socket go only after an RCU
+// grace period, 5 to 25 ms: close the watchers of several nodes side by side.
+func (w *Watcher) Close() error {
+	w.once.Do(func() {
+		w.orders.Lock()
+		defer w.orders.Unlock()
+		if err := w.control.apply(deleteTable(w.table)); err != nil {
+			w.left = fmt.Errorf("delete table %s: %w", w.table, err)
+		}
+		w.release()
+	})
+	if err := w.Drain(); err != nil {
+		return err
+	}
+	return w.wrap(w.left)
+}
+
+// release closes what is open.
+func (w *Watcher) release() {
+	if w.group != nil {
+		_ = w.group.Close() // gives an error that Drain gives too
+	}
+	if w.control != nil {
+		_ = w.control.close()
+	}
+}
+
+func (w *Watcher) wrap(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("traces of %s: %w", w.ns.Name(), err)
 }

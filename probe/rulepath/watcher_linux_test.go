@@ -1,7 +1,6 @@
 package rulepath
 
 import (
-	"encoding/binary"
 	"errors"
 	"net"
 	"net/netip"
@@ -14,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ctsim/ctsim/iptables"
+	"github.com/ctsim/ctsim/probe/conntrack"
 )
 
 var throughNat = []string{"nat PREROUTING", "nat KUBE-SERVICES", "nat KUBE-SVC-", "nat KUBE-SEP-"}
@@ -342,42 +342,10 @@ func TestKernelTrackingID(t *testing.T) {
 	if p.Tracking.State == "" {
 		t.Skip("this kernel does not tell conntrack's ID")
 	}
-	if id := conntrackID(t, w, c.LocalAddr().(*net.TCPAddr).AddrPort()); id != p.Tracking.ID {
-		t.Errorf("ID %d, conntrack says %d", p.Tracking.ID, id)
-	}
-}
-
-// conntrackID looks for CTA_ID in the entry of the connection that begins at src (`conntrack -L -o id`).
-func conntrackID(t testing.TB, w *world, src netip.AddrPort) (id uint32) {
-	t.Helper()
-	const getConntrack, newConntrack, tuple, idAttr = 1<<8 | 1, 1 << 8, 1, 12
-	c, err := openControl(w.master)
+	flow := conntrack.NewTuple(conntrack.ProtocolTCP, c.LocalAddr().(*net.TCPAddr).AddrPort(), serviceAddr)
+	e, err := conntrack.Get(w.master, flow)
 	check(t, err)
-	defer func() { check(t, c.close()) }()
-	check(t, c.send(frame(getConntrack, flagRequest|flagDump, familyIPv4, 0, 1, nil)))
-	port := binary.BigEndian.AppendUint16(nil, src.Port())
-	for done := false; !done; {
-		check(t, c.receive(func(h header, payload []byte) error {
-			done = done || h.kind == msgDone
-			if h.kind != newConntrack {
-				return nil
-			}
-			var found uint32
-			var ours bool
-			err := eachAttribute(payload, func(kind uint16, v []byte) error {
-				switch kind {
-				case tuple:
-					ours = strings.Contains(string(v), string(port))
-				case idAttr:
-					return read32(v, &found)
-				}
-				return nil
-			})
-			if ours {
-				id = found
-			}
-			return err
-		}))
+	if e.ID != p.Tracking.ID || e.ID == 0 {
+		t.Errorf("ID %d, conntrack says %d", p.Tracking.ID, e.ID)
 	}
-	return id
 }

@@ -2,66 +2,40 @@ package socket
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"net/netip"
-	"syscall"
 	"time"
+
+	"github.com/ctsim/ctsim/probe/nlmsg"
 )
 
-// ErrMalformed is in the chain of every decoding error: the bytes are not a complete sock_diag message.
-var ErrMalformed = errors.New("malformed sock_diag message")
-
-// Decode reads one datagram of the kernel's answer to a SOCK_DIAG_BY_FAMILY request for TCP: a row of struct nlmsghdr
-// with struct inet_diag_msg and attributes. Done says that it held the last message of the answer. An error that the
-// kernel sent instead matches its errno (syscall.ENOENT); bytes that make no sense match [ErrMalformed].
-func Decode(datagram []byte) (sockets []Socket, done bool, err error) {
-	return decode(nil, datagram)
-}
-
-// decode appends to sockets.
+// decode reads one datagram of the kernel's answer to a SOCK_DIAG_BY_FAMILY request for TCP and appends its sockets: a
+// row of messages with struct inet_diag_msg and attributes. Done says that it held the last message of the answer. An
+// error that the kernel sent instead matches its errno (syscall.ENOENT); bytes that make no sense match
+// nlmsg.ErrMalformed.
 func decode(sockets []Socket, datagram []byte) (_ []Socket, done bool, err error) {
-	for len(datagram) > 0 {
-		if len(datagram) < headerLen {
-			return sockets, false, fmt.Errorf("%w: %d bytes where a header of %d should be", ErrMalformed, len(datagram), headerLen)
-		}
-		length := int(binary.NativeEndian.Uint32(datagram))
-		if length < headerLen || length > len(datagram) {
-			return sockets, false, fmt.Errorf("%w: message says %d bytes, %d are left", ErrMalformed, length, len(datagram))
-		}
-		payload := datagram[headerLen:length]
-		switch kind := binary.NativeEndian.Uint16(datagram[4:]); kind {
-		case msgDone:
-			return sockets, true, answerError(payload)
-		case msgError:
-			return sockets, true, answerError(payload)
-		case diagByFamily:
+	err = nlmsg.Each(datagram, func(h nlmsg.Header, payload []byte) error {
+		switch {
+		case done: // what follows the end is no part of the answer
+		case h.Type == nlmsg.Done, h.Type == nlmsg.Error:
+			done = true
+			return nlmsg.Errno(payload)
+		case h.Type == diagByFamily:
 			s, err := decodeSocket(payload)
 			if err != nil {
-				return sockets, false, err
+				return err
 			}
 			sockets = append(sockets, s)
 		}
-		datagram = datagram[min(align4(length), len(datagram)):]
-	}
-	return sockets, false, nil
-}
-
-// answerError reads the negative errno of NLMSG_ERROR and NLMSG_DONE, nil for 0.
-func answerError(payload []byte) error {
-	if len(payload) < 4 {
-		return fmt.Errorf("%w: %d bytes where an error number should be", ErrMalformed, len(payload))
-	}
-	if n := int32(binary.NativeEndian.Uint32(payload)); n != 0 {
-		return syscall.Errno(-n)
-	}
-	return nil
+		return nil
+	})
+	return sockets, done, err
 }
 
 // decodeSocket reads struct inet_diag_msg and its attributes.
 func decodeSocket(b []byte) (Socket, error) {
 	if len(b) < diagMessageLen {
-		return Socket{}, fmt.Errorf("%w: inet_diag_msg of %d bytes, not %d", ErrMalformed, len(b), diagMessageLen)
+		return Socket{}, fmt.Errorf("%w: inet_diag_msg of %d bytes, not %d", nlmsg.ErrMalformed, len(b), diagMessageLen)
 	}
 	var s Socket
 	s.State = State(b[1])
@@ -98,7 +72,7 @@ func decodeAddresses(family uint8, id []byte) (local, remote netip.AddrPort, err
 	case familyIPv6:
 		size = 16
 	default:
-		return local, remote, fmt.Errorf("%w: address family %d", ErrMalformed, family)
+		return local, remote, fmt.Errorf("%w: address family %d", nlmsg.ErrMalformed, family)
 	}
 	address := func(at int, port []byte) netip.AddrPort {
 		a, _ := netip.AddrFromSlice(id[at : at+size])
@@ -108,29 +82,18 @@ func decodeAddresses(family uint8, id []byte) (local, remote netip.AddrPort, err
 }
 
 func (s *Socket) decodeAttributes(b []byte) error {
-	for len(b) > 0 {
-		if len(b) < attrHeaderLen {
-			return fmt.Errorf("%w: %d bytes where an attribute's header of %d should be", ErrMalformed, len(b), attrHeaderLen)
+	return nlmsg.EachAttribute(b, func(a nlmsg.Attribute) error {
+		if a.Type != diagInfo {
+			return nil
 		}
-		length := int(binary.NativeEndian.Uint16(b))
-		kind := binary.NativeEndian.Uint16(b[2:]) & attrTypeMask
-		if length < attrHeaderLen || length > len(b) {
-			return fmt.Errorf("%w: attribute %d says %d bytes, %d are left", ErrMalformed, kind, length, len(b))
-		}
-		if kind == diagInfo {
-			if err := s.decodeInfo(b[attrHeaderLen:length]); err != nil {
-				return err
-			}
-		}
-		b = b[min(align4(length), len(b)):]
-	}
-	return nil
+		return s.decodeInfo(a.Value)
+	})
 }
 
 // decodeInfo reads struct tcp_info, which has grown with the kernel.
 func (s *Socket) decodeInfo(b []byte) error {
 	if len(b) < infoLen {
-		return fmt.Errorf("%w: tcp_info of %d bytes, not %d or more", ErrMalformed, len(b), infoLen)
+		return fmt.Errorf("%w: tcp_info of %d bytes, not %d or more", nlmsg.ErrMalformed, len(b), infoLen)
 	}
 	number := func(at int) int { return int(binary.NativeEndian.Uint32(b[at:])) }
 	microseconds := func(at int) time.Duration { return time.Duration(number(at)) * time.Microsecond }
@@ -164,6 +127,3 @@ func (s *Socket) decodeInfo(b []byte) error {
 func milliseconds(b []byte) time.Duration {
 	return time.Duration(binary.NativeEndian.Uint32(b)) * time.Millisecond
 }
-
-// align4 rounds up to NLMSG_ALIGNTO and NLA_ALIGNTO, which are equal.
-func align4(n int) int { return (n + 3) &^ 3 }

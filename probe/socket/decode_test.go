@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/ctsim/ctsim/probe/nlmsg"
 )
 
 var (
@@ -65,7 +67,7 @@ func TestReplay(t *testing.T) {
 	var stream []byte
 	all := readRecording(t)
 	for _, r := range all {
-		sockets, done, err := Decode(r.message)
+		sockets, done, err := decode(nil, r.message)
 		if err != nil || done || len(sockets) != 1 {
 			t.Fatalf("%s: %v, %v, %v", r.ss, sockets, done, err)
 		}
@@ -79,8 +81,8 @@ func TestReplay(t *testing.T) {
 		checkInfo(t, s)
 		stream = append(stream, r.message...)
 	}
-	stream = append(stream, answer(msgDone, 0)...)
-	sockets, done, err := Decode(stream)
+	stream = append(stream, answer(nlmsg.Done, 0)...)
+	sockets, done, err := decode(nil, stream)
 	if err != nil || !done || len(sockets) != len(all) {
 		t.Errorf("in one datagram: %d sockets of %d, done %v, %v", len(sockets), len(all), done, err)
 	}
@@ -119,9 +121,9 @@ func checkInfo(t *testing.T, s Socket) {
 
 // answer is NLMSG_ERROR or NLMSG_DONE with an error number.
 func answer(kind uint16, errno syscall.Errno) []byte {
-	b := binary.NativeEndian.AppendUint32(nil, headerLen+4)
+	b := binary.NativeEndian.AppendUint32(nil, nlmsg.HeaderLen+4)
 	b = binary.NativeEndian.AppendUint16(b, kind)
-	b = append(b, make([]byte, headerLen-6)...)
+	b = append(b, make([]byte, nlmsg.HeaderLen-6)...)
 	return binary.NativeEndian.AppendUint32(b, uint32(-int32(errno)))
 }
 
@@ -132,15 +134,15 @@ func TestDecodeErrors(t *testing.T) {
 		want     error
 	}{
 		"nothing":              {nil, false, nil},
-		"done":                 {answer(msgDone, 0), true, nil},
-		"acknowledged":         {answer(msgError, 0), true, nil},
-		"refused":              {answer(msgError, syscall.EPERM), true, syscall.EPERM},
-		"failed while dumping": {answer(msgDone, syscall.ENOENT), true, syscall.ENOENT},
-		"no error number":      {answer(msgError, 0)[:headerLen+2], false, ErrMalformed},
-		"half a header":        {make([]byte, headerLen-1), false, ErrMalformed},
-		"length 0":             {make([]byte, headerLen), false, ErrMalformed},
+		"done":                 {answer(nlmsg.Done, 0), true, nil},
+		"acknowledged":         {answer(nlmsg.Error, 0), true, nil},
+		"refused":              {answer(nlmsg.Error, syscall.EPERM), true, syscall.EPERM},
+		"failed while dumping": {answer(nlmsg.Done, syscall.ENOENT), true, syscall.ENOENT},
+		"no error number":      {answer(nlmsg.Error, 0)[:nlmsg.HeaderLen+2], false, nlmsg.ErrMalformed},
+		"half a header":        {make([]byte, nlmsg.HeaderLen-1), false, nlmsg.ErrMalformed},
+		"length 0":             {make([]byte, nlmsg.HeaderLen), false, nlmsg.ErrMalformed},
 	} {
-		_, done, err := Decode(c.datagram)
+		_, done, err := decode(nil, c.datagram)
 		if done != c.done || !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
 			t.Errorf("%s: done %v, %v", name, done, err)
 		}
@@ -151,17 +153,17 @@ func TestDecodeErrors(t *testing.T) {
 // and never a socket from less than struct inet_diag_msg.
 func TestDecodeCut(t *testing.T) {
 	for _, r := range readRecording(t) {
-		for n := headerLen; n < len(r.message); n++ {
-			if _, _, err := Decode(r.message[:n]); !errors.Is(err, ErrMalformed) {
+		for n := nlmsg.HeaderLen; n < len(r.message); n++ {
+			if _, _, err := decode(nil, r.message[:n]); !errors.Is(err, nlmsg.ErrMalformed) {
 				t.Fatalf("%s: cut to %d: %v", r.ss, n, err)
 			}
 			cut := append([]byte(nil), r.message[:n]...)
 			binary.NativeEndian.PutUint32(cut, uint32(n))
-			sockets, _, err := Decode(cut)
-			if err == nil && (n < headerLen+diagMessageLen || len(sockets) != 1) {
+			sockets, _, err := decode(nil, cut)
+			if err == nil && (n < nlmsg.HeaderLen+diagMessageLen || len(sockets) != 1) {
 				t.Fatalf("%s: shortened to %d: %v", r.ss, n, sockets)
 			}
-			if err != nil && !errors.Is(err, ErrMalformed) {
+			if err != nil && !errors.Is(err, nlmsg.ErrMalformed) {
 				t.Fatalf("%s: shortened to %d: %v", r.ss, n, err)
 			}
 		}
@@ -182,7 +184,7 @@ func TestDecodeOldKernels(t *testing.T) {
 			t.Errorf("tcp_info of %d bytes: %+v", size, i)
 		}
 	}
-	if err := new(Socket).decodeInfo(full[:infoLen-1]); !errors.Is(err, ErrMalformed) {
+	if err := new(Socket).decodeInfo(full[:infoLen-1]); !errors.Is(err, nlmsg.ErrMalformed) {
 		t.Error(err)
 	}
 }
@@ -191,10 +193,10 @@ func FuzzDecode(f *testing.F) {
 	for _, r := range readRecording(f) {
 		f.Add(r.message)
 	}
-	f.Add(answer(msgDone, 0))
-	f.Add(answer(msgError, syscall.EPERM))
+	f.Add(answer(nlmsg.Done, 0))
+	f.Add(answer(nlmsg.Error, syscall.EPERM))
 	f.Fuzz(func(t *testing.T, datagram []byte) {
-		sockets, _, _ := Decode(datagram)
+		sockets, _, _ := decode(nil, datagram)
 		for _, s := range sockets {
 			_, _ = s.String(), s.SS()
 		}

@@ -1,7 +1,6 @@
 // Package socket reads the TCP sockets of one network namespace, with their timers and retransmissions, through
 // sock_diag: what `ss -tino` and `netstat -tn --timers` print, as plain values.
 //
-// Decode turns the kernel's messages into values and is pure, so recorded messages replay without privileges. Only the
-// *_linux.go files talk to the kernel: [List] for a look, [Open] for many, [Destroy] to end a connection by force.
-// [ListProc] reads /proc/net/tcp instead, where sock_diag is not to be had.
+// Decoding the kernel's messages is pure, so recorded messages replay without privileges. Only the *_linux.go files talk
+// to the kernel: [List] for a look, [Open] for many and to end a connection by force, [Reader.Destroy]. [ListProc] reads /proc/net/tcp instead, where sock_diag is not to be had.
 package socket

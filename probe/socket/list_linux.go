@@ -15,12 +15,3 @@ func List(ns *topology.Namespace) ([]Socket, error) {
 	sockets, err := r.List()
 	return sockets, errors.Join(err, r.Close())
 }
-
-// Destroy ends a connection by force, see [Reader.Destroy].
-func Destroy(ns *topology.Namespace, s Socket) error {
-	r, err := Open(ns)
-	if err != nil {
-		return err
-	}
-	return errors.Join(r.Destroy(s), r.Close())
-}

@@ -3,6 +3,7 @@ package socket
 import (
 	"bufio"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -24,6 +25,9 @@ const (
 	procInode
 	procFields
 )
+
+// ErrMalformed is in the chain of an error about a line of /proc/net/tcp that is none.
+var ErrMalformed = errors.New("malformed line of /proc/net/tcp")
 
 // ParseProc reads /proc/net/tcp or /proc/net/tcp6: the same sockets as a sock_diag dump without Info, Interface and
 // Cookie, and with timers in hundredths of a second. Equivalent: what `netstat -tan --timers` reads. An error matches

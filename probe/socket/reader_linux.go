@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ctsim/ctsim/probe/nlmsg"
 	"github.com/ctsim/ctsim/topology"
 )
 
@@ -166,9 +167,9 @@ func (r *Reader) ask(req request, sockets []Socket) ([]Socket, error) {
 			return sockets, fmt.Errorf("receive: %w", err)
 		}
 		if flags&unix.MSG_TRUNC != 0 {
-			return sockets, fmt.Errorf("%w: datagram longer than %d bytes", ErrMalformed, len(r.buf))
+			return sockets, fmt.Errorf("%w: datagram longer than %d bytes", nlmsg.ErrMalformed, len(r.buf))
 		}
-		if n >= headerLen && binary.NativeEndian.Uint32(r.buf[8:]) != req.sequence {
+		if n >= nlmsg.HeaderLen && binary.NativeEndian.Uint32(r.buf[8:]) != req.sequence {
 			continue // the rest of an answer that was given up
 		}
 		var done bool

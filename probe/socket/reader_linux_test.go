@@ -111,15 +111,15 @@ func TestKernelDestroy(t *testing.T) {
 	check(t, err)
 	other := s
 	other.Cookie++
-	if err := Destroy(ns, other); err == nil || errors.Is(err, ErrUnsupported) {
+	if err := r.Destroy(other); err == nil || errors.Is(err, ErrUnsupported) {
 		t.Fatalf("another cookie: %v", err)
 	}
-	check(t, Destroy(ns, s))
+	check(t, r.Destroy(s))
 	buf := make([]byte, 1)
-	if _, err := unix.Read(c.client, buf); err != unix.ECONNABORTED {
+	if _, err := unix.Read(c.client, buf); !errors.Is(err, unix.ECONNABORTED) {
 		t.Errorf("here: %v", err)
 	}
-	if _, err := unix.Read(c.server, buf); err != unix.ECONNRESET {
+	if _, err := unix.Read(c.server, buf); !errors.Is(err, unix.ECONNRESET) {
 		t.Errorf("there: %v", err)
 	}
 	if err := r.Destroy(s); !errors.Is(err, ErrNotFound) {

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+
+	"github.com/ctsim/ctsim/probe/nlmsg"
 )
 
 // Flags of struct nlmsghdr.
@@ -41,7 +43,7 @@ func oneRequest(kind uint16, local, remote netip.AddrPort) (request, error) {
 }
 
 func (r request) bytes() []byte {
-	b := make([]byte, headerLen, headerLen+56)
+	b := make([]byte, nlmsg.HeaderLen, nlmsg.HeaderLen+56)
 	binary.NativeEndian.PutUint16(b[4:], r.kind)
 	binary.NativeEndian.PutUint16(b[6:], r.flags)
 	binary.NativeEndian.PutUint32(b[8:], r.sequence)

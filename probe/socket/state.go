@@ -2,7 +2,9 @@ package socket
 
 import "fmt"
 
-// State is a TCP socket's state, with the kernel's number (include/net/tcp_states.h).
+// State is a TCP socket's state, with the kernel's number: enum tcp states of include/net/tcp_states.h, as sock_diag,
+// TCP_INFO and the kernel's tracepoints have it. What connection tracking believes of a connection has other numbers, see
+// conntrack.TCPState.
 type State uint8
 
 // The states.
@@ -35,10 +37,10 @@ var stateNames = [...]struct{ netstat, ss string }{
 	Listening:        {"LISTEN", "LISTEN"},
 	Closing:          {"CLOSING", "CLOSING"},
 	NewSynReceived:   {"NEW_SYN_RECV", "NEW-SYN-RECV"},
-	BoundNotListened: {"BOUND", "BOUND-INACTIVE"},
+	BoundNotListened: {"BOUND_INACTIVE", "BOUND-INACTIVE"},
 }
 
-// String is the state as netstat prints it: ESTABLISHED, TIME_WAIT.
+// String is the state's name in the kernel without TCP_, which is what netstat prints: ESTABLISHED, TIME_WAIT.
 func (s State) String() string {
 	if int(s) >= len(stateNames) || stateNames[s].netstat == "" {
 		return fmt.Sprintf("STATE-%d", uint8(s))

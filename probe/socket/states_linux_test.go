@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"flag"
 	"fmt"
 	"net/netip"
@@ -14,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ctsim/ctsim/probe/nlmsg"
 	"github.com/ctsim/ctsim/topology"
 )
 
@@ -55,7 +57,7 @@ func everyState(t testing.TB, ns *topology.Namespace, r *Reader) {
 	lost := newSocket(t, ns, unix.AF_INET)
 	check(t, unix.SetNonblock(lost, true))
 	nobody := netip.MustParseAddrPort("10.9.0.2:2222")
-	if err := unix.Connect(lost, sockaddr(nobody)); err != unix.EINPROGRESS {
+	if err := unix.Connect(lost, sockaddr(nobody)); !errors.Is(err, unix.EINPROGRESS) {
 		t.Fatal(err)
 	}
 	waitFor(t, r, localAddr(t, lost), nobody, is(SynSent, Retransmit))
@@ -133,7 +135,7 @@ func TestKernelRecording(t *testing.T) {
 	ss, netstat := ssLines(t, ns), netstatLines(t, ns)
 	var out strings.Builder
 	for _, m := range messages {
-		sockets, _, err := Decode(m)
+		sockets, _, err := decode(nil, m)
 		check(t, err)
 		line := func(lines []string, want string) string {
 			i := slices.Index(lines, want)
@@ -160,10 +162,10 @@ func dump(t testing.TB, r *Reader) (messages [][]byte) {
 			check(t, err)
 			for b := bytes.Clone(r.buf[:n]); len(b) > 0 && !done; {
 				length := int(binary.NativeEndian.Uint32(b))
-				if done = binary.NativeEndian.Uint16(b[4:]) == msgDone; !done {
+				if done = binary.NativeEndian.Uint16(b[4:]) == nlmsg.Done; !done {
 					messages = append(messages, b[:length:length])
 				}
-				b = b[align4(length):]
+				b = b[nlmsg.Align(length):]
 			}
 		}
 	}

@@ -1,14 +1,8 @@
 package socket
 
-// Numbers of include/uapi/linux/{netlink,sock_diag,inet_diag,tcp}.h. They are here, not from x/sys, so that decoding
+// Numbers of include/uapi/linux/{sock_diag,inet_diag,tcp}.h. They are here, not from x/sys, so that decoding
 // builds everywhere.
 const (
-	headerLen     = 16 // struct nlmsghdr
-	attrHeaderLen = 4  // struct nlattr
-	attrTypeMask  = 0x3fff
-
-	msgError       = 2  // NLMSG_ERROR
-	msgDone        = 3  // NLMSG_DONE
 	diagByFamily   = 20 // SOCK_DIAG_BY_FAMILY
 	destroy        = 21 // SOCK_DESTROY
 	protocolTCP    = 6
