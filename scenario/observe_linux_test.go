@@ -39,7 +39,7 @@ func TestKernelLiveObservations(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			live, n := map[string]int{}, 0
-			r, err := Run(context.Background(), s, Options{Observe: func(o Observation) {
+			r, err := Run(context.Background(), planOf(t, s), Options{Observe: func(o Observation) {
 				if n++; !typed(o) {
 					t.Errorf("without the facts of its source: %+v", o)
 				}

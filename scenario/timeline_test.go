@@ -110,7 +110,7 @@ func typed(o Observation) bool {
 // TestTyped: every observation carries the facts of its source.
 func TestTyped(t *testing.T) {
 	for _, name := range recorded {
-		for _, o := range find(t, name).assemble(evidenceOf(t, name)).Timeline {
+		for _, o := range assemble(planOf(t, find(t, name)), evidenceOf(t, name)).Timeline {
 			if !typed(o) {
 				t.Errorf("%s: without the facts of its source: %+v", name, o)
 			}
