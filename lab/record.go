@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ctsim/ctsim/iptables"
 	"github.com/ctsim/ctsim/scenario"
 	"github.com/ctsim/ctsim/topology"
 )
@@ -46,7 +45,8 @@ type Record struct {
 	Backends int `json:"backends"`
 	// Blueprint is the world as it stands now; its Service has the endpoints of the moment.
 	Blueprint scenario.Blueprint `json:"blueprint"`
-	Flavour   iptables.Flavour   `json:"flavour"`
+	// Flavour is the one of scenario.Options.
+	Flavour string `json:"flavour"`
 }
 
 // Process is a process that cannot be mistaken for a later one with the same number.

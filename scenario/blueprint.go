@@ -3,7 +3,7 @@ package scenario
 import (
 	"net/netip"
 
-	"github.com/ctsim/ctsim/iptables"
+	"github.com/ctsim/ctsim/kube"
 	"github.com/ctsim/ctsim/topology"
 )
 
@@ -12,9 +12,9 @@ type Blueprint struct {
 	// Topology is the pods, nodes and links.
 	Topology topology.Plan
 	// Proxy is how kube-proxy is set on every node.
-	Proxy iptables.Config
+	Proxy kube.ProxyConfig
 	// Service is the Service with all backends as its endpoints.
-	Service iptables.Service
+	Service kube.Service
 	// Client is the namespace the client runs in, Target what it connects to: the service's virtual address, or from
 	// outside the cluster its node port.
 	Client string

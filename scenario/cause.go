@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ctsim/ctsim/iptables"
+	"github.com/ctsim/ctsim/dataplane"
 	"github.com/ctsim/ctsim/probe"
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/rulepath"
@@ -217,7 +217,7 @@ func (t *teller) lucky(again []nodeEvent) {
 
 // sticky tells whether a rule was met that gives a client the backend it had before.
 func (e *evidence) sticky() bool {
-	return slices.ContainsFunc(e.rules[translating], func(c iptables.Counter) bool {
+	return slices.ContainsFunc(e.rules[translating], func(c dataplane.Counter) bool {
 		return c.Packets > 0 && strings.Contains(c.Rule, "-m recent") && strings.Contains(c.Rule, "--rcheck")
 	})
 }

@@ -3,7 +3,7 @@ package scenario
 import (
 	"time"
 
-	"github.com/ctsim/ctsim/iptables"
+	"github.com/ctsim/ctsim/dataplane"
 	"github.com/ctsim/ctsim/probe/conntrack"
 )
 
@@ -56,4 +56,4 @@ func (e *evidence) ruleCounts(nodes []string) []RuleCount {
 	return out
 }
 
-func ruleKey(c iptables.Counter) string { return c.Table + " " + c.Chain + " " + c.Rule }
+func ruleKey(c dataplane.Counter) string { return c.Table + " " + c.Chain + " " + c.Rule }

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ctsim/ctsim/iptables"
+	"github.com/ctsim/ctsim/dataplane"
 	"github.com/ctsim/ctsim/probe"
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/packet"
@@ -134,7 +134,7 @@ func withoutNode(node string) func(*evidence) {
 
 func withoutRules(e *evidence) {
 	for node, counters := range e.rules {
-		e.rules[node] = slices.DeleteFunc(counters, func(c iptables.Counter) bool {
+		e.rules[node] = slices.DeleteFunc(counters, func(c dataplane.Counter) bool {
 			return strings.Contains(c.Rule, "INVALID")
 		})
 	}

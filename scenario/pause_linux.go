@@ -15,7 +15,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/ctsim/ctsim/iptables"
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/socket"
 	"github.com/ctsim/ctsim/topology"
@@ -146,7 +145,7 @@ func (p *Pause) Enter(place string) (string, error) {
 }
 
 // Here is a command as it works on this machine now, from any terminal of the same user: in its pod or node, with the
-// iptables that the run uses, and with the path of a program that is not in PATH.
+// program for rules that the run uses, and with the path of a program that is not in PATH.
 func (p *Pause) Here(c Command) (string, error) {
 	prefix, err := p.Enter(c.At)
 	if err != nil {
@@ -154,10 +153,16 @@ func (p *Pause) Here(c Command) (string, error) {
 	}
 	name, rest, _ := strings.Cut(c.Line, " ")
 	path := name
-	switch node := p.run.rules[c.At]; {
-	case name == "iptables" && node != nil:
-		if path = node.Program(); node.Flavour() == iptables.Legacy {
-			prefix += " env XTABLES_LOCKFILE=/proc/self/ns/net" // the usual one is root's
+	var env []string
+	if node := p.run.rules[c.At]; node != nil {
+		if own, needs := node.Program(name); own != "" {
+			path, env = own, needs
+		}
+	}
+	switch {
+	case path != name:
+		if len(env) > 0 {
+			prefix += " env " + strings.Join(env, " ")
 		}
 	case name == "ctsim":
 		if path, err = os.Executable(); err != nil {

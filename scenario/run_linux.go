@@ -11,7 +11,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/ctsim/ctsim/iptables"
+	"github.com/ctsim/ctsim/dataplane"
+	"github.com/ctsim/ctsim/dataplane/modes"
 	"github.com/ctsim/ctsim/probe"
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/packet"
@@ -47,7 +48,7 @@ type run struct {
 	scenario Scenario
 	options  Options
 	lab      *topology.Lab
-	rules    map[string]*iptables.Node
+	rules    map[string]dataplane.Node
 	watchers []watcher
 	capture  *packet.Capture
 	kernel   *kernelWatcher
@@ -98,13 +99,13 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 
 // newRun is a run in which nothing has happened yet; the options are in the scenario already.
 func newRun(s Scenario, o Options) *run {
-	r := &run{scenario: s, options: o, rules: map[string]*iptables.Node{}, received: map[int]int{},
+	r := &run{scenario: s, options: o, rules: map[string]dataplane.Node{}, received: map[int]int{},
 		begun: map[netip.AddrPort]uint32{},
 		picks: map[netip.AddrPort][]netip.Addr{}, index: index{},
 		tracers: map[string]*rulepath.Watcher{}, readers: map[string]*socket.Reader{}}
 	// Round takes the monotonic reading off: the kernel's times have none, and all must be counted on one clock.
 	r.ev = evidence{started: time.Now().Round(0), service: r.service(),
-		pods: map[netip.Addr]string{}, ours: map[uint32]bool{}, deleted: map[uint32]bool{}, unwatched: map[Source]bool{}, rules: map[string][]iptables.Counter{}, lost: map[string]int{}}
+		pods: map[netip.Addr]string{}, ours: map[uint32]bool{}, deleted: map[uint32]bool{}, unwatched: map[Source]bool{}, rules: map[string][]dataplane.Counter{}, lost: map[string]int{}}
 	r.ev.clientAt, r.ev.client = s.client()
 	r.ev.foreignClient = s.foreignClient()
 	for i := range s.World.Backends {
@@ -171,8 +172,12 @@ func load() error {
 
 // install puts kube-proxy's rules into both nodes at the same time.
 func (r *run) install(context.Context) error {
-	return r.onNodes(func(name string, rs iptables.RuleSet) error {
-		node, err := iptables.Open(r.lab.Namespace(name), r.options.Flavour)
+	mode, err := modes.Find("", r.options.Flavour)
+	if err != nil {
+		return err
+	}
+	return r.onNodes(func(name string, rs dataplane.Rules) error {
+		node, err := mode.Open(r.lab.Namespace(name))
 		if err != nil {
 			return err
 		}
@@ -188,7 +193,7 @@ func (r *run) install(context.Context) error {
 
 // sync changes the rules of both nodes to the endpoints of the moment, as kube-proxy does.
 func (r *run) sync() error {
-	return r.onNodes(func(name string, rs iptables.RuleSet) error {
+	return r.onNodes(func(name string, rs dataplane.Rules) error {
 		if err := r.rules[name].Sync(rs); err != nil {
 			return err
 		}
@@ -196,10 +201,8 @@ func (r *run) sync() error {
 	})
 }
 
-func (r *run) onNodes(do func(node string, rs iptables.RuleSet) error) error {
-	svc := r.scenario.service()
-	svc.Endpoints = r.endpoints
-	rs := iptables.Rules(r.scenario.proxy(), svc)
+func (r *run) onNodes(do func(node string, rs dataplane.Rules) error) error {
+	rs := r.scenario.rules(r.endpoints)
 	names := r.scenario.nodeNames()
 	errs := make([]error, len(names))
 	var wait sync.WaitGroup
@@ -384,7 +387,7 @@ func unsupported(err error) error {
 	switch {
 	case err == nil || errors.As(err, &known):
 		return err
-	case errors.Is(err, iptables.ErrNotInstalled):
+	case errors.Is(err, dataplane.ErrNotInstalled):
 		return &Unsupported{What: "iptables is needed", Hint: "sudo apt-get install iptables", Err: err}
 	case errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES):
 		return &Unsupported{What: "not permitted", Hint: "run it with sudo", Err: err}

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/ctsim/ctsim/iptables"
 	"github.com/ctsim/ctsim/probe"
 	"github.com/ctsim/ctsim/topology"
 )
@@ -178,16 +177,15 @@ func (w *scriptWriter) rules() (string, error) {
 	var b strings.Builder
 	b.WriteString("# rules ENDPOINTS: kube-proxy's, as iptables-save prints them (`ctsim show " + w.scenario.Name + " --rules`).\n" +
 		"rules() {\n\tcase $1 in\n")
-	lines := 0
+	lines, port := 0, w.scenario.service().Port
 	for _, v := range w.variants {
-		svc := w.scenario.service()
-		svc.Endpoints = nil
+		var endpoints []netip.AddrPort
 		var names []string
 		for _, i := range v.endpoints {
-			svc.Endpoints = append(svc.Endpoints, netip.AddrPortFrom(w.scenario.serverAddress(i), svc.Port))
+			endpoints = append(endpoints, netip.AddrPortFrom(w.scenario.serverAddress(i), port))
 			names = append(names, serverName(i))
 		}
-		set := iptables.Rules(w.scenario.proxy(), svc)
+		set := w.scenario.rules(endpoints)
 		if err := set.Err(); err != nil {
 			return "", err
 		}

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ctsim/ctsim/iptables"
+	"github.com/ctsim/ctsim/dataplane/modes"
 	"github.com/ctsim/ctsim/probe"
 	"github.com/ctsim/ctsim/probe/conntrack"
 )
@@ -65,16 +65,12 @@ func (m moment) protocol() string {
 	return "tcp"
 }
 
-// rulesFor are the iptables calls, on every node, that make other endpoints the service's.
+// rulesFor are the commands, on every node, that make other endpoints the service's.
 func (m moment) rulesFor(endpoints []netip.AddrPort) []Command {
-	rules := func(endpoints []netip.AddrPort) iptables.RuleSet {
-		svc := m.scenario.service()
-		svc.Endpoints = endpoints
-		return iptables.Rules(m.scenario.proxy(), svc)
-	}
+	lines := modes.Default().Commands(m.scenario.rules(m.endpoints), m.scenario.rules(endpoints))
 	var out []Command
 	for _, node := range m.scenario.nodeNames() {
-		for _, line := range iptables.Commands(rules(m.endpoints), rules(endpoints)) {
+		for _, line := range lines {
 			out = append(out, Command{At: node, Line: line})
 		}
 	}

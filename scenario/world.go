@@ -9,7 +9,9 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/ctsim/ctsim/iptables"
+	"github.com/ctsim/ctsim/dataplane"
+	"github.com/ctsim/ctsim/dataplane/modes"
+	"github.com/ctsim/ctsim/kube"
 	"github.com/ctsim/ctsim/probe"
 	"github.com/ctsim/ctsim/topology"
 )
@@ -159,12 +161,12 @@ func (s Scenario) sysctls(place string) []topology.Sysctl {
 }
 
 // service is the Service as kube-proxy sees it.
-func (s Scenario) service() iptables.Service {
+func (s Scenario) service() kube.Service {
 	spec := s.World.Service
-	svc := iptables.Service{Namespace: "default", Name: "myservice", Port: uint16(spec.Port), NodePort: uint16(spec.NodePort)}
+	svc := kube.Service{Namespace: "default", Name: "myservice", Port: uint16(spec.Port), NodePort: uint16(spec.NodePort)}
 	svc.ClusterIP, _ = netip.ParseAddr(spec.ClusterIP)
 	if spec.Protocol == "UDP" {
-		svc.Protocol = iptables.UDP
+		svc.Protocol = kube.UDP
 	}
 	if spec.SessionAffinity == "ClientIP" {
 		svc.Affinity = 3 * time.Hour
@@ -184,27 +186,34 @@ func (s Scenario) protocol() probe.Protocol {
 }
 
 // proxy is kube-proxy's configuration on both nodes.
-func (s Scenario) proxy() iptables.Config {
-	return iptables.Config{ClusterCIDR: clusterCIDR, MasqueradeAll: s.World.KubeProxy.MasqueradeAll,
+func (s Scenario) proxy() kube.ProxyConfig {
+	return kube.ProxyConfig{ClusterCIDR: clusterCIDR, MasqueradeAll: s.World.KubeProxy.MasqueradeAll,
 		NoInvalidDrop: s.World.KubeProxy.NoInvalidDrop}
 }
 
 // RuleSet is what kube-proxy would install on every node of the scenario's world. It needs no privileges.
-func (s Scenario) RuleSet(o Options) (iptables.RuleSet, error) {
+func (s Scenario) RuleSet(o Options) (dataplane.Rules, error) {
 	s, problems := s.With(o)
 	if len(problems) > 0 {
-		return iptables.RuleSet{}, problems
+		return nil, problems
 	}
-	rs := iptables.Rules(s.proxy(), s.service())
+	rs := s.rules(s.service().Endpoints)
 	return rs, rs.Err()
+}
+
+// rules are what kube-proxy writes on every node while the service has these endpoints.
+func (s Scenario) rules(endpoints []netip.AddrPort) dataplane.Rules {
+	svc := s.service()
+	svc.Endpoints = endpoints
+	return modes.Default().Rules(s.proxy(), svc)
 }
 
 // Options change how a scenario is run. The zero value runs it as it is written.
 type Options struct {
 	// Backends and Connections replace the scenario's numbers; 0 leaves them.
 	Backends, Connections int
-	// Flavour of iptables to use; empty is the machine's default.
-	Flavour iptables.Flavour
+	// Flavour of the mode's program to use, "nft" or "legacy" for iptables; empty is the machine's default.
+	Flavour string
 	// Watch is what to watch; nil is everything. An expectation that needs what is not watched is then inconclusive.
 	Watch []Source
 	// Observe is given every observation as it is made, from one goroutine at a time, in the order of arrival; the

@@ -10,7 +10,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/ctsim/ctsim/iptables"
+	"github.com/ctsim/ctsim/dataplane/modes"
+	"github.com/ctsim/ctsim/kube"
 	"github.com/ctsim/ctsim/lab"
 	"github.com/ctsim/ctsim/scenario"
 )
@@ -71,7 +72,7 @@ func (inv *invocation) newLab(c *cli.Context) (*lab.Record, error) {
 	if err := lab.CheckName(name); err != nil {
 		return nil, inv.usage("lab up", "a lab cannot be called %q: %s", name, err)
 	}
-	flavour, err := inv.choice(c, "iptables", string(iptables.NFT), string(iptables.Legacy))
+	flavour, err := inv.choice(c, "iptables", modes.Flavours("iptables")...)
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +94,7 @@ func (inv *invocation) newLab(c *cli.Context) (*lab.Record, error) {
 			return nil, inv.usage("lab up", "--nodes %d: expected 2 to 5", world.World.Nodes)
 		}
 	}
-	return lab.NewRecord(name, world, scenario.Options{Backends: backends, Flavour: iptables.Flavour(flavour)})
+	return lab.NewRecord(name, world, scenario.Options{Backends: backends, Flavour: flavour})
 }
 
 // labNotMade says why there is no lab.
@@ -130,7 +131,7 @@ func (inv *invocation) welcome(s *lab.Store, r *lab.Record, direct bool) error {
 	fmt.Fprintf(&b, "lab %s is up\n\n%s\n", r.Name, r.Picture())
 	fmt.Fprintf(&b, "in one terminal each:\n")
 	udp := ""
-	if r.Blueprint.Service.Protocol == iptables.UDP {
+	if r.Blueprint.Service.Protocol == kube.UDP {
 		udp = " --udp"
 	}
 	server := fmt.Sprintf("%s server :%d%s", inv.absolute(), r.Blueprint.Service.Port, udp)

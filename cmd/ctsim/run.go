@@ -10,7 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/ctsim/ctsim/iptables"
+	"github.com/ctsim/ctsim/dataplane/modes"
 	"github.com/ctsim/ctsim/scenario"
 )
 
@@ -103,11 +103,11 @@ func (inv *invocation) runFlags(c *cli.Context) (f runFlags, err error) {
 	if f.color, err = inv.choice(c, "color", "auto", "always", "never"); err != nil {
 		return f, err
 	}
-	flavour, err := inv.choice(c, "iptables", string(iptables.NFT), string(iptables.Legacy))
+	flavour, err := inv.choice(c, "iptables", modes.Flavours("iptables")...)
 	if err != nil {
 		return f, err
 	}
-	f.options.Flavour = iptables.Flavour(flavour)
+	f.options.Flavour = flavour
 	if f.options.Watch, err = scenario.ParseSources(c.String("watch")); err != nil {
 		return f, inv.usage("run", "--watch %s", err)
 	}
