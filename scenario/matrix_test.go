@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/ctsim/ctsim/dataplane"
+	"github.com/ctsim/ctsim/internal/strictyaml"
 	"github.com/ctsim/ctsim/probe"
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/packet"
@@ -26,7 +27,7 @@ func judged(t *testing.T, name string, x Expect, e *evidence) *Result {
 	t.Helper()
 	s := find(t, name)
 	s.Expect = x
-	setDefaults(reflect.ValueOf(&s.Expect).Elem())
+	strictyaml.SetDefaults(&s.Expect)
 	return s.assemble(e)
 }
 

@@ -3,11 +3,11 @@ package scenario
 import (
 	"fmt"
 	"net/netip"
-	"reflect"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/ctsim/ctsim/internal/strictyaml"
 	"github.com/ctsim/ctsim/probe"
 )
 
@@ -189,7 +189,7 @@ func (w *scriptWriter) scaled(d time.Duration) string {
 
 // scriptPacket waits by the client's own counters: the only packets that a kernel counts and a run waits for.
 func (s *waitStep) scriptPacket(w *scriptWriter, depth, limit int) error {
-	setDefaults(reflect.ValueOf(s.Packet).Elem())
+	strictyaml.SetDefaults(s.Packet)
 	counter := map[string]string{"keepalive": "TcpExtTCPKeepAlive", "retransmission": "TcpRetransSegs"}[s.Packet.Flag]
 	if counter == "" || s.Packet.From != "client" && s.Packet.From != "" || s.Packet.At != podClient {
 		return w.cannot("no counter of the kernel tells of it: %s", s.Packet.describe())

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/ctsim/ctsim/internal/strictyaml"
 	"github.com/ctsim/ctsim/probe/conntrack"
 )
 
@@ -107,7 +107,7 @@ func (s *waitStep) limit() time.Duration {
 
 func (s *waitStep) run(ctx context.Context, r *run, active []*flow) error {
 	if s.Packet != nil {
-		setDefaults(reflect.ValueOf(s.Packet).Elem())
+		strictyaml.SetDefaults(s.Packet)
 		return s.seen(ctx, r, active)
 	}
 	if s.Until == "" {

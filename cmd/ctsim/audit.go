@@ -10,10 +10,10 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ctsim/ctsim/internal/strictyaml"
 	"github.com/ctsim/ctsim/probe/audit"
 	"github.com/ctsim/ctsim/probe/socket"
 	"github.com/ctsim/ctsim/report"
-	"github.com/ctsim/ctsim/scenario"
 	"github.com/ctsim/ctsim/topology"
 )
 
@@ -228,7 +228,7 @@ func (inv *invocation) auditStates(c *cli.Context) ([]socket.State, error) {
 		s, ok := known[strings.ReplaceAll(strings.ToLower(word), "_", "-")]
 		if !ok {
 			hint := inv.program() + " audit --help"
-			if near := scenario.Nearest(word, []string{"established", "close-wait"}); near != "" {
+			if near := strictyaml.Nearest(word, []string{"established", "close-wait"}); near != "" {
 				hint = inv.retyped(c.String("state"), strings.ReplaceAll(c.String("state"), word, near))
 			}
 			return nil, usageHint(hint, "--state %s: expected established, close-wait, or both with a comma", quote(word))

@@ -17,8 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ctsim/ctsim/doctor"
+	"github.com/ctsim/ctsim/internal/strictyaml"
 	"github.com/ctsim/ctsim/report"
-	"github.com/ctsim/ctsim/scenario"
 )
 
 func doctorCommand(inv *invocation) *cli.Command {
@@ -49,7 +49,7 @@ func (inv *invocation) doctor(c *cli.Context) error {
 		if slices.Contains(doctor.Names(), name) {
 			continue
 		}
-		if near := scenario.Nearest(name, doctor.Names()); near != "" {
+		if near := strictyaml.Nearest(name, doctor.Names()); near != "" {
 			return usageHint(inv.retyped(name, near), "unknown check %q", name)
 		}
 		return usageHint(inv.program()+" doctor   # all checks", "unknown check %q", name)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ctsim/ctsim/internal/strictyaml"
 	"github.com/ctsim/ctsim/lab"
 	"github.com/ctsim/ctsim/scenario"
 )
@@ -154,7 +155,7 @@ func (inv *invocation) upHint() string {
 }
 
 func (inv *invocation) noLab(name string, names []string) error {
-	if near := scenario.Nearest(name, names); near != "" {
+	if near := strictyaml.Nearest(name, names); near != "" {
 		return usageHint(inv.retyped(name, near), "no such lab: %q", name)
 	}
 	if len(names) == 0 {
@@ -195,7 +196,7 @@ func (inv *invocation) labError(name string, err error) error {
 // noPod is the error of a pod or node that does not exist.
 func (inv *invocation) noPod(name string, known []string) error {
 	text := fmt.Sprintf("there is no pod or node %q, expected one of %s", name, shortList(known))
-	if near := scenario.Nearest(name, known); near != "" {
+	if near := strictyaml.Nearest(name, known); near != "" {
 		return usageHint(inv.retyped(name, near), "%s (did you mean %s?)", text, near)
 	}
 	return usageHint("", "%s", text)

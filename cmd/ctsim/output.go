@@ -9,8 +9,8 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
+	"github.com/ctsim/ctsim/internal/strictyaml"
 	"github.com/ctsim/ctsim/report"
-	"github.com/ctsim/ctsim/scenario"
 )
 
 func outputFlag(formats ...string) cli.Flag {
@@ -23,7 +23,7 @@ func (inv *invocation) choice(c *cli.Context, flag string, words ...string) (str
 	if slices.Contains(words, value) || value == "" && !c.IsSet(flag) {
 		return value, nil
 	}
-	if near := scenario.Nearest(value, words); near != "" {
+	if near := strictyaml.Nearest(value, words); near != "" {
 		return "", usageHint(inv.retyped(value, near), "--%s %s: expected %s", flag, quote(value), strings.Join(words, ", "))
 	}
 	return "", inv.usage(commandName(c), "--%s %s: expected %s", flag, quote(value), strings.Join(words, ", "))

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/ctsim/ctsim/internal/strictyaml"
 	"github.com/ctsim/ctsim/report"
 	"github.com/ctsim/ctsim/scenario"
 )
@@ -188,7 +189,7 @@ func (s *stepper) do(ctx context.Context, words []string) (done bool, err error)
 		err = s.exec(ctx, words[0] == "shell", args)
 	default:
 		err = fmt.Errorf("unknown: %s", report.Plain(words[0]))
-		if near := scenario.Nearest(words[0], names); near != "" {
+		if near := strictyaml.Nearest(words[0], names); near != "" {
 			err = fmt.Errorf("%w (did you mean %s?)", err, near)
 		}
 	}
