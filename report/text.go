@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ctsim/ctsim/internal/printable"
 	"github.com/ctsim/ctsim/scenario"
 )
 
@@ -50,7 +51,7 @@ type text struct {
 
 func (t *text) result(r *scenario.Result) {
 	if t.o.Quiet {
-		t.line("%s %s: %s", t.verdict(r), Plain(r.Scenario), Plain(r.Reason))
+		t.line("%s %s: %s", t.verdict(r), printable.Line(r.Scenario), printable.Line(r.Reason))
 		return
 	}
 	t.headline(r)
@@ -70,7 +71,7 @@ func (t *text) headline(r *scenario.Result) {
 	if r.Interrupted {
 		took = "interrupted after " + seconds(r.DurationS)
 	}
-	t.line("%s %s  %s", t.verdict(r), t.paint(bold, Plain(r.Scenario)), t.paint(faint, took))
+	t.line("%s %s  %s", t.verdict(r), t.paint(bold, printable.Line(r.Scenario)), t.paint(faint, took))
 	t.wrapped("  ", "  ", r.Title)
 	t.wrapped("  ", "  ", r.Reason)
 }

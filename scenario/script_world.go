@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ctsim/ctsim/internal/printable"
 	"github.com/ctsim/ctsim/probe"
 	"github.com/ctsim/ctsim/topology"
 )
@@ -14,9 +15,9 @@ import (
 func (w *scriptWriter) head() string {
 	s := w.scenario
 	var b strings.Builder
-	fmt.Fprintf(&b, "#!/usr/bin/env bash\n# %s: %s\n", s.Name, s.Title)
+	fmt.Fprintf(&b, "#!/usr/bin/env bash\n%s\n", printable.Comment("# ", s.Name+": "+s.Title))
 	if s.Cause != "" {
-		fmt.Fprintf(&b, "#\n# %s\n", strings.ReplaceAll(strings.TrimSpace(s.Cause), "\n", "\n# "))
+		fmt.Fprintf(&b, "#\n%s\n", printable.Comment("# ", s.Cause))
 	}
 	b.WriteString("#\n# Made by `ctsim script " + s.Name + "`: what `ctsim run " + s.Name + "` does, by hand.\n#\n" +
 		"#   sudo bash " + s.Name + ".sh\n#   bash " + s.Name + ".sh          without root, in a user namespace\n#\n")

@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ctsim/ctsim/doctor"
+	"github.com/ctsim/ctsim/internal/printable"
 	"github.com/ctsim/ctsim/lab"
 )
 
@@ -210,7 +211,7 @@ func (t typed) scenarios() (all []candidate) {
 		return nil
 	}
 	for _, s := range l.Scenarios {
-		all = append(all, candidate{s.Name, s.Title})
+		all = append(all, candidate{s.Name, printable.Line(s.Title)})
 	}
 	return all
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/ctsim/ctsim/internal/printable"
 	"github.com/ctsim/ctsim/scenario"
 )
 
@@ -61,7 +62,7 @@ func (inv *invocation) finish(err error) int {
 		inv.complain(coded.text, coded.hint)
 		return coded.code
 	case errors.As(err, &problems):
-		fmt.Fprintln(inv.stderr, problems.Error())
+		fmt.Fprintln(inv.stderr, printable.Text(problems.Error()))
 		return exitUsage
 	case errors.As(err, &interrupted):
 		inv.complain(err.Error(), "")
@@ -77,10 +78,10 @@ func (inv *invocation) finish(err error) int {
 // complain writes one error for a person.
 func (inv *invocation) complain(text, hint string) {
 	if text != "" {
-		fmt.Fprintf(inv.stderr, "ctsim: %s\n", text)
+		fmt.Fprintf(inv.stderr, "ctsim: %s\n", printable.Text(text))
 	}
 	if hint != "" {
-		fmt.Fprintf(inv.stderr, "hint: %s\n", hint)
+		fmt.Fprintf(inv.stderr, "hint: %s\n", printable.Text(hint))
 	}
 }
 

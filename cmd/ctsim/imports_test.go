@@ -19,17 +19,18 @@ const module = "github.com/ctsim/ctsim"
 var mayImport = map[string][]string{
 	".":                   {},
 	"topology":            {},
+	"internal/printable":  {},
 	"internal/strictyaml": {},
 	"kube":                {"internal/strictyaml"},
 	"dataplane":           {"kube", "topology"},
 	"dataplane/modes":     {"dataplane", "iptables"},
 	"iptables":            {"dataplane", "kube", "topology"},
 	"probe":               {"topology"},
-	"scenario":            {"internal/strictyaml", "topology", "kube", "dataplane", "dataplane/modes", "probe"},
-	"report":              {"scenario", "probe"},
-	"lab":                 {"topology", "kube", "dataplane", "dataplane/modes", "probe", "scenario"},
+	"scenario":            {"internal/printable", "internal/strictyaml", "topology", "kube", "dataplane", "dataplane/modes", "probe"},
+	"report":              {"internal/printable", "scenario", "probe"},
+	"lab":                 {"internal/printable", "topology", "kube", "dataplane", "dataplane/modes", "probe", "scenario"},
 	"doctor":              {"topology", "kube", "dataplane", "dataplane/modes", "probe"},
-	"cmd/ctsim":           {".", "internal/strictyaml", "topology", "kube", "dataplane/modes", "probe", "scenario", "report", "doctor", "lab"},
+	"cmd/ctsim":           {".", "internal/printable", "internal/strictyaml", "topology", "kube", "dataplane/modes", "probe", "scenario", "report", "doctor", "lab"},
 }
 
 // kernelOnly are packages that ask the kernel or start processes; only files whose name says so may import them. (Not

@@ -6,6 +6,8 @@ import (
 	"text/tabwriter"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/ctsim/ctsim/internal/printable"
 )
 
 func listCommand(inv *invocation) *cli.Command {
@@ -46,7 +48,7 @@ func (inv *invocation) list(c *cli.Context) error {
 	w := tabwriter.NewWriter(inv.stdout, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(w, "NAME\tTITLE")
 	for _, s := range l.Scenarios {
-		fmt.Fprintf(w, "%s\t%s\n", s.Name, s.Title)
+		fmt.Fprintf(w, "%s\t%s\n", s.Name, printable.Line(s.Title))
 	}
 	return w.Flush()
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ctsim/ctsim/internal/printable"
 	"github.com/ctsim/ctsim/scenario"
 )
 
@@ -66,7 +67,7 @@ func shown(s scenario.Scenario, o scenario.Options, asRules bool) (string, error
 		return "", problems
 	}
 	if !asRules {
-		return as.Describe(), nil
+		return printable.Text(as.Describe()), nil
 	}
 	rules, err := s.RuleSet(o)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ctsim/ctsim/internal/printable"
 	"github.com/ctsim/ctsim/report"
 	"github.com/ctsim/ctsim/scenario"
 )
@@ -218,6 +219,6 @@ func (inv *invocation) tryOne(ctx context.Context, s scenario.Scenario, flags ru
 // printed shows a line of a program's output as it comes.
 func (inv *invocation) printed(status *status, o scenario.Observation) {
 	if slices.Contains([]string{"stdout", "stderr"}, o.Kind) {
-		status.above(func() { fmt.Fprintf(inv.stderr, "%s %s| %s\n", o.At, o.Kind, report.Plain(o.Text)) })
+		status.above(func() { fmt.Fprintf(inv.stderr, "%s %s| %s\n", o.At, o.Kind, printable.Line(o.Text)) })
 	}
 }
