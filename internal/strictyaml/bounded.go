@@ -11,67 +11,111 @@ import (
 const (
 	maxDepth = 100
 	maxKeys  = 1000
+	maxEmpty = 2000 // keys in a file after which nothing stands: each moves all tokens behind it
 )
 
 // level is a collection that is open at a place of the file.
 type level struct {
 	flow   bool // in brackets
 	column int  // of its items, unless flow
-	keys   int
+	keys   int  // by their colons
+	commas int  // of a mapping in braces, whose keys need no colon
+	braces bool
+}
+
+// shape is how the file looks up to a token, as far as the limits are concerned.
+type shape struct {
+	open  []level
+	marks int // tags and anchors before one value, of which each is a node around the next
+	empty int
 }
 
 // bounded tells whether the file is within the limits, before it is parsed, and notes where it is not. It needs no more
 // of the syntax than brackets, keys, dashes and their columns.
 func (d *Decoder) bounded(tokens token.Tokens) bool {
-	var open []level
-	marks := 0 // tags and anchors before one value, of which each is a node around the next
+	var s shape
 	for i, t := range tokens {
-		item := false
-		column := t.Position.Column
-		switch t.Type {
-		case token.DocumentHeaderType, token.DocumentEndType:
-			open = nil
-		case token.SequenceStartType, token.MappingStartType:
-			open = append(open, level{flow: true})
-		case token.SequenceEndType, token.MappingEndType:
-			if n := len(open); n > 0 && open[n-1].flow {
-				open = open[:n-1]
-			}
-		case token.MappingValueType:
-			if i > 0 && tokens[i-1].Position.Line == t.Position.Line {
-				column = tokens[i-1].Position.Column // the key's
-			}
-			item = true
-		case token.SequenceEntryType, token.MappingKeyType:
-			item = true
+		s.mark(tokens, i)
+		s.take(tokens, i)
+		if wrong := s.beyond(); wrong != "" {
+			d.problems = append(d.problems, Problem{File: d.file, Line: t.Position.Line, Column: t.Position.Column, Text: wrong})
+			return false
 		}
-		if t.Type == token.TagType || t.Type == token.AnchorType {
-			marks++
-		} else if i > 0 && tokens[i-1].Type != token.AnchorType { // after an anchor comes its name
-			marks = 0
-		}
-		if n := len(open); t.Type == token.SequenceEntryType && n > 0 && open[n-1].flow {
-			open = append(open, level{flow: true}) // no YAML, but the parser goes down
-		} else if item {
-			open = enter(open, column)
-			if t.Type == token.MappingValueType {
-				open[len(open)-1].keys++
-			}
-		}
-		what, limit := "", 0
-		switch n := len(open); {
-		case n+marks > maxDepth:
-			what, limit = "nested deeper than %d levels", maxDepth
-		case n > 0 && open[n-1].keys > maxKeys:
-			what, limit = "more than %d keys in one mapping", maxKeys
-		default:
-			continue
-		}
-		d.problems = append(d.problems, Problem{File: d.file, Line: t.Position.Line, Column: t.Position.Column,
-			Text: fmt.Sprintf(what, limit)})
-		return false
 	}
 	return true
+}
+
+// beyond says which limit the file is beyond; empty if it is within all.
+func (s *shape) beyond() string {
+	n := len(s.open)
+	switch {
+	case n+s.marks > maxDepth:
+		return fmt.Sprintf("nested deeper than %d levels", maxDepth)
+	case n > 0 && max(s.open[n-1].keys, s.open[n-1].commas+1) > maxKeys:
+		return fmt.Sprintf("more than %d keys in one mapping", maxKeys)
+	case s.empty > maxEmpty:
+		return fmt.Sprintf("more than %d keys without a value", maxEmpty)
+	}
+	return ""
+}
+
+func (s *shape) mark(tokens token.Tokens, i int) {
+	switch {
+	case tokens[i].Type == token.TagType || tokens[i].Type == token.AnchorType:
+		s.marks++
+	case i > 0 && tokens[i-1].Type != token.AnchorType: // after an anchor comes its name
+		s.marks = 0
+	}
+}
+
+func (s *shape) take(tokens token.Tokens, i int) {
+	t, n := tokens[i], len(s.open)
+	switch t.Type {
+	case token.DocumentHeaderType, token.DocumentEndType:
+		s.open = nil
+	case token.SequenceStartType, token.MappingStartType:
+		s.open = append(s.open, level{flow: true, braces: t.Type == token.MappingStartType})
+	case token.SequenceEndType, token.MappingEndType:
+		if n > 0 && s.open[n-1].flow {
+			s.open = s.open[:n-1]
+		}
+	case token.CollectEntryType:
+		if n > 0 && s.open[n-1].braces {
+			s.open[n-1].commas++
+		} else if n > 0 && s.open[n-1].flow {
+			s.open[n-1].keys = 0 // the next item of a list
+		}
+	case token.SequenceEntryType:
+		if n > 0 && s.open[n-1].flow {
+			s.open = append(s.open, level{flow: true}) // no YAML, but the parser goes down
+		} else {
+			s.open = enter(s.open, t.Position.Column)
+		}
+	case token.MappingKeyType:
+		s.open = enter(s.open, t.Position.Column)
+	case token.MappingValueType:
+		s.key(tokens, i)
+	}
+}
+
+// key takes the colon after a key.
+func (s *shape) key(tokens token.Tokens, i int) {
+	line, column := tokens[i].Position.Line, tokens[i].Position.Column
+	if i > 0 && tokens[i-1].Position.Line == line {
+		column = tokens[i-1].Position.Column
+	}
+	s.open = enter(s.open, column)
+	s.open[len(s.open)-1].keys++
+	if i+1 == len(tokens) || endsBefore(tokens[i+1], line, column) {
+		s.empty++
+	}
+}
+
+// endsBefore tells whether the value of a key in that line and column is nothing, since the token after the colon is not
+// part of it.
+func endsBefore(next *token.Token, line, column int) bool {
+	at := next.Position
+	return at.Line > line && (at.Column < column || at.Column == column && next.Type != token.SequenceEntryType)
 }
 
 // enter is the open collections where an item begins in that column: those further to the right have ended. Within
