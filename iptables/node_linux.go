@@ -60,9 +60,6 @@ func Open(ns *topology.Namespace, flavour Flavour) (*Node, error) {
 	return &Node{ns: ns, programs: p}, nil
 }
 
-// Flavour is which engine the rules are in, never the zero value.
-func (n *Node) Flavour() Flavour { return n.programs.flavour }
-
 // Program is the path of the command that works on the node's rules, for the name "iptables". The legacy flavour has to be
 // told of the namespace's own lock, since the usual one is root's.
 func (n *Node) Program(name string) (path string, env []string) {
@@ -148,14 +145,8 @@ func (n *Node) Save() (string, error) {
 	return text, err
 }
 
-// Counters tells for every rule how often it matched, in the order of Save. It costs one process however many chains
-// there are (iptables-save -c); go-iptables' StructuredStats would take one for each chain.
-func (n *Node) Counters() ([]dataplane.Counter, error) {
-	_, all, err := n.Dump()
-	return all, err
-}
-
-// Dump is the output of `iptables-save -c` as it is, and the counters in it.
+// Dump is the output of `iptables-save -c` as it is, and the counters in it: for every rule how often it matched, in the
+// order of Save. It costs one process however many chains there are; go-iptables' StructuredStats would take one for each.
 func (n *Node) Dump() (text string, all []dataplane.Counter, err error) {
 	err = n.within("read the rules' counters", func() error {
 		if text, err = n.output("-c"); err != nil {

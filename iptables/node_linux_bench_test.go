@@ -77,7 +77,7 @@ func BenchmarkCounters(b *testing.B) {
 				b.Fatal(err)
 			}
 			for b.Loop() {
-				if _, err := n.Counters(); err != nil {
+				if _, _, err := n.Dump(); err != nil {
 					b.Fatal(err)
 				}
 			}

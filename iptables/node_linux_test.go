@@ -168,7 +168,7 @@ func TestKernelCounters(t *testing.T) {
 			if err := n.ns.Do(func() error { return sendOne("172.18.219.65", s) }); err != nil {
 				t.Fatal(err)
 			}
-			all, err := n.Counters()
+			_, all, err := n.Dump()
 			if err != nil {
 				t.Fatal(err)
 			}
