@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ctsim/ctsim/iptables"
+	"github.com/ctsim/ctsim/kube"
 )
 
 var update = flag.Bool("update", false, "write the transcripts of README.md and the example of json.md anew")
@@ -153,13 +154,13 @@ func TestBenchScript(t *testing.T) {
 	if !ok {
 		t.Fatal("the script has no rules between RULES and RULES")
 	}
-	service := iptables.Service{
+	service := kube.Service{
 		Namespace: "default", Name: "myservice", Port: 2222, ClusterIP: netip.MustParseAddr("10.108.33.37"),
 		Endpoints: []netip.AddrPort{
 			netip.MustParseAddrPort("172.18.166.130:2222"), netip.MustParseAddrPort("172.18.166.131:2222"),
 		},
 	}
-	set := iptables.Rules(iptables.Config{ClusterCIDR: netip.MustParsePrefix("172.18.0.0/16")}, service)
+	set := iptables.Rules(kube.ProxyConfig{ClusterCIDR: netip.MustParsePrefix("172.18.0.0/16")}, service)
 	var want []string
 	for line := range strings.Lines(set.Save()) {
 		if !strings.Contains(line, " ACCEPT [") { // built-in chains are there already

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/ctsim/ctsim/iptables"
+	"github.com/ctsim/ctsim/dataplane"
 )
 
 // cure is an error that knows what mends it.
@@ -65,7 +65,7 @@ func (c check) mend(m Machine, err error) string {
 	switch {
 	case errors.As(err, &known):
 		return known.mend
-	case errors.Is(err, iptables.ErrNotInstalled), tooOld(err):
+	case errors.Is(err, dataplane.ErrNotInstalled), tooOld(err):
 		return install("iptables", c.name)
 	case forbidden(err) && m.Root:
 		return "# root is not allowed it here; in a container: docker run --privileged …"

@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/ctsim/ctsim/iptables"
+	"github.com/ctsim/ctsim/dataplane"
 )
 
 // TestMend: every check has an answer to every kind of failure, and what would not help is not proposed.
@@ -39,7 +39,7 @@ func TestMend(t *testing.T) {
 			{user, &os.PathError{Op: "open", Path: "x", Err: syscall.EACCES}, Missing, "sudo ./ctsim doctor"},
 			{root, syscall.EPERM, Missing, "# root is not allowed it here; in a container: docker run --privileged …"},
 			{root, &buildsOn{"something", errors.New("x")}, Unknown, ""},
-			{root, fmt.Errorf("x: %w", iptables.ErrNotInstalled), Missing, "# install iptables with this machine's package manager"},
+			{root, fmt.Errorf("x: %w", dataplane.ErrNotInstalled), Missing, "# install iptables with this machine's package manager"},
 			{root, errors.New("Couldn't load match `x':No such file"), Missing, "# install iptables with this machine's package manager"},
 			{root, errors.New("Extension x revision 0 not supported, missing kernel module?"), Missing, modprobe},
 			{user, errors.New("Could not fetch rule set generation id: Permission denied (you must be root)"), Missing, "sudo ./ctsim doctor"},

@@ -6,14 +6,16 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ctsim/ctsim/iptables"
+	"github.com/ctsim/ctsim/dataplane"
+	"github.com/ctsim/ctsim/dataplane/modes"
+	"github.com/ctsim/ctsim/kube"
 	"github.com/ctsim/ctsim/topology"
 )
 
 // anyRule installs a rule that needs no match, by the command `iptables` of this machine, and reads it back.
 func anyRule(b *bench) error {
-	return b.withRules("", func(n *iptables.Node) error {
-		if err := n.Append("filter", "FORWARD", iptables.Rule{"-s", "172.18.219.65/32", "-j", "DROP"}); err != nil {
+	return b.withRules("", func(n dataplane.Node) error {
+		if err := n.Append("filter", "FORWARD", "-s", "172.18.219.65/32", "-j", "DROP"); err != nil {
 			return err
 		}
 		text, err := n.Save()
@@ -27,8 +29,8 @@ func anyRule(b *bench) error {
 // rule installs one rule, in a namespace where nothing meets it.
 func rule(table, chain, text string) func(*bench) error {
 	return func(b *bench) error {
-		err := b.withRules("", func(n *iptables.Node) error { return n.Append(table, chain, strings.Fields(text)) })
-		if errors.Is(err, iptables.ErrNotInstalled) {
+		err := b.withRules("", func(n dataplane.Node) error { return n.Append(table, chain, strings.Fields(text)...) })
+		if errors.Is(err, dataplane.ErrNotInstalled) {
 			return &buildsOn{"iptables", err}
 		}
 		return err
@@ -36,31 +38,36 @@ func rule(table, chain, text string) func(*bench) error {
 }
 
 // kubeProxyRules installs all that kube-proxy would write for a service with two endpoints, by one flavour.
-func kubeProxyRules(flavour iptables.Flavour) func(*bench) error {
+func kubeProxyRules(flavour string) func(*bench) error {
 	return func(b *bench) error {
-		service := iptables.Service{
+		service := kube.Service{
 			Namespace: "default", Name: "myservice", Port: 2222, NodePort: 30222, Affinity: 3 * time.Hour,
 			ClusterIP: netip.MustParseAddr("10.108.33.37"),
 			Endpoints: []netip.AddrPort{
 				netip.MustParseAddrPort("172.18.166.130:2222"), netip.MustParseAddrPort("172.18.166.131:2222"),
 			},
 		}
-		rules := iptables.Rules(iptables.Config{MasqueradeAll: true}, service)
-		return b.withRules(flavour, func(n *iptables.Node) error { return n.InstallWith(iptables.Restore, rules) })
+		return b.withRulesIn(flavour, func(_ *topology.Namespace, m dataplane.Mode, n dataplane.Node) error {
+			return n.Install(m.Rules(kube.ProxyConfig{MasqueradeAll: true}, service))
+		})
 	}
 }
 
-func (b *bench) withRules(flavour iptables.Flavour, f func(*iptables.Node) error) error {
-	return b.withRulesIn(flavour, func(_ *topology.Namespace, n *iptables.Node) error { return f(n) })
+func (b *bench) withRules(flavour string, f func(dataplane.Node) error) error {
+	return b.withRulesIn(flavour, func(_ *topology.Namespace, _ dataplane.Mode, n dataplane.Node) error { return f(n) })
 }
 
-// withRulesIn gives f the rules of a namespace, and the namespace.
-func (b *bench) withRulesIn(flavour iptables.Flavour, f func(*topology.Namespace, *iptables.Node) error) error {
+// withRulesIn gives f the rules of a namespace, the namespace, and the mode they are of: iptables, in a flavour.
+func (b *bench) withRulesIn(flavour string, f func(*topology.Namespace, dataplane.Mode, dataplane.Node) error) error {
 	return b.within(func(ns *topology.Namespace) error {
-		n, err := iptables.Open(ns, flavour)
+		mode, err := modes.Find("iptables", flavour)
 		if err != nil {
 			return err
 		}
-		return f(ns, n)
+		n, err := mode.Open(ns)
+		if err != nil {
+			return err
+		}
+		return f(ns, mode, n)
 	})
 }

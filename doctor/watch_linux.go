@@ -11,7 +11,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
 
-	"github.com/ctsim/ctsim/iptables"
+	"github.com/ctsim/ctsim/dataplane"
 	"github.com/ctsim/ctsim/probe/kernel"
 	"github.com/ctsim/ctsim/probe/packet"
 	"github.com/ctsim/ctsim/probe/rulepath"
@@ -73,8 +73,8 @@ func sockDiag(b *bench) error {
 
 // ruleTrace follows a packet through a rule.
 func ruleTrace(b *bench) error {
-	err := b.withRulesIn(iptables.NFT, func(ns *topology.Namespace, n *iptables.Node) error {
-		if err := n.Append("filter", "OUTPUT", iptables.Rule{"-d", nowhere.Addr().String(), "-j", "ACCEPT"}); err != nil {
+	err := b.withRulesIn("nft", func(ns *topology.Namespace, _ dataplane.Mode, n dataplane.Node) error {
+		if err := n.Append("filter", "OUTPUT", "-d", nowhere.Addr().String(), "-j", "ACCEPT"); err != nil {
 			return err
 		}
 		if err := rulepath.Available(ns); err != nil {
@@ -97,7 +97,7 @@ func ruleTrace(b *bench) error {
 		}
 		return nil
 	})
-	if errors.Is(err, iptables.ErrNotInstalled) {
+	if errors.Is(err, dataplane.ErrNotInstalled) {
 		return &buildsOn{"iptables-nft", err}
 	}
 	return err

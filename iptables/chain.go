@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"net/netip"
+
+	"github.com/ctsim/ctsim/kube"
 )
 
 // Names of the chains that kube-proxy makes whether or not there are services.
@@ -20,15 +22,19 @@ const (
 
 // ServiceChain is the name of the chain that picks one of the service's endpoints, KUBE-SVC-….
 // It is kube-proxy's servicePortPolicyClusterChain.
-func ServiceChain(s Service) string { return "KUBE-SVC-" + chainHash(s.String()+s.Protocol.String()) }
+func ServiceChain(s kube.Service) string {
+	return "KUBE-SVC-" + chainHash(s.String()+s.Protocol.String())
+}
 
 // ExternalChain is the name of the chain for traffic to the service from outside the cluster, by its node port,
 // KUBE-EXT-…. It is kube-proxy's serviceExternalChainName.
-func ExternalChain(s Service) string { return "KUBE-EXT-" + chainHash(s.String()+s.Protocol.String()) }
+func ExternalChain(s kube.Service) string {
+	return "KUBE-EXT-" + chainHash(s.String()+s.Protocol.String())
+}
 
 // EndpointChain is the name of the chain that translates to one endpoint of the service, KUBE-SEP-….
 // It is kube-proxy's servicePortEndpointChainName.
-func EndpointChain(s Service, ep netip.AddrPort) string {
+func EndpointChain(s kube.Service, ep netip.AddrPort) string {
 	return "KUBE-SEP-" + chainHash(s.String()+s.Protocol.String()+ep.String())
 }
 

@@ -3,7 +3,6 @@ package iptables
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,6 +13,8 @@ import (
 	"time"
 
 	"github.com/coreos/go-iptables/iptables"
+
+	"github.com/ctsim/ctsim/dataplane"
 )
 
 // Flavour says which of the kernel's two rule engines iptables works on. The zero value is the one that the command
@@ -26,9 +27,6 @@ const (
 	Legacy Flavour = "legacy" // iptables-legacy: rules in ip_tables
 )
 
-// ErrNotInstalled is matched by the error of [Open] if the machine lacks iptables, or the flavour asked for.
-var ErrNotInstalled = errors.New("iptables is not installed")
-
 const (
 	lockWait    = 5                // seconds to wait for the lock of the legacy flavour, iptables -w
 	execTimeout = 60 * time.Second // after which a command that hangs is killed
@@ -38,7 +36,12 @@ const (
 // one for all namespaces, is not writable without root and stays behind. flock takes any inode, the namespace's own
 // too: each namespace has a lock of its own, shared by all processes that work in it, and there is no file to leave.
 // It goes by the environment since go-iptables knows no other way; a shell started in a lab inherits it, rightly.
-var useOwnLock = sync.OnceValue(func() error { return os.Setenv("XTABLES_LOCKFILE", "/proc/self/ns/net") })
+var useOwnLock = sync.OnceValue(func() error { return os.Setenv(lockVariable, ownLock) })
+
+const (
+	lockVariable = "XTABLES_LOCKFILE"
+	ownLock      = "/proc/self/ns/net"
+)
 
 // programs are the commands of one flavour.
 type programs struct {
@@ -74,8 +77,8 @@ func findPrograms(flavour Flavour) (programs, error) {
 			return p, nil
 		}
 	}
-	return programs{}, fmt.Errorf("%w: no %s in PATH, %s; install it, for instance: sudo apt-get install iptables",
-		ErrNotInstalled, strings.Join(names, " or "), strings.Join(sbin, ", "))
+	return programs{}, fmt.Errorf("iptables is %w: no %s in PATH, %s; install it, for instance: sudo apt-get install iptables",
+		dataplane.ErrNotInstalled, strings.Join(names, " or "), strings.Join(sbin, ", "))
 }
 
 func lookPath(name string) (string, bool) {

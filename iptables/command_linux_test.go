@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/ctsim/ctsim/dataplane"
 )
 
 func TestOpenNotInstalled(t *testing.T) {
@@ -12,7 +14,7 @@ func TestOpenNotInstalled(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	for _, flavour := range []Flavour{"", NFT, Legacy} {
 		_, err := Open(nil, flavour)
-		if !errors.Is(err, ErrNotInstalled) {
+		if !errors.Is(err, dataplane.ErrNotInstalled) {
 			t.Errorf("flavour %q: error %v, want ErrNotInstalled", flavour, err)
 		}
 		checkError(t, err, []string{"iptables is not installed: no iptables", "sudo apt-get install iptables"})

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/ctsim/ctsim/kube"
 )
 
 // fakeTables is a kernel made of text: it takes edits under iptables' conditions.
@@ -153,7 +155,7 @@ func TestEditsRandom(t *testing.T) {
 	pick := func() RuleSet {
 		s := myservice(0)
 		s.Endpoints = slices.DeleteFunc(slices.Clone(all), func(netip.AddrPort) bool { return rnd.IntN(2) == 0 })
-		return Rules(Config{ClusterCIDR: clusterCIDR}, s)
+		return Rules(kube.ProxyConfig{ClusterCIDR: clusterCIDR}, s)
 	}
 	for range 500 {
 		runEdits(t, pick(), pick())
@@ -162,7 +164,7 @@ func TestEditsRandom(t *testing.T) {
 
 // TestEditsAreFew: the price of common changes, in calls.
 func TestEditsAreFew(t *testing.T) {
-	cfg := Config{ClusterCIDR: clusterCIDR}
+	cfg := kube.ProxyConfig{ClusterCIDR: clusterCIDR}
 	without := func(i int) RuleSet {
 		s := myservice(3)
 		s.Endpoints = slices.Delete(s.Endpoints, i, i+1)
@@ -190,7 +192,7 @@ func TestEditsAreFew(t *testing.T) {
 
 // TestEditsLeaveOthersAlone: rules that are not kube-proxy's stay, and lost ones of built-in chains come back.
 func TestEditsLeaveOthersAlone(t *testing.T) {
-	rs := Rules(Config{}, myservice(1))
+	rs := Rules(kube.ProxyConfig{}, myservice(1))
 	have, err := parseSaved(strings.NewReplacer(
 		":INPUT ACCEPT", ":MINE - [0:0]\n:INPUT ACCEPT",
 		"-A INPUT -j KUBE-FIREWALL", "-A INPUT -j MINE\n-A MINE -j RETURN",
@@ -237,7 +239,7 @@ func TestRestoreText(t *testing.T) {
 	had, has := myservice(3), myservice(3)
 	has.Endpoints = has.Endpoints[:1]
 	has.NodePort = 30222
-	from, to := Rules(Config{}, had), Rules(Config{NoInvalidDrop: true}, has)
+	from, to := Rules(kube.ProxyConfig{}, had), Rules(kube.ProxyConfig{NoInvalidDrop: true}, has)
 	const want = `*filter
 -D KUBE-FORWARD 1
 COMMIT

@@ -1,11 +1,15 @@
 package iptables
 
+import (
+	"github.com/ctsim/ctsim/kube"
+)
+
 // mark is the packet mark that asks for masquerading (--iptables-masquerade-bit 14), as value/mask.
 const mark = "0x4000/0x4000"
 
 // filterFrame is the filter table before any service: iptablesJumpChains and the KUBE-FORWARD rules of kube-proxy's
 // syncProxyRules, and KUBE-FIREWALL, of which kubelet writes the same copy.
-func filterFrame(cfg Config) *tableBuilder {
+func filterFrame(cfg kube.ProxyConfig) *tableBuilder {
 	t := newTable("filter", "INPUT", "FORWARD", "OUTPUT")
 	t.declare(chainServices, chainExternalServices, chainNodePorts, chainForward, chainProxyFirewall, chainFirewall)
 

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/ctsim/ctsim/kube"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -17,15 +19,15 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 // compare texts, the kernel tests what a kernel made of them.
 type matrixCase struct {
 	name     string
-	cfg      Config
-	services []Service
+	cfg      kube.ProxyConfig
+	services []kube.Service
 }
 
 var clusterCIDR = netip.MustParsePrefix("172.18.0.0/16")
 
 // myservice is the service of the reference text, with n endpoints.
-func myservice(n int, change ...func(*Service)) Service {
-	s := Service{Namespace: "default", Name: "myservice", ClusterIP: netip.MustParseAddr("10.108.33.37"), Port: 2222}
+func myservice(n int, change ...func(*kube.Service)) kube.Service {
+	s := kube.Service{Namespace: "default", Name: "myservice", ClusterIP: netip.MustParseAddr("10.108.33.37"), Port: 2222}
 	addr := netip.MustParseAddr("172.18.166.130")
 	for range n {
 		s.Endpoints = append(s.Endpoints, netip.AddrPortFrom(addr, 2222))
@@ -38,18 +40,18 @@ func myservice(n int, change ...func(*Service)) Service {
 }
 
 func matrix() []matrixCase {
-	cidr := Config{ClusterCIDR: clusterCIDR}
-	nodePort := func(s *Service) { s.NodePort = 30222 }
-	affinity := func(s *Service) { s.Affinity = 10800 * time.Second }
-	other := func(s *Service) {
+	cidr := kube.ProxyConfig{ClusterCIDR: clusterCIDR}
+	nodePort := func(s *kube.Service) { s.NodePort = 30222 }
+	affinity := func(s *kube.Service) { s.Affinity = 10800 * time.Second }
+	other := func(s *kube.Service) {
 		s.Namespace, s.Name, s.PortName = "kube-system", "kube-dns", "dns"
-		s.Protocol, s.Port, s.ClusterIP = UDP, 53, netip.MustParseAddr("10.96.0.10")
+		s.Protocol, s.Port, s.ClusterIP = kube.UDP, 53, netip.MustParseAddr("10.96.0.10")
 		for i := range s.Endpoints {
 			s.Endpoints[i] = netip.AddrPortFrom(s.Endpoints[i].Addr(), 53)
 		}
 	}
-	empty := func(s *Service) { s.Name, s.ClusterIP = "empty", netip.MustParseAddr("10.108.33.38") }
-	unsorted := func(s *Service) {
+	empty := func(s *kube.Service) { s.Name, s.ClusterIP = "empty", netip.MustParseAddr("10.108.33.38") }
+	unsorted := func(s *kube.Service) {
 		s.Endpoints = nil
 		for _, ep := range []string{"10.0.0.9:80", "10.0.0.10:80", "10.0.0.10:8080", "10.0.0.9:80"} {
 			s.Endpoints = append(s.Endpoints, netip.MustParseAddrPort(ep))
@@ -57,23 +59,23 @@ func matrix() []matrixCase {
 	}
 	return []matrixCase{
 		{"no-service", cidr, nil},
-		{"endpoints-0", cidr, []Service{myservice(0)}},
-		{"endpoints-1", cidr, []Service{myservice(1)}},
-		{"endpoints-2", cidr, []Service{myservice(2)}},
-		{"endpoints-3", cidr, []Service{myservice(3)}},
-		{"endpoints-5", cidr, []Service{myservice(5)}},
-		{"endpoints-unsorted", cidr, []Service{myservice(0, unsorted)}},
-		{"affinity", cidr, []Service{myservice(2, affinity)}},
-		{"affinity-nodeport-3", cidr, []Service{myservice(3, affinity, nodePort)}},
-		{"nodeport", cidr, []Service{myservice(2, nodePort)}},
-		{"nodeport-endpoints-0", cidr, []Service{myservice(0, nodePort)}},
-		{"masquerade-all", Config{ClusterCIDR: clusterCIDR, MasqueradeAll: true}, []Service{myservice(2)}},
-		{"no-cluster-cidr", Config{}, []Service{myservice(2)}},
-		{"no-invalid-drop", Config{ClusterCIDR: clusterCIDR, NoInvalidDrop: true}, []Service{myservice(2)}},
-		{"named-port", cidr, []Service{myservice(2, func(s *Service) { s.PortName = "tcp-echo" })}},
-		{"udp", cidr, []Service{myservice(2, func(s *Service) { s.Protocol = UDP })}},
-		{"udp-endpoints-0", cidr, []Service{myservice(0, func(s *Service) { s.Protocol = UDP })}},
-		{"several-services", cidr, []Service{myservice(3, nodePort), myservice(0, empty), myservice(2, other)}},
+		{"endpoints-0", cidr, []kube.Service{myservice(0)}},
+		{"endpoints-1", cidr, []kube.Service{myservice(1)}},
+		{"endpoints-2", cidr, []kube.Service{myservice(2)}},
+		{"endpoints-3", cidr, []kube.Service{myservice(3)}},
+		{"endpoints-5", cidr, []kube.Service{myservice(5)}},
+		{"endpoints-unsorted", cidr, []kube.Service{myservice(0, unsorted)}},
+		{"affinity", cidr, []kube.Service{myservice(2, affinity)}},
+		{"affinity-nodeport-3", cidr, []kube.Service{myservice(3, affinity, nodePort)}},
+		{"nodeport", cidr, []kube.Service{myservice(2, nodePort)}},
+		{"nodeport-endpoints-0", cidr, []kube.Service{myservice(0, nodePort)}},
+		{"masquerade-all", kube.ProxyConfig{ClusterCIDR: clusterCIDR, MasqueradeAll: true}, []kube.Service{myservice(2)}},
+		{"no-cluster-cidr", kube.ProxyConfig{}, []kube.Service{myservice(2)}},
+		{"no-invalid-drop", kube.ProxyConfig{ClusterCIDR: clusterCIDR, NoInvalidDrop: true}, []kube.Service{myservice(2)}},
+		{"named-port", cidr, []kube.Service{myservice(2, func(s *kube.Service) { s.PortName = "tcp-echo" })}},
+		{"udp", cidr, []kube.Service{myservice(2, func(s *kube.Service) { s.Protocol = kube.UDP })}},
+		{"udp-endpoints-0", cidr, []kube.Service{myservice(0, func(s *kube.Service) { s.Protocol = kube.UDP })}},
+		{"several-services", cidr, []kube.Service{myservice(3, nodePort), myservice(0, empty), myservice(2, other)}},
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/coreos/go-iptables/iptables"
 
+	"github.com/ctsim/ctsim/dataplane"
 	"github.com/ctsim/ctsim/topology"
 )
 
@@ -46,7 +47,8 @@ type Node struct {
 }
 
 // Open looks for the iptables commands and readies them for a namespace, which stays the caller's and in which nothing
-// is changed yet. The error matches [ErrNotInstalled] if iptables, or the flavour asked for, is not on the machine.
+// is changed yet. The error matches
+// [dataplane.ErrNotInstalled] if iptables, or the flavour asked for, is not on the machine.
 func Open(ns *topology.Namespace, flavour Flavour) (*Node, error) {
 	p, err := findPrograms(flavour)
 	if err != nil {
@@ -58,20 +60,27 @@ func Open(ns *topology.Namespace, flavour Flavour) (*Node, error) {
 	return &Node{ns: ns, programs: p}, nil
 }
 
-// Flavour is which engine the rules are in, never the zero value.
-func (n *Node) Flavour() Flavour { return n.programs.flavour }
+// Program is the path of the command that works on the node's rules, for the name "iptables". The legacy flavour has to be
+// told of the namespace's own lock, since the usual one is root's.
+func (n *Node) Program(name string) (path string, env []string) {
+	if name != "iptables" {
+		return "", nil
+	}
+	if n.programs.flavour == Legacy {
+		env = []string{lockVariable + "=" + ownLock}
+	}
+	return n.programs.iptables, env
+}
 
-// Program is the path of the iptables command that works on the node's rules.
-func (n *Node) Program() string { return n.programs.iptables }
-
-// Install puts a RuleSet into a namespace that has no rules of kube-proxy yet; use [Node.Sync] where it has. It needs
+// Install puts a [RuleSet] into a namespace that has no rules of kube-proxy yet; use [Node.Sync] where it has. It needs
 // CAP_NET_ADMIN and CAP_SYS_ADMIN over the namespace.
-func (n *Node) Install(rs RuleSet) error { return n.InstallWith(Auto, rs) }
+func (n *Node) Install(rules dataplane.Rules) error { return n.InstallWith(Auto, rules) }
 
 // InstallWith is Install by the given method.
-func (n *Node) InstallWith(m Method, rs RuleSet) error {
-	if rs.err != nil {
-		return rs.err
+func (n *Node) InstallWith(m Method, rules dataplane.Rules) error {
+	rs, err := own(rules)
+	if err != nil {
+		return err
 	}
 	frame := rs.frame()
 	todo := stages(changes(frame.asSaved(), rs))
@@ -88,15 +97,16 @@ func (n *Node) InstallWith(m Method, rs RuleSet) error {
 	return n.call("install the rules", todo)
 }
 
-// Sync changes the namespace's rules into those of a RuleSet, after endpoints or services have changed. Chains that
+// Sync changes the namespace's rules into those of a [RuleSet], after endpoints or services have changed. Chains that
 // stay the same keep their counters. Connection tracking is not touched: kube-proxy leaves the entries of TCP
 // connections to an endpoint that is gone, and so does Sync; deleting those of UDP is the caller's.
-func (n *Node) Sync(rs RuleSet) error { return n.SyncWith(Auto, rs) }
+func (n *Node) Sync(rules dataplane.Rules) error { return n.SyncWith(Auto, rules) }
 
 // SyncWith is Sync by the given method.
-func (n *Node) SyncWith(m Method, rs RuleSet) error {
-	if rs.err != nil {
-		return rs.err
+func (n *Node) SyncWith(m Method, rules dataplane.Rules) error {
+	rs, err := own(rules)
+	if err != nil {
+		return err
 	}
 	const doing = "change the rules"
 	var todo []stage
@@ -135,16 +145,10 @@ func (n *Node) Save() (string, error) {
 	return text, err
 }
 
-// Counters tells for every rule how often it matched, in the order of Save. It costs one process however many chains
-// there are (iptables-save -c); go-iptables' StructuredStats would take one for each chain.
-func (n *Node) Counters() ([]Counter, error) {
-	_, all, err := n.Dump()
-	return all, err
-}
-
-// Dump is the output of `iptables-save -c` as it is, and the counters in it.
-func (n *Node) Dump() (text string, all []Counter, err error) {
-	err = n.within("read the rules' counters", func() (err error) {
+// Dump is the output of `iptables-save -c` as it is, and the counters in it: for every rule how often it matched, in the
+// order of Save. It costs one process however many chains there are; go-iptables' StructuredStats would take one for each.
+func (n *Node) Dump() (text string, all []dataplane.Counter, err error) {
+	err = n.within("read the rules' counters", func() error {
 		if text, err = n.output("-c"); err != nil {
 			return err
 		}

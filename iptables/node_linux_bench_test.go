@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/ctsim/ctsim/kube"
 	"github.com/ctsim/ctsim/topology"
 )
 
@@ -12,7 +13,7 @@ func BenchmarkInstall(b *testing.B) {
 	needKernel(b)
 	for _, flavour := range flavours {
 		for _, endpoints := range []int{2, 100, 1000} {
-			rs := Rules(Config{ClusterCIDR: clusterCIDR}, myservice(endpoints))
+			rs := Rules(kube.ProxyConfig{ClusterCIDR: clusterCIDR}, myservice(endpoints))
 			for _, m := range methods {
 				b.Run(fmt.Sprintf("%s/%d/%s", flavour, endpoints, m.name), func(b *testing.B) {
 					if testing.Short() && endpoints > 100 {
@@ -47,7 +48,7 @@ func BenchmarkInstall(b *testing.B) {
 // BenchmarkSync times the loss of one endpoint of two.
 func BenchmarkSync(b *testing.B) {
 	needKernel(b)
-	cfg := Config{ClusterCIDR: clusterCIDR}
+	cfg := kube.ProxyConfig{ClusterCIDR: clusterCIDR}
 	sets := []RuleSet{Rules(cfg, myservice(1)), Rules(cfg, myservice(2))}
 	for _, flavour := range flavours {
 		for _, m := range methods {
@@ -72,11 +73,11 @@ func BenchmarkCounters(b *testing.B) {
 	for _, flavour := range flavours {
 		b.Run(string(flavour), func(b *testing.B) {
 			n := newNode(b, flavour)
-			if err := n.Install(Rules(Config{}, myservice(2))); err != nil {
+			if err := n.Install(Rules(kube.ProxyConfig{}, myservice(2))); err != nil {
 				b.Fatal(err)
 			}
 			for b.Loop() {
-				if _, err := n.Counters(); err != nil {
+				if _, _, err := n.Dump(); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -88,6 +89,6 @@ func BenchmarkCounters(b *testing.B) {
 func BenchmarkRules(b *testing.B) {
 	s := myservice(2)
 	for b.Loop() {
-		_ = Rules(Config{ClusterCIDR: clusterCIDR}, s).Save()
+		_ = Rules(kube.ProxyConfig{ClusterCIDR: clusterCIDR}, s).Save()
 	}
 }

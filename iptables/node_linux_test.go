@@ -15,6 +15,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/ctsim/ctsim/kube"
 	"github.com/ctsim/ctsim/topology"
 )
 
@@ -133,11 +134,11 @@ func TestKernelManyEndpoints(t *testing.T) {
 		t.Run(string(flavour), func(t *testing.T) {
 			n := newNode(t, flavour)
 			// Long names and affinity make rules as large as they come.
-			large := func(s *Service) {
-				s.Namespace, s.Name, s.Affinity = strings.Repeat("n", maxName), strings.Repeat("s", maxName), time.Hour
+			large := func(s *kube.Service) {
+				s.Namespace, s.Name, s.Affinity = strings.Repeat("n", kube.MaxName), strings.Repeat("s", kube.MaxName), time.Hour
 			}
 			for i, endpoints := range []int{1001, 250, 1, 1000} {
-				rs := Rules(Config{ClusterCIDR: clusterCIDR}, myservice(endpoints, large))
+				rs := Rules(kube.ProxyConfig{ClusterCIDR: clusterCIDR}, myservice(endpoints, large))
 				do := n.Sync
 				if i == 0 {
 					do = n.Install
@@ -160,14 +161,14 @@ func TestKernelCounters(t *testing.T) {
 		t.Run(string(flavour), func(t *testing.T) {
 			n := newNode(t, flavour)
 			s := myservice(2)
-			s.Protocol = UDP
-			if err := n.Install(Rules(Config{ClusterCIDR: clusterCIDR}, s)); err != nil {
+			s.Protocol = kube.UDP
+			if err := n.Install(Rules(kube.ProxyConfig{ClusterCIDR: clusterCIDR}, s)); err != nil {
 				t.Fatal(err)
 			}
 			if err := n.ns.Do(func() error { return sendOne("172.18.219.65", s) }); err != nil {
 				t.Fatal(err)
 			}
-			all, err := n.Counters()
+			_, all, err := n.Dump()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -191,7 +192,7 @@ func TestKernelCounters(t *testing.T) {
 }
 
 // sendOne sends 4 bytes to the service, from an address put on lo; nobody answers.
-func sendOne(from string, s Service) error {
+func sendOne(from string, s kube.Service) error {
 	h, err := netlink.NewHandle()
 	if err != nil {
 		return err
@@ -222,7 +223,7 @@ func sendOne(from string, s Service) error {
 // TestKernelLock: the legacy flavour waits for whoever holds the namespace's lock, and for nobody else; nft for nobody.
 func TestKernelLock(t *testing.T) {
 	needKernel(t)
-	rs := Rules(Config{}, myservice(1))
+	rs := Rules(kube.ProxyConfig{}, myservice(1))
 	busy, idle := newNode(t, Legacy), newNode(t, Legacy)
 	const held = 300 * time.Millisecond
 	fd := -1
@@ -278,8 +279,8 @@ func TestKernelHostUnchanged(t *testing.T) {
 	for _, flavour := range flavours {
 		for _, m := range methods {
 			n := newNode(t, flavour)
-			if err := errors.Join(n.InstallWith(m.Method, Rules(Config{}, myservice(2))),
-				n.SyncWith(m.Method, Rules(Config{}, myservice(1)))); err != nil {
+			if err := errors.Join(n.InstallWith(m.Method, Rules(kube.ProxyConfig{}, myservice(2))),
+				n.SyncWith(m.Method, Rules(kube.ProxyConfig{}, myservice(1)))); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -308,14 +309,14 @@ func TestKernelErrors(t *testing.T) {
 				t.Errorf("error of more than one line: %q", err)
 			}
 
-			invalid := Rules(Config{}, Service{})
+			invalid := Rules(kube.ProxyConfig{}, kube.Service{})
 			if n.Install(invalid) == nil || n.Sync(invalid) == nil {
 				t.Error("invalid rules were installed")
 			}
 			if err := n.ns.Close(); err != nil {
 				t.Fatal(err)
 			}
-			if err := n.Install(Rules(Config{}, myservice(2))); !errors.Is(err, topology.ErrClosed) {
+			if err := n.Install(Rules(kube.ProxyConfig{}, myservice(2))); !errors.Is(err, topology.ErrClosed) {
 				t.Errorf("installation into a closed namespace: %v", err)
 			}
 		})

@@ -5,9 +5,10 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/ctsim/ctsim/kube"
 )
 
 // TestRulesAreKubeProxys holds the rules for two endpoints against what a real kube-proxy wrote.
@@ -17,7 +18,7 @@ func TestRulesAreKubeProxys(t *testing.T) {
 		t.Fatal(err)
 	}
 	var rules strings.Builder
-	for line := range strings.Lines(Rules(Config{ClusterCIDR: clusterCIDR}, myservice(2)).Save()) {
+	for line := range strings.Lines(Rules(kube.ProxyConfig{ClusterCIDR: clusterCIDR}, myservice(2)).Save()) {
 		if strings.HasPrefix(line, "*") || strings.HasPrefix(line, "-A") {
 			rules.WriteString(line)
 		}
@@ -29,7 +30,7 @@ func TestRulesAreKubeProxys(t *testing.T) {
 
 func TestChainNames(t *testing.T) {
 	s := myservice(1)
-	dns := Service{Namespace: "kube-system", Name: "kube-dns", PortName: "dns", Protocol: UDP}
+	dns := kube.Service{Namespace: "kube-system", Name: "kube-dns", PortName: "dns", Protocol: kube.UDP}
 	for _, c := range []struct{ got, want string }{
 		{ServiceChain(s), "KUBE-SVC-OU4YAF3JEHVEJFUL"},
 		{ExternalChain(s), "KUBE-EXT-OU4YAF3JEHVEJFUL"},
@@ -49,7 +50,7 @@ func TestRulesOrder(t *testing.T) {
 	b.Endpoints = []netip.AddrPort{a.Endpoints[2], a.Endpoints[0], a.Endpoints[1]}
 	c := b
 	c.Endpoints = a.Endpoints
-	if diff := cmp.Diff(Rules(Config{}, a, b).Save(), Rules(Config{}, c, a).Save()); diff != "" {
+	if diff := cmp.Diff(Rules(kube.ProxyConfig{}, a, b).Save(), Rules(kube.ProxyConfig{}, c, a).Save()); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -57,10 +58,10 @@ func TestRulesOrder(t *testing.T) {
 // TestRulesLargeCluster: above 1000 endpoints kube-proxy leaves out most comments.
 func TestRulesLargeCluster(t *testing.T) {
 	const text = `--comment "default/myservice -> 172.18.166.130:2222"`
-	if rules := Rules(Config{}, myservice(1000)).Save(); !strings.Contains(rules, text) {
+	if rules := Rules(kube.ProxyConfig{}, myservice(1000)).Save(); !strings.Contains(rules, text) {
 		t.Error("no comments for 1000 endpoints")
 	}
-	if rules := Rules(Config{}, myservice(1001)).Save(); strings.Contains(rules, text) {
+	if rules := Rules(kube.ProxyConfig{}, myservice(1001)).Save(); strings.Contains(rules, text) {
 		t.Error("comments for 1001 endpoints")
 	}
 }
@@ -83,50 +84,17 @@ func TestProbability(t *testing.T) {
 	}
 }
 
-func TestValidate(t *testing.T) {
-	six := netip.MustParseAddrPort("[fd00::1]:80")
-	for _, c := range []struct {
-		name   string
-		change func(*Service)
-		want   []string // parts of the error; none for no error
-	}{
-		{"valid", func(*Service) {}, nil},
-		{"no names", func(s *Service) { s.Namespace, s.Name = "", "" }, []string{"namespace is empty", "name is empty"}},
-		{"quote in the name", func(s *Service) { s.Name = `x" -j ACCEPT` }, []string{"characters other than"}},
-		{"long name", func(s *Service) { s.Name = strings.Repeat("x", 64) }, []string{"at most 63"}},
-		{"no address", func(s *Service) { s.ClusterIP = netip.Addr{} }, []string{"cluster IP: no address"}},
-		{"IPv6 cluster IP", func(s *Service) { s.ClusterIP = six.Addr() }, []string{"fd00::1 is not an IPv4 address, only IPv4"}},
-		{"IPv6 endpoint", func(s *Service) { s.Endpoints[0] = six }, []string{"endpoint [fd00::1]:80: fd00::1 is not an IPv4"}},
-		{"mapped endpoint", func(s *Service) {
-			s.Endpoints[0] = netip.MustParseAddrPort("[::ffff:10.0.0.1]:80")
-		}, []string{"only IPv4"}},
-		{"no port", func(s *Service) { s.Port = 0 }, []string{"the port is 0"}},
-		{"no endpoint port", func(s *Service) {
-			s.Endpoints[0] = netip.MustParseAddrPort("10.0.0.1:0")
-		}, []string{"endpoint 10.0.0.1:0: the port is 0"}},
-		{"protocol", func(s *Service) { s.Protocol = 7 }, []string{"unknown protocol(7)"}},
-		{"affinity in parts of a second", func(s *Service) { s.Affinity = 1500 * time.Millisecond }, []string{"whole seconds"}},
-		{"long affinity", func(s *Service) { s.Affinity = 25 * time.Hour }, []string{"up to 24h"}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			s := myservice(2)
-			c.change(&s)
-			checkError(t, s.Validate(), c.want)
-			checkError(t, Rules(Config{}, s).Err(), c.want)
-		})
-	}
-}
-
+// TestRulesErr: what is not valid has no rules, and says why.
 func TestRulesErr(t *testing.T) {
-	a, b := myservice(1), myservice(1)
-	b.Name = "other"
-	a.NodePort, b.NodePort = 30222, 30222
-	checkError(t, Rules(Config{}, a, a).Err(), []string{"the name default/myservice (tcp) is taken"})
-	checkError(t, Rules(Config{}, a, b).Err(), []string{"tcp port 2222 of 10.108.33.37 is taken by service default/myservice",
-		"tcp node port 30222 is taken"})
-	checkError(t, Rules(Config{ClusterCIDR: netip.MustParsePrefix("fd00::/8")}).Err(), []string{"not an IPv4 prefix"})
-	if rs := Rules(Config{}, a, a); rs.Save() != "" {
-		t.Errorf("invalid services have rules:\n%s", rs.Save())
+	bad := myservice(1)
+	bad.Port = 0
+	for _, rs := range []RuleSet{
+		Rules(kube.ProxyConfig{}, bad), Rules(kube.ProxyConfig{}, myservice(1), myservice(2)),
+		Rules(kube.ProxyConfig{ClusterCIDR: netip.MustParsePrefix("fd00::/8")}, myservice(1)),
+	} {
+		if rs.Err() == nil || rs.Save() != "" {
+			t.Errorf("error %v, rules:\n%s", rs.Err(), rs.Save())
+		}
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"github.com/ctsim/ctsim/kube"
 )
 
 // RuleSet is all rules of one node, as data. The zero value has no tables.
@@ -11,9 +13,8 @@ type RuleSet struct {
 	// Tables are filter and nat, in this order.
 	Tables []Table
 
-	cfg      Config
-	services []Service
-	err      error
+	cfg kube.ProxyConfig
+	err error
 }
 
 // Table is one table of rules.
@@ -41,13 +42,13 @@ type Rule []string
 // Rules writes the rules that kube-proxy would have written on a node with these settings and services. The order of
 // the services makes no difference: they stand in the order of their names (kube-proxy has them in random order).
 // Services that are not valid give a RuleSet that cannot be installed, see [RuleSet.Err].
-func Rules(cfg Config, services ...Service) RuleSet {
+func Rules(cfg kube.ProxyConfig, services ...kube.Service) RuleSet {
 	services = slices.Clone(services)
-	slices.SortFunc(services, func(a, b Service) int {
+	slices.SortFunc(services, func(a, b kube.Service) int {
 		return cmp.Or(strings.Compare(a.String(), b.String()), cmp.Compare(a.Protocol, b.Protocol))
 	})
-	if err := validate(cfg, services); err != nil {
-		return RuleSet{cfg: cfg, services: services, err: err}
+	if err := kube.Validate(cfg, services...); err != nil {
+		return RuleSet{cfg: cfg, err: err}
 	}
 	filter, nat := filterFrame(cfg), natFrame()
 	comments := endpointCount(services) <= largeCluster
@@ -56,14 +57,11 @@ func Rules(cfg Config, services ...Service) RuleSet {
 	}
 	nat.add(chainServices, comment("kubernetes service nodeports; NOTE: this must be the last rule in this chain"),
 		Rule{"-m", "addrtype", "--dst-type", "LOCAL", "-j", chainNodePorts})
-	return RuleSet{Tables: []Table{filter.table(), nat.table()}, cfg: cfg, services: services}
+	return RuleSet{Tables: []Table{filter.table(), nat.table()}, cfg: cfg}
 }
 
 // Err is why the RuleSet has no rules: the settings or services given to [Rules] were not valid. It is nil if they were.
 func (r RuleSet) Err() error { return r.err }
-
-// Services are the services the rules are for, in the order of the rules.
-func (r RuleSet) Services() []Service { return slices.Clone(r.services) }
 
 // Chain is the chain of that name and table ("nat", "KUBE-SVC-…"); false if there is none.
 func (r RuleSet) Chain(table, name string) (Chain, bool) {
@@ -87,10 +85,10 @@ func (r RuleSet) frame() RuleSet { return Rules(r.cfg) }
 // most of (largeClusterEndpointsThreshold).
 const largeCluster = 1000
 
-func endpointCount(services []Service) int {
+func endpointCount(services []kube.Service) int {
 	n := 0
 	for _, s := range services {
-		n += len(s.endpoints())
+		n += len(s.SortedEndpoints())
 	}
 	return n
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/ctsim/ctsim/dataplane"
 )
 
 // savedTable is one table as iptables-save printed it. It is text, not a [Table]: what is compared is what the kernel
@@ -169,25 +171,12 @@ func (c *savedChain) texts() []string {
 	return out
 }
 
-// Counter tells how often one rule matched.
-type Counter struct {
-	// Table and Chain are where the rule stands, Number is its place in the chain from 1 on, as in
-	// `iptables -t TABLE -L CHAIN --line-numbers`.
-	Table, Chain string
-	Number       int
-	// Rule is the rule as iptables-save prints it, after `-A CHAIN `.
-	Rule string
-	// Packets and Bytes count what matched since the rule was written. In the nat table that is one packet, the
-	// first, for each connection.
-	Packets, Bytes uint64
-}
-
-func counters(tables []savedTable) []Counter {
-	var out []Counter
+func counters(tables []savedTable) []dataplane.Counter {
+	var out []dataplane.Counter
 	for _, t := range tables {
 		for _, c := range t.chains {
 			for i, r := range c.rules {
-				out = append(out, Counter{Table: t.name, Chain: c.name, Number: i + 1, Rule: r.text,
+				out = append(out, dataplane.Counter{Table: t.name, Chain: c.name, Number: i + 1, Rule: r.text,
 					Packets: r.packets, Bytes: r.bytes})
 			}
 		}

@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/ctsim/ctsim/dataplane"
 )
 
 // TestParseSaved reads output as it comes, with comments, counters and the tables in the order of iptables-legacy.
@@ -41,7 +43,7 @@ COMMIT
 	if diff := cmp.Diff(want, savedText(tables)); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	wantCounters := []Counter{
+	wantCounters := []dataplane.Counter{
 		{Table: "nat", Chain: "PREROUTING", Number: 1, Rule: `-m comment --comment "a [b] -A c" -j ZA`, Packets: 2, Bytes: 120},
 		{Table: "nat", Chain: "ZA", Number: 1},
 	}

@@ -5,12 +5,14 @@ import (
 	"net/netip"
 	"strconv"
 	"time"
+
+	"github.com/ctsim/ctsim/kube"
 )
 
 // addService adds what kube-proxy's syncProxyRules writes for one service. Comments says whether the rules per
 // endpoint get theirs.
-func addService(cfg Config, filter, nat *tableBuilder, s Service, comments bool) {
-	endpoints := s.endpoints()
+func addService(cfg kube.ProxyConfig, filter, nat *tableBuilder, s kube.Service, comments bool) {
+	endpoints := s.SortedEndpoints()
 	if len(endpoints) == 0 {
 		rejectService(filter, s)
 		return
@@ -41,7 +43,7 @@ func addService(cfg Config, filter, nat *tableBuilder, s Service, comments bool)
 }
 
 // rejectService is for a service without endpoints: nothing to translate to, so a client is told at once.
-func rejectService(filter *tableBuilder, s Service) {
+func rejectService(filter *tableBuilder, s kube.Service) {
 	why := comment(s.String() + " has no endpoints")
 	reject := Rule{"-j", "REJECT", "--reject-with", "icmp-port-unreachable"}
 	filter.add(chainServices, Rule{"-d", s.ClusterIP.String() + "/32", "-p", s.Protocol.String()}, why,
@@ -54,7 +56,7 @@ func rejectService(filter *tableBuilder, s Service) {
 
 // pickEndpoint is kube-proxy's writeServiceToEndpointRules: a client seen lately goes where it went; the others go by
 // chance, with each rule's probability being one of the endpoints that are left.
-func pickEndpoint(nat *tableBuilder, s Service, endpoints []netip.AddrPort, comments bool) {
+func pickEndpoint(nat *tableBuilder, s kube.Service, endpoints []netip.AddrPort, comments bool) {
 	svc := ServiceChain(s)
 	way := func(ep netip.AddrPort) Rule {
 		if !comments {
@@ -79,7 +81,7 @@ func pickEndpoint(nat *tableBuilder, s Service, endpoints []netip.AddrPort, comm
 }
 
 // translate fills the chain of one endpoint.
-func translate(nat *tableBuilder, s Service, ep netip.AddrPort, comments bool) {
+func translate(nat *tableBuilder, s kube.Service, ep netip.AddrPort, comments bool) {
 	sep, proto := EndpointChain(s, ep), s.Protocol.String()
 	var name, remember Rule
 	if comments {
@@ -95,7 +97,7 @@ func translate(nat *tableBuilder, s Service, ep netip.AddrPort, comments bool) {
 		Rule{"-m", proto, "-j", "DNAT", "--to-destination", ep.String()})
 }
 
-func destPort(p Protocol, port uint16) Rule {
+func destPort(p kube.Protocol, port uint16) Rule {
 	return Rule{"-m", p.String(), "--dport", strconv.Itoa(int(port))}
 }
 

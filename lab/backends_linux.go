@@ -7,7 +7,7 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/ctsim/ctsim/iptables"
+	"github.com/ctsim/ctsim/kube"
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/scenario"
 	"github.com/ctsim/ctsim/topology"
@@ -94,7 +94,7 @@ func RemoveBackend(ctx context.Context, s *Store, name, pod string, stop bool) (
 // forget deletes the entries of UDP flows to an endpoint that is gone: a client with a fixed port would never reach
 // another one. Equivalent: `conntrack -D -p udp --orig-dst CLUSTER-IP --reply-src ADDRESS`.
 func (l *Lab) forget(address netip.Addr) error {
-	if l.Blueprint.Service.Protocol != iptables.UDP {
+	if l.Blueprint.Service.Protocol != kube.UDP {
 		return nil
 	}
 	for _, node := range l.Nodes() {

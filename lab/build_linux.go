@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/ctsim/ctsim/iptables"
+	"github.com/ctsim/ctsim/dataplane"
 	"github.com/ctsim/ctsim/scenario"
 	"github.com/ctsim/ctsim/topology"
 )
@@ -105,7 +105,7 @@ func build(ctx context.Context, r *Record) (err error) {
 
 // install puts kube-proxy's rules on every node.
 func (l *Lab) install() error {
-	return l.onNodes(func(n *iptables.Node, rules iptables.RuleSet) error { return n.Install(rules) })
+	return l.onNodes(func(n dataplane.Node, rules dataplane.Rules) error { return n.Install(rules) })
 }
 
 // name marks a namespace as the lab's, and pins it.

@@ -7,7 +7,8 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/ctsim/ctsim/iptables"
+	"github.com/ctsim/ctsim/dataplane"
+	"github.com/ctsim/ctsim/dataplane/modes"
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/socket"
 	"github.com/ctsim/ctsim/topology"
@@ -101,7 +102,11 @@ func (l *Lab) Sockets(pod string) ([]socket.Socket, error) {
 
 // Rules is what `iptables-save -c` prints on a node.
 func (l *Lab) Rules(node string) (string, error) {
-	n, err := iptables.Open(l.Namespace(node), l.Flavour)
+	mode, err := l.mode()
+	if err != nil {
+		return "", err
+	}
+	n, err := mode.Open(l.Namespace(node))
 	if err != nil {
 		return "", err
 	}
@@ -111,17 +116,24 @@ func (l *Lab) Rules(node string) (string, error) {
 
 // sync changes the rules of every node to the endpoints of the moment, as kube-proxy does.
 func (l *Lab) sync() error {
-	return l.onNodes(func(n *iptables.Node, rules iptables.RuleSet) error { return n.Sync(rules) })
+	return l.onNodes(func(n dataplane.Node, rules dataplane.Rules) error { return n.Sync(rules) })
 }
 
-func (l *Lab) onNodes(do func(*iptables.Node, iptables.RuleSet) error) error {
-	rules := iptables.Rules(l.Blueprint.Proxy, l.Blueprint.Service)
+// mode is kube-proxy's on every node.
+func (l *Lab) mode() (dataplane.Mode, error) { return modes.Find("", l.Flavour) }
+
+func (l *Lab) onNodes(do func(dataplane.Node, dataplane.Rules) error) error {
+	mode, err := l.mode()
+	if err != nil {
+		return err
+	}
+	rules := mode.Rules(l.Blueprint.Proxy, l.Blueprint.Service)
 	names := l.Nodes()
 	errs := make([]error, len(names))
 	var wait sync.WaitGroup
 	for i, name := range names {
 		wait.Go(func() {
-			n, err := iptables.Open(l.Namespace(name), l.Flavour)
+			n, err := mode.Open(l.Namespace(name))
 			if err == nil {
 				err = do(n, rules)
 			}

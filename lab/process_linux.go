@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ctsim/ctsim/internal/printable"
 )
 
 // Ended is a process that was ended because its pod went.
@@ -157,12 +159,7 @@ func commandOf(pid int) string {
 	}
 	args := strings.Split(strings.TrimSuffix(string(data), "\x00"), "\x00")
 	args[0] = filepath.Base(args[0])
-	text := strings.Map(func(r rune) rune {
-		if strconv.IsPrint(r) {
-			return r
-		}
-		return '?'
-	}, strings.Join(args, " "))
+	text := printable.Visible(strings.Join(args, " "))
 	if runes := []rune(text); len(runes) > 60 {
 		text = string(runes[:59]) + "…"
 	}

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/ctsim/ctsim/iptables"
+	"github.com/ctsim/ctsim/kube"
 	"github.com/ctsim/ctsim/scenario"
 	"github.com/ctsim/ctsim/topology"
 )
@@ -44,8 +44,8 @@ type Record struct {
 	// Backends is how many server pods there have ever been: the next one's number.
 	Backends int `json:"backends"`
 	// Blueprint is the world as it stands now; its Service has the endpoints of the moment.
-	Blueprint Blueprint        `json:"blueprint"`
-	Flavour   iptables.Flavour `json:"flavour"`
+	Blueprint Blueprint `json:"blueprint"`
+	Flavour   string    `json:"flavour"`
 }
 
 // Process is a process that cannot be mistaken for a later one with the same number.
@@ -60,9 +60,9 @@ type Blueprint struct {
 	// Topology is the pods, nodes and links.
 	Topology topology.Plan
 	// Proxy is how kube-proxy is set on every node.
-	Proxy iptables.Config
+	Proxy kube.ProxyConfig
 	// Service is the Service with its endpoints.
-	Service iptables.Service
+	Service kube.Service
 	// Client is the namespace the client runs in, Target what it connects to: the service's virtual address, or from
 	// outside the cluster its node port.
 	Client string
@@ -71,7 +71,7 @@ type Blueprint struct {
 
 // NewRecord is a lab that does not stand yet: the world of a scenario in a size, under a name. Its steps make no
 // difference. The error is that of Scenario.WorldPlan.
-func NewRecord(name string, s scenario.Scenario, size scenario.Size, flavour iptables.Flavour) (*Record, error) {
+func NewRecord(name string, s scenario.Scenario, size scenario.Size, flavour string) (*Record, error) {
 	plan, err := s.WorldPlan(size)
 	if err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ctsim/ctsim/internal/printable"
 	"github.com/ctsim/ctsim/probe/audit"
 	"github.com/ctsim/ctsim/scenario"
 )
@@ -46,9 +47,9 @@ func AuditJSON(w io.Writer, r *audit.Report, oneLine bool) error {
 }
 
 func (t *text) namespace(n audit.Namespace) {
-	name := t.paint(bold, Plain(n.Name))
+	name := t.paint(bold, printable.Line(n.Name))
 	if n.Pod != "" {
-		name += " pod " + Plain(n.Pod)
+		name += " pod " + printable.Line(n.Pod)
 	}
 	t.line("%s %s  %s", name, t.paint(faint, fmt.Sprintf("net:[%d]", n.Inode)), t.counts(n.Summary, true))
 	if t.o.Quiet {
@@ -157,9 +158,9 @@ func process(p *audit.Process) string {
 	case p == nil:
 		return "-"
 	case p.Others > 0:
-		return fmt.Sprintf("%d/%s+%d", p.PID, Plain(p.Name), p.Others)
+		return fmt.Sprintf("%d/%s+%d", p.PID, printable.Line(p.Name), p.Others)
 	}
-	return fmt.Sprintf("%d/%s", p.PID, Plain(p.Name))
+	return fmt.Sprintf("%d/%s", p.PID, printable.Line(p.Name))
 }
 
 func ago(s *float64) string {
@@ -178,7 +179,7 @@ func entries(n audit.Namespace, c audit.Connection) []string {
 			words[0] = fmt.Sprintf("%d s left", int(*e.LeftS)) // whole seconds, as conntrack counts
 		}
 		if e.Table != n.Name {
-			words = append(words, "on "+Plain(e.Table))
+			words = append(words, "on "+printable.Line(e.Table))
 		}
 		for _, w := range []struct{ before, address string }{
 			{"→ ", e.Backend}, {"called as ", e.Service}, {"from ", e.Client}, {"sent as ", e.Source},

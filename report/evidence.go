@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ctsim/ctsim/internal/printable"
 	"github.com/ctsim/ctsim/scenario"
 )
 
@@ -191,7 +192,7 @@ func (t *text) observations(title string, all []scenario.Observation) {
 	}
 	at, id, first := 0, 0, 0 // connections are numbered where there are several
 	for _, o := range all {
-		at, id = max(at, columns(Plain(o.At))), max(id, o.Connection)
+		at, id = max(at, columns(printable.Line(o.At))), max(id, o.Connection)
 		if first == 0 {
 			first = o.Connection
 		}
@@ -206,8 +207,8 @@ func (t *text) observations(title string, all []scenario.Observation) {
 		if o.Unordered {
 			stamp = "~" + stamp[1:]
 		}
-		pad := strings.Repeat(" ", at-columns(Plain(o.At)))
-		begin := fmt.Sprintf("  %s %s%s ", t.paint(faint, stamp), Plain(o.At), pad)
+		pad := strings.Repeat(" ", at-columns(printable.Line(o.At)))
+		begin := fmt.Sprintf("  %s %s%s ", t.paint(faint, stamp), printable.Line(o.At), pad)
 		if several {
 			number := ""
 			if o.Connection > 0 {
@@ -226,9 +227,9 @@ func (t *text) observations(title string, all []scenario.Observation) {
 
 // what is an observation's text, with its kind in front unless the text says it already.
 func what(o scenario.Observation) string {
-	s := strings.TrimRight(Plain(o.Text), " ")
+	s := strings.TrimRight(printable.Line(o.Text), " ")
 	if o.By != "" { // behind a # so that the line can still be pasted as conntrack's own
-		s += "  # " + Plain(o.By)
+		s += "  # " + printable.Line(o.By)
 	}
 	if label := map[string]string{"rule": "rules: ", "kernel": "kernel: "}[o.Source]; label != "" {
 		return label + s
@@ -236,7 +237,7 @@ func what(o scenario.Observation) string {
 	if o.Packet == nil && o.Output == nil { // the others' texts say what they are
 		return s
 	}
-	return Plain(o.Kind) + ": " + strings.TrimLeft(s, " ")
+	return printable.Line(o.Kind) + ": " + strings.TrimLeft(s, " ")
 }
 
 func observationStyle(o scenario.Observation) style {

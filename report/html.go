@@ -31,7 +31,7 @@ var (
 func HTML(w io.Writer, r *scenario.Result) error {
 	// Made as a whole first: half a page would look like a page.
 	var b bytes.Buffer
-	if err := pageTemplate.Execute(&b, newPage(printable(r))); err != nil {
+	if err := pageTemplate.Execute(&b, newPage(printableResult(r))); err != nil {
 		return err
 	}
 	_, err := w.Write(b.Bytes())

@@ -2,15 +2,14 @@ package report
 
 import (
 	"reflect"
-	"strings"
-	"unicode"
 
+	"github.com/ctsim/ctsim/internal/printable"
 	"github.com/ctsim/ctsim/scenario"
 )
 
-// printable is a copy of a result in whose texts every character can be seen for what it is: control characters, and
+// printableResult is a copy of a result in whose texts every character can be seen for what it is: control characters, and
 // those that turn the direction of writing or hide, are replaced. Applications may have sent anything.
-func printable(r *scenario.Result) *scenario.Result {
+func printableResult(r *scenario.Result) *scenario.Result {
 	shown := *r
 	shown.Capture, shown.Saved = scenario.Capture{}, nil // of no use to a page, and large
 	return seen(reflect.ValueOf(&shown)).Interface().(*scenario.Result)
@@ -20,7 +19,7 @@ func printable(r *scenario.Result) *scenario.Result {
 func seen(v reflect.Value) reflect.Value {
 	switch v.Kind() {
 	case reflect.String:
-		return reflect.ValueOf(visible(v.String())).Convert(v.Type())
+		return reflect.ValueOf(printable.Visible(v.String())).Convert(v.Type())
 	case reflect.Pointer:
 		if v.IsNil() {
 			return v
@@ -57,17 +56,4 @@ func seen(v reflect.Value) reflect.Value {
 		return out
 	}
 	return v
-}
-
-// visible replaces what a reader cannot see. A line break becomes a space, as in every other report.
-func visible(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\t':
-			return ' '
-		case unicode.IsControl(r), unicode.Is(unicode.Cf, r), unicode.Is(unicode.Zl, r), unicode.Is(unicode.Zp, r):
-			return '\uFFFD'
-		}
-		return r
-	}, strings.ToValidUTF8(s, "\uFFFD"))
 }

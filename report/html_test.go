@@ -253,25 +253,14 @@ func sortByTime(all []scenario.Observation) {
 	slices.SortStableFunc(all, func(a, b scenario.Observation) int { return order.Compare(a.T, b.T) })
 }
 
-func TestVisible(t *testing.T) {
-	for in, want := range map[string]string{
-		"tcp_v4_rcv → tcp_v4_do_rcv": "tcp_v4_rcv → tcp_v4_do_rcv", "a\nb\tc": "a b c", "\x1b[31mred": "\uFFFD[31mred",
-		"\u202Eabc": "\uFFFDabc", "\xff": "\uFFFD", "": "", "zero\u200bwidth": "zero\uFFFDwidth",
-	} {
-		if got := visible(in); got != want {
-			t.Errorf("visible(%q) = %q, want %q", in, got, want)
-		}
-	}
-}
-
 // TestPrintable holds that the result itself is left alone, and nothing is lost but what a page does not show.
 func TestPrintable(t *testing.T) {
 	r := told()
-	if diff := cmp.Diff(told(), printable(r)); diff != "" {
+	if diff := cmp.Diff(told(), printableResult(r)); diff != "" {
 		t.Errorf("harmless texts were changed (-want +got):\n%s", diff)
 	}
 	r.Scenario = "\x1b"
-	printable(r)
+	printableResult(r)
 	if r.Scenario != "\x1b" {
 		t.Error("the result was changed")
 	}

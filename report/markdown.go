@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/ctsim/ctsim/internal/printable"
 	"github.com/ctsim/ctsim/scenario"
 )
 
@@ -36,5 +37,5 @@ func Markdown(w io.Writer, results []*scenario.Result, failures []Failure) error
 
 // cell keeps a text within its cell.
 func cell(s string) string {
-	return strings.NewReplacer("|", `\|`, "\n", " ").Replace(Plain(s))
+	return strings.NewReplacer("|", `\|`, "\n", " ").Replace(printable.Line(s))
 }

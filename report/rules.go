@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ctsim/ctsim/internal/printable"
 	"github.com/ctsim/ctsim/scenario"
 )
 
@@ -20,11 +21,11 @@ func (t *text) rules(r *scenario.Result) {
 	t.title("rules met, packets before the first break → at the end")
 	at, count := 0, 0
 	for _, rule := range r.Rules {
-		at = max(at, columns(Plain(rule.Node)))
+		at = max(at, columns(printable.Line(rule.Node)))
 		count = max(count, len(counts(rule)))
 	}
 	for _, rule := range r.Rules {
-		line := fmt.Sprintf("  %-*s %*s  -t %s -A %s %s", at, Plain(rule.Node), count, counts(rule), rule.Table, rule.Chain, Plain(rule.Rule))
+		line := fmt.Sprintf("  %-*s %*s  -t %s -A %s %s", at, printable.Line(rule.Node), count, counts(rule), rule.Table, rule.Chain, printable.Line(rule.Rule))
 		if rule.Packets > rule.Before {
 			line = t.paint(bold, line)
 		}
@@ -49,7 +50,7 @@ func (t *text) askedAgain(r *scenario.Result) {
 			t.title("rules of the nat table met after the first break, packets before it → at the end")
 			titled = true
 		}
-		first := fmt.Sprintf("  %s  %s  ", Plain(rule.Node), counts(rule))
+		first := fmt.Sprintf("  %s  %s  ", printable.Line(rule.Node), counts(rule))
 		t.wrapped(first, strings.Repeat(" ", min(columns(first), t.width/4)), "-A "+rule.Chain+" "+rule.Rule)
 	}
 }

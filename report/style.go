@@ -2,9 +2,9 @@ package report
 
 import (
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
+	"github.com/ctsim/ctsim/internal/printable"
 	"github.com/ctsim/ctsim/scenario"
 )
 
@@ -37,19 +37,6 @@ func (t *text) paint(s style, what string) string {
 	return "\x1b[" + string(s) + "m" + what + "\x1b[0m"
 }
 
-// Plain keeps control characters of a scenario file away from the terminal; a line break becomes a space.
-func Plain(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\t':
-			return ' '
-		case unicode.IsControl(r):
-			return -1
-		}
-		return r
-	}, s)
-}
-
 // wrapped writes a sentence with first in front of its first line and next in front of the others. Words longer than
 // a line are left whole. Nothing is written for an empty sentence.
 func (t *text) wrapped(first, next, sentence string) { t.wrappedIn("", first, next, sentence) }
@@ -58,7 +45,7 @@ func (t *text) wrapped(first, next, sentence string) { t.wrappedIn("", first, ne
 // foreign text: it is made fit for the terminal here, before it is painted, and each line is painted by itself, so that
 // a pager that shows a part of the report shows it in its colours.
 func (t *text) wrappedIn(s style, first, next, sentence string) {
-	words := strings.Fields(Plain(sentence))
+	words := strings.Fields(printable.Line(sentence))
 	if len(words) == 0 {
 		return
 	}

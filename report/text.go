@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ctsim/ctsim/internal/printable"
 	"github.com/ctsim/ctsim/scenario"
 )
 
@@ -56,7 +57,7 @@ func newText(o TextOptions) *text {
 
 func (t *text) result(r *scenario.Result) {
 	if t.o.Quiet {
-		t.line("%s %s: %s", t.verdict(r), Plain(r.Scenario), Plain(r.Reason))
+		t.line("%s %s: %s", t.verdict(r), printable.Line(r.Scenario), printable.Line(r.Reason))
 		return
 	}
 	t.headline(r)
@@ -76,7 +77,7 @@ func (t *text) headline(r *scenario.Result) {
 	if r.Interrupted {
 		took = "interrupted after " + seconds(r.DurationS)
 	}
-	t.line("%s %s  %s", t.verdict(r), t.paint(bold, Plain(r.Scenario)), t.paint(faint, took))
+	t.line("%s %s  %s", t.verdict(r), t.paint(bold, printable.Line(r.Scenario)), t.paint(faint, took))
 	t.wrapped("  ", "  ", r.Title)
 	t.wrapped("  ", "  ", r.Reason)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ctsim/ctsim/internal/printable"
 	"github.com/ctsim/ctsim/scenario"
 )
 
@@ -174,7 +175,7 @@ func (t *text) programs(r *scenario.Result) {
 		}
 		said := outputOf(r, p.At)
 		for _, o := range said[max(0, len(said)-shownOutput):] {
-			t.line("    %s %s| %s", o.At, o.Kind, Plain(o.Text))
+			t.line("    %s %s| %s", o.At, o.Kind, printable.Line(o.Text))
 		}
 	}
 }
@@ -200,7 +201,7 @@ func Output(w io.Writer, r *scenario.Result) error {
 	for _, o := range r.Timeline {
 		if isOutput(o) {
 			at := r.Started.Add(time.Duration(o.T * float64(time.Second))).UTC().Format("2006-01-02T15:04:05.000000Z")
-			if _, err := fmt.Fprintf(w, "%s %s %s| %s\n", at, o.At, o.Kind, Plain(o.Text)); err != nil {
+			if _, err := fmt.Fprintf(w, "%s %s %s| %s\n", at, o.At, o.Kind, printable.Line(o.Text)); err != nil {
 				return err
 			}
 		}

@@ -24,7 +24,7 @@ var texts = map[string]bool{
 
 // reworded is a copy of a result in which each text that is not empty is another.
 func reworded(r *scenario.Result, to func(string) string) *scenario.Result {
-	out := printable(r) // a copy
+	out := printableResult(r) // a copy
 	reword(reflect.ValueOf(out).Elem(), false, to)
 	return out
 }

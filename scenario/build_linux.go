@@ -5,8 +5,30 @@ import (
 	"errors"
 	"os"
 
+	"github.com/ctsim/ctsim/dataplane"
+	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/topology"
+	"golang.org/x/sys/unix"
 )
+
+// Unsupported is the error of a run that this machine, kernel or user cannot make (exit code 3).
+type Unsupported struct {
+	What string
+	// Hint says how to get what is missing: a command to paste.
+	Hint string
+	Err  error
+}
+
+// Error says what is missing and why.
+func (u *Unsupported) Error() string {
+	if u.Err == nil {
+		return u.What
+	}
+	return u.What + ": " + u.Err.Error()
+}
+
+// Unwrap is the operating system's reason, nil if there is none.
+func (u *Unsupported) Unwrap() error { return u.Err }
 
 // Build makes the namespaces and links of a world, without rules. It loads what the kernel has as modules. The error is
 // *Unsupported if this machine or user cannot. It needs CAP_SYS_ADMIN and CAP_NET_ADMIN in the current user namespace.
@@ -18,12 +40,37 @@ func Build(ctx context.Context, plan topology.Plan) (*topology.Lab, error) {
 			lab, err = topology.Up(ctx, plan)
 		}
 	}
-	return lab, unsupported(err)
+	return lab, Unsupportable(err)
 }
 
 // Unsupportable turns an error that means "not on this machine, not as this user" into *Unsupported, which says so with
 // a hint; others are given back as they are.
-func Unsupportable(err error) error { return unsupported(err) }
+func Unsupportable(err error) error {
+	var known *Unsupported
+	switch {
+	case err == nil || errors.As(err, &known):
+		return err
+	case errors.Is(err, dataplane.ErrNotInstalled):
+		return &Unsupported{What: "iptables is needed", Hint: "sudo apt-get install iptables", Err: err}
+	case errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES):
+		return &Unsupported{What: "not permitted", Hint: "run it with sudo", Err: err}
+	case errors.Is(err, unix.EMFILE):
+		return &Unsupported{What: "out of file descriptors", Hint: "ulimit -n 20000", Err: err}
+	case errors.Is(err, os.ErrNotExist), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EPROTONOSUPPORT):
+		return &Unsupported{What: "the kernel lacks something", Hint: "sudo modprobe -a nf_conntrack veth bridge", Err: err}
+	}
+	return err
+}
+
+// load makes the kernel load the module of conntrack.
+func load() error {
+	ns, err := topology.NewNamespace("load")
+	if err != nil {
+		return err
+	}
+	_, err = conntrack.List(ns)
+	return errors.Join(err, ns.Close())
+}
 
 // Topology is the namespaces and links of a plan.
 func Topology(p *Plan) topology.Plan {

@@ -4,7 +4,8 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/ctsim/ctsim/iptables"
+	"github.com/ctsim/ctsim/dataplane"
+	"github.com/ctsim/ctsim/dataplane/modes"
 )
 
 // change is what a verb does to the endpoints and the pods; i is the server that it names, if it names one. At the prompt
@@ -22,13 +23,23 @@ func killed(e endpointState, i int) endpointState {
 }
 
 // rulesFor are a node's with these servers as endpoints.
-func rulesFor(p *Plan, endpoints []int) iptables.RuleSet {
+func rulesFor(p *Plan, endpoints []int) dataplane.Rules {
 	svc := p.Service
 	svc.Endpoints = nil
 	for _, i := range endpoints {
 		svc.Endpoints = append(svc.Endpoints, netip.AddrPortFrom(p.Servers[i].Address, svc.Port))
 	}
-	return iptables.Rules(p.Proxy, svc)
+	return modeOf(p).Rules(p.Proxy, svc)
+}
+
+// modeOf is the mode of kube-proxy that the plan says, in the machine's own flavour: which engine of the kernel the rules
+// are for makes no difference to what is typed.
+func modeOf(p *Plan) dataplane.Mode {
+	mode, err := modes.Find(p.Mode, "")
+	if err != nil {
+		panic("byhand: " + err.Error()) // a plan is checked
+	}
+	return mode
 }
 
 // commandsFor are the iptables calls on every node for a change; nil if the pod that it names is not known.
@@ -50,7 +61,7 @@ func (m Moment) commandsFor(pod string, to change) []Command {
 		}
 	}
 	var out []Command
-	lines := iptables.Commands(rulesFor(m.Plan, now.endpoints), rulesFor(m.Plan, to(now, named).endpoints))
+	lines := modeOf(m.Plan).Commands(rulesFor(m.Plan, now.endpoints), rulesFor(m.Plan, to(now, named).endpoints))
 	for _, node := range m.Plan.NodeNames() {
 		for _, line := range lines {
 			out = append(out, Command{At: node, Line: line})

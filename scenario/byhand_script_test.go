@@ -89,3 +89,21 @@ func TestScriptOfOtherPrograms(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestScriptOfAStranger: a file's words are comments of the script, never commands.
+func TestScriptOfAStranger(t *testing.T) {
+	s := find(t, "flush-multi-backend")
+	s.Title, s.Cause = "a claim\necho injected", "why\r\necho injected\x1b[2J\n\n"
+	text, err := Script(planOf(t, s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(text) {
+		if strings.Contains(line, "injected") && !strings.HasPrefix(line, "# ") || strings.ContainsAny(line, "\x1b\r") {
+			t.Errorf("the script has the line %q", line)
+		}
+	}
+	if strings.Count(text, "# echo injected") != 2 {
+		t.Error("the words are lost")
+	}
+}

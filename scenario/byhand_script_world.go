@@ -5,15 +5,17 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/ctsim/ctsim/internal/printable"
 )
 
 // head is the script's beginning: what it is, what it needs, and the namespaces that it goes into.
 func (w *scriptWriter) head() string {
 	s := w.plan
 	var b strings.Builder
-	fmt.Fprintf(&b, "#!/usr/bin/env bash\n# %s: %s\n", s.Scenario, s.Title)
+	fmt.Fprintf(&b, "#!/usr/bin/env bash\n%s\n", printable.Comment("# ", s.Scenario+": "+s.Title))
 	if s.Cause != "" {
-		fmt.Fprintf(&b, "#\n# %s\n", strings.ReplaceAll(strings.TrimSpace(s.Cause), "\n", "\n# "))
+		fmt.Fprintf(&b, "#\n%s\n", printable.Comment("# ", s.Cause))
 	}
 	b.WriteString("#\n# Made by `ctsim script " + s.Scenario + "`: what `ctsim run " + s.Scenario + "` does, by hand.\n#\n" +
 		"#   sudo bash " + s.Scenario + ".sh\n#   bash " + s.Scenario + ".sh          without root, in a user namespace\n#\n")

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ctsim/ctsim/iptables"
+	"github.com/ctsim/ctsim/dataplane"
 	"github.com/ctsim/ctsim/probe"
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/rulepath"
@@ -223,7 +223,7 @@ func (t *teller) lucky(again []*entryEvent) {
 
 // sticky tells whether a rule was met on a node that gives a client the backend it had before.
 func sticky(e *evidence, node string) bool {
-	return slices.ContainsFunc(e.rules[node], func(c iptables.Counter) bool {
+	return slices.ContainsFunc(e.rules[node], func(c dataplane.Counter) bool {
 		return c.Packets > 0 && strings.Contains(c.Rule, "-m recent") && strings.Contains(c.Rule, "--rcheck")
 	})
 }

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/ctsim/ctsim/internal/strictyaml"
 )
 
 // problems are what single fields cannot show: how they fit together.
@@ -33,7 +35,7 @@ type checks struct {
 
 func (p *checks) add(field, hint, format string, args ...any) {
 	one := p.at
-	one.Field, one.Text, one.Hint = join(one.Field, field), fmt.Sprintf(format, args...), hint
+	one.Field, one.Text, one.Hint = strictyaml.Join(one.Field, field), fmt.Sprintf(format, args...), hint
 	p.all = append(p.all, one)
 }
 
@@ -49,7 +51,7 @@ func (s Scenario) checkWorld(p *checks) {
 	}
 	for _, place := range slices.Sorted(maps.Keys(s.World.Sysctls)) {
 		if places := s.places(); !slices.Contains(places, place) {
-			p.add("world.sysctls."+place, didYouMean(place, places), "no such pod or node")
+			p.add("world.sysctls."+place, strictyaml.DidYouMean(place, places), "no such pod or node")
 		}
 		for _, key := range slices.Sorted(maps.Keys(s.World.Sysctls[place])) {
 			if wrong := wrongSysctl(key); wrong != "" {
@@ -100,7 +102,7 @@ func (s Scenario) checkExpect(p *checks) {
 	}
 	for _, on := range s.Expect.places() {
 		if !slices.Contains(s.nodeNames(), on) {
-			p.add("expect", didYouMean(on, s.nodeNames()), "%q is no node of this world, want one of %s", on, strings.Join(s.nodeNames(), ", "))
+			p.add("expect", strictyaml.DidYouMean(on, s.nodeNames()), "%q is no node of this world, want one of %s", on, strings.Join(s.nodeNames(), ", "))
 		}
 	}
 	if (s.Expect.Outcome == "") == (s.Expect.Share == nil) {

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/ctsim/ctsim/iptables"
+	"github.com/ctsim/ctsim/kube"
 )
 
 // Drawing is a world to be drawn: what stands beside each name is up to whoever draws it.
@@ -94,7 +94,7 @@ func (p *Plan) Drawing() Drawing {
 }
 
 // ServiceText is a service in one line, "default/myservice 10.108.33.37:2222/TCP".
-func ServiceText(svc iptables.Service) string {
+func ServiceText(svc kube.Service) string {
 	return fmt.Sprintf("%s %s:%d/%s", svc, svc.ClusterIP, svc.Port, strings.ToUpper(svc.Protocol.String()))
 }
 

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/ctsim/ctsim/internal/strictyaml"
 )
 
 // JSON is the plan as `ctsim show --output json` prints it: the same bytes on every host. Fields of the language have the
@@ -150,7 +152,7 @@ func (o *object) fields(v reflect.Value) error {
 // jsonName is what a field is called: as the language has it, or as its tag says, or else its own name with a small
 // letter, as Kubernetes would.
 func jsonName(f reflect.StructField) (name string, optional bool) {
-	if name, required := fieldName(f); name != "" {
+	if name, required := strictyaml.FieldName(f); name != "" {
 		return name, !required && f.Tag.Get("default") == ""
 	}
 	if name, rest, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" {

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/ctsim/ctsim/iptables"
+	"github.com/ctsim/ctsim/dataplane"
 	"github.com/ctsim/ctsim/probe"
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/kernel"
@@ -34,9 +34,9 @@ type evidence struct {
 	samples []socketSample
 	last    []lastState
 	// rules are the counters of every rule at the end, by node.
-	rules map[string][]iptables.Counter
+	rules map[string][]dataplane.Counter
 	// before are the counters before the first break, by node; nil if nothing was broken.
-	before map[string][]iptables.Counter
+	before map[string][]dataplane.Counter
 	// saved are the texts that both were read from.
 	saved []SavedRules
 	// paths are the ways of packets through the rules; kernel what the kernel itself told.

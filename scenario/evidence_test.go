@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ctsim/ctsim/iptables"
+	"github.com/ctsim/ctsim/dataplane"
 	"github.com/ctsim/ctsim/probe/conntrack"
 )
 
@@ -64,7 +64,7 @@ func TestCauseOfTheFreshPick(t *testing.T) {
 			"to server-1 again, by luck, and the flow goes on"},
 		{"session affinity", func(e *evidence) {
 			e.pods[netip.MustParseAddr("172.18.166.131")] = "server-2"
-			e.rules["master"] = append(e.rules["master"], iptables.Counter{Chain: "KUBE-SVC-X",
+			e.rules["master"] = append(e.rules["master"], dataplane.Counter{Chain: "KUBE-SVC-X",
 				Rule: "-m recent --rcheck --seconds 10800 --reap --name KUBE-SEP-X --mask 255.255.255.255 --rsource -j KUBE-SEP-X", Packets: 1})
 		}, "to server-1 again, as the rules of sessionAffinity have it, and the flow goes on"},
 		{"masqueraded", func(e *evidence) {

@@ -1,11 +1,9 @@
 package scenario
 
 import (
-	"reflect"
 	"slices"
-	"strings"
 
-	"github.com/goccy/go-yaml/ast"
+	"github.com/ctsim/ctsim/internal/strictyaml"
 )
 
 // Library is the scenarios of one file, in its order.
@@ -13,24 +11,42 @@ type Library struct {
 	Scenarios []Scenario
 }
 
+// maxFile is more than any library of scenarios needs, in bytes, and keeps a hostile file from taking the memory.
+const maxFile = 4 << 20
+
 // Parse decodes and checks a scenario file. The error, if any, is Problems: everything wrong with the file at once.
 // File is the name used in problems. It needs no privileges and starts nothing.
 func Parse(file string, data []byte) (*Library, error) {
-	d := &decoder{file: file, fields: map[string]Problem{}}
+	d := strictyaml.New(file)
 	lib := &Library{}
-	if root := d.parse(data); root != nil {
-		d.library(root, lib)
+	if root := rootOf(d, data); root != nil {
+		lib.decode(d, root)
 	}
 	for _, s := range lib.Scenarios {
 		for _, p := range s.problems() {
-			d.problems = append(d.problems, d.nearer(p))
+			d.Add(p)
 		}
 	}
-	if len(d.problems) > 0 {
-		d.problems.sort()
-		return nil, d.problems
+	if err := d.Err(); err != nil {
+		return nil, err
 	}
 	return lib, nil
+}
+
+// rootOf gives the root of the one document in data, nil if there is none.
+func rootOf(d *strictyaml.Decoder, data []byte) strictyaml.Node {
+	docs := d.Documents(data, "a scenario file", maxFile)
+	switch len(docs) {
+	case 0:
+		if d.Count() == 0 {
+			d.Problem(nil, "", "start with `scenarios:`", "the file holds no scenario")
+		}
+		return nil
+	case 1:
+		return docs[0]
+	}
+	d.Problem(docs[1], "", "put all under one `scenarios:`", "a second YAML document")
+	return docs[0]
 }
 
 // file is the root of a scenario file.
@@ -38,48 +54,33 @@ type file struct {
 	Scenarios []Scenario `yaml:"scenarios,required" doc:"The scenarios, in the order in which they are listed."`
 }
 
-// library decodes the root mapping; scenarios that cannot be decoded are left out, their problems noted.
-func (d *decoder) library(root ast.Node, lib *Library) {
+// decode reads the root mapping; scenarios that cannot be decoded are left out, their problems noted.
+func (l *Library) decode(d *strictyaml.Decoder, root strictyaml.Node) {
 	var f file
-	d.value(root, "", reflect.ValueOf(&f).Elem(), "")
-	if len(f.Scenarios) == 0 && len(d.problems) == 0 {
-		d.problem(root, "scenarios", "", "the list is empty")
+	d.Decode(root, &f)
+	if len(f.Scenarios) == 0 && d.Count() == 0 {
+		d.Problem(root, "scenarios", "", "the list is empty")
 	}
 	seen := map[string]bool{}
 	for _, s := range f.Scenarios {
 		if s.Name != "" && seen[s.Name] {
 			p := s.place
 			p.Field, p.Text = p.Field+".name", "the name "+s.Name+" is used twice"
-			d.problems = append(d.problems, p)
+			d.Add(p)
 		}
 		seen[s.Name] = true
 	}
-	lib.Scenarios = slices.DeleteFunc(f.Scenarios, func(s Scenario) bool { return !s.sound })
+	l.Scenarios = slices.DeleteFunc(f.Scenarios, func(s Scenario) bool { return !s.sound })
 }
 
-// nearer moves a problem that has no closer place than its scenario to the field it is about, or to the one that holds
-// it, if the file has it.
-func (d *decoder) nearer(p Problem) Problem {
-	for field := p.Field; field != ""; {
-		if at, known := d.fields[field]; known {
-			if at.Line > p.Line {
-				p.Line, p.Column = at.Line, at.Column
-			}
-			break
-		}
-		field = field[:max(strings.LastIndexByte(field, '.'), 0)]
-	}
-	return p
-}
-
-// decodeNode notes where the scenario stands and fills in the defaults of what it leaves out.
-func (s *Scenario) decodeNode(d *decoder, n ast.Node, path string) {
+// DecodeYAML notes where the scenario stands and fills in the defaults of what it leaves out.
+func (s *Scenario) DecodeYAML(d *strictyaml.Decoder, n strictyaml.Node, path string) {
 	type bare Scenario
 	b := (*bare)(s)
-	before := len(d.problems)
-	d.structure(n, path, reflect.ValueOf(b).Elem())
-	s.place, s.sound = d.at(n, path), len(d.problems) == before
-	setDefaults(reflect.ValueOf(b).Elem())
+	before := d.Count()
+	d.Struct(n, path, b)
+	s.place, s.sound = d.At(n, path), d.Count() == before
+	strictyaml.SetDefaults(b)
 }
 
 // Find gives the scenario of that name.
@@ -98,5 +99,5 @@ func (l *Library) Nearest(name string) string {
 	for i, s := range l.Scenarios {
 		names[i] = s.Name
 	}
-	return Nearest(name, names)
+	return strictyaml.Nearest(name, names)
 }

@@ -6,7 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ctsim/ctsim/iptables"
+	"github.com/ctsim/ctsim/dataplane"
+	"github.com/ctsim/ctsim/internal/strictyaml"
 	"github.com/ctsim/ctsim/probe"
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/packet"
@@ -26,7 +27,7 @@ func judged(t *testing.T, name string, x Expect, e *evidence) *Result {
 	t.Helper()
 	s := find(t, name)
 	s.Expect = x
-	setDefaults(reflect.ValueOf(&s.Expect).Elem())
+	strictyaml.SetDefaults(&s.Expect)
 	return assemble(s.settle(), e)
 }
 
@@ -134,7 +135,7 @@ func withoutNode(node string) func(*evidence) {
 
 func withoutRules(e *evidence) {
 	for node, counters := range e.rules {
-		e.rules[node] = slices.DeleteFunc(counters, func(c iptables.Counter) bool {
+		e.rules[node] = slices.DeleteFunc(counters, func(c dataplane.Counter) bool {
 			return strings.Contains(c.Rule, "INVALID")
 		})
 	}

@@ -3,14 +3,12 @@ package scenario
 import (
 	"context"
 	"slices"
-
-	"github.com/ctsim/ctsim/iptables"
 )
 
 // Options change how a scenario is run. The zero value runs it as it is written.
 type Options struct {
 	// Flavour of iptables to use; empty is the machine's default.
-	Flavour iptables.Flavour
+	Flavour string
 	// Watch is what to watch; nil is everything. An expectation that needs what is not watched is then inconclusive.
 	Watch []Source
 	// Rootless tells that the run is made in a user namespace: the result says so, and other terminals have to go there.

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ctsim/ctsim/iptables"
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/socket"
 	"github.com/ctsim/ctsim/topology"
@@ -133,7 +132,7 @@ func (p *Pause) Enter(place string) (string, error) {
 }
 
 // Here is a shell command as it works on this machine now, from any terminal of the same user: in its pod or node, with
-// the iptables that the run uses, and with the path of a program that is not in PATH.
+// the program for rules that the run uses, and with the path of a program that is not in PATH.
 func (p *Pause) Here(place, line string) (string, error) {
 	prefix, err := p.Enter(place)
 	if err != nil {
@@ -141,10 +140,16 @@ func (p *Pause) Here(place, line string) (string, error) {
 	}
 	name, rest, _ := strings.Cut(line, " ")
 	path := name
-	switch node := p.run.rules[place]; {
-	case name == "iptables" && node != nil:
-		if path = node.Program(); node.Flavour() == iptables.Legacy {
-			prefix += " env XTABLES_LOCKFILE=/proc/self/ns/net" // the usual one is root's
+	var env []string
+	if node := p.run.rules[place]; node != nil {
+		if own, needs := node.Program(name); own != "" {
+			path, env = own, needs
+		}
+	}
+	switch {
+	case path != name:
+		if len(env) > 0 {
+			prefix += " env " + strings.Join(env, " ")
 		}
 	case name == "ctsim":
 		if path, err = os.Executable(); err != nil {

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ctsim/ctsim/iptables"
+	"github.com/ctsim/ctsim/kube"
 )
 
 // Plan is a scenario with everything settled: every default, address, name and size, and every duration as this run
@@ -36,9 +36,11 @@ type Plan struct {
 
 	// Translates is the node whose rules translate what the client sends, and whose entries the client depends on.
 	Translates string `json:"translates"`
+	// Mode is kube-proxy's on every node, by its name in the table of modes.
+	Mode string `json:"mode"`
 	// Proxy is how kube-proxy is set on every node, Service the Service with its endpoints at the start.
-	Proxy   iptables.Config  `json:"proxy"`
-	Service iptables.Service `json:"service"`
+	Proxy   kube.ProxyConfig `json:"proxy"`
+	Service kube.Service     `json:"service"`
 	// Target is what the client connects to: the ClusterIP, or from outside the cluster a node's port.
 	Target netip.AddrPort `json:"target"`
 	// Conntrack are the timeouts of the nodes.
@@ -179,7 +181,7 @@ func (p *Plan) ExternalClient() bool { return p.Client.Program != nil }
 func (p *Plan) ExternalServer() bool { return len(p.Servers) > 0 && p.Servers[0].Program != nil }
 
 // UDP tells whether client and servers speak UDP.
-func (p *Plan) UDP() bool { return p.Service.Protocol == iptables.UDP }
+func (p *Plan) UDP() bool { return p.Service.Protocol == kube.UDP }
 
 // Protocol is the transport as the field writes it: TCP or UDP.
 func (p *Plan) Protocol() string { return strings.ToUpper(p.Service.Protocol.String()) }

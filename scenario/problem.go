@@ -1,77 +1,12 @@
 package scenario
 
 import (
-	"cmp"
-	"fmt"
-	"slices"
-	"strings"
+	"github.com/ctsim/ctsim/internal/strictyaml"
 )
 
 // Problem is one thing wrong with a scenario file.
-type Problem struct {
-	File string
-	// Line and Column count from 1; 0 if the problem has no place.
-	Line, Column int
-	// Field is the path in the file, "scenarios[0].world.backends" for instance.
-	Field string
-	// Text says what is wrong and what was expected.
-	Text string
-	// Hint is what to do, the nearest valid name for instance; may be empty.
-	Hint string
-}
-
-// String is `file:line:column: field: text (hint)`, the form editors and compilers share.
-func (p Problem) String() string {
-	var b strings.Builder
-	b.WriteString(p.File)
-	if p.Line > 0 {
-		fmt.Fprintf(&b, ":%d:%d", p.Line, p.Column)
-	}
-	if p.Field != "" {
-		b.WriteString(": " + p.Field)
-	}
-	b.WriteString(": " + p.Text)
-	if p.Hint != "" {
-		b.WriteString(" (" + p.Hint + ")")
-	}
-	return b.String()
-}
+type Problem = strictyaml.Problem
 
 // Problems is everything wrong with a scenario file, in the order of its lines. It is an error that means that nothing
 // was started (exit code 2).
-type Problems []Problem
-
-// Error is one line a problem.
-func (p Problems) Error() string {
-	lines := make([]string, len(p))
-	for i, one := range p {
-		lines[i] = one.String()
-	}
-	return strings.Join(lines, "\n")
-}
-
-// sort puts problems in the order of the file.
-func (p Problems) sort() {
-	slices.SortStableFunc(p, func(a, b Problem) int {
-		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
-	})
-}
-
-// Unsupported is the error of a run that this machine, kernel or user cannot make (exit code 3).
-type Unsupported struct {
-	What string
-	// Hint says how to get what is missing: a command to paste.
-	Hint string
-	Err  error
-}
-
-// Error says what is missing and why.
-func (u *Unsupported) Error() string {
-	if u.Err == nil {
-		return u.What
-	}
-	return u.What + ": " + u.Err.Error()
-}
-
-// Unwrap is the operating system's reason, nil if there is none.
-func (u *Unsupported) Unwrap() error { return u.Err }
+type Problems = strictyaml.Problems

@@ -21,7 +21,10 @@ func TestKernelRecord(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := find(t, name)
-			r := newRun(planOf(t, s), Options{})
+			r, err := newRun(planOf(t, s), Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
 			result, err := r.do(context.Background())
 			if err != nil {
 				t.Fatal(err)

@@ -3,7 +3,7 @@ package scenario
 import (
 	"strings"
 
-	"github.com/ctsim/ctsim/iptables"
+	"github.com/ctsim/ctsim/dataplane"
 )
 
 // RuleCount is a rule with its packet counter before the first break and at the end of the run. In the nat table only
@@ -41,8 +41,8 @@ func ruleCounts(e *evidence) []RuleCount {
 
 // decides tells whether a rule stands in one of kube-proxy's chains for a service or an endpoint: KUBE-SERVICES, KUBE-SVC-…,
 // KUBE-SEP-….
-func decides(c iptables.Counter) bool {
+func decides(c dataplane.Counter) bool {
 	return c.Table == "nat" && strings.HasPrefix(c.Chain, "KUBE-S")
 }
 
-func ruleKey(c iptables.Counter) string { return c.Table + " " + c.Chain + " " + c.Rule }
+func ruleKey(c dataplane.Counter) string { return c.Table + " " + c.Chain + " " + c.Rule }

@@ -5,16 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"slices"
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
-	"github.com/ctsim/ctsim/iptables"
+	"github.com/ctsim/ctsim/dataplane"
+	"github.com/ctsim/ctsim/dataplane/modes"
 	"github.com/ctsim/ctsim/probe"
-	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/packet"
 	"github.com/ctsim/ctsim/probe/rulepath"
 	"github.com/ctsim/ctsim/probe/socket"
@@ -46,9 +43,10 @@ type server interface {
 // run is a scenario under way. Its evidence is written by watchers' goroutines too, under mu.
 type run struct {
 	plan     *Plan
+	mode     dataplane.Mode
 	options  Options
 	lab      *topology.Lab
-	rules    map[string]*iptables.Node
+	rules    map[string]dataplane.Node
 	watchers []watcher
 	capture  *packet.Capture
 	kernel   *kernelWatcher
@@ -91,22 +89,30 @@ type run struct {
 //
 // It needs CAP_SYS_ADMIN and CAP_NET_ADMIN in the current user namespace.
 func Run(ctx context.Context, p *Plan, o Options) (*Result, error) {
-	return newRun(p, o).do(ctx)
+	r, err := newRun(p, o)
+	if err != nil {
+		return nil, err
+	}
+	return r.do(ctx)
 }
 
 // newRun is a run in which nothing has happened yet.
-func newRun(p *Plan, o Options) *run {
-	r := &run{plan: p, options: o, rules: map[string]*iptables.Node{}, received: map[int]int{},
+func newRun(p *Plan, o Options) (*run, error) {
+	mode, err := modes.Find(p.Mode, o.Flavour)
+	if err != nil {
+		return nil, err
+	}
+	r := &run{plan: p, mode: mode, options: o, rules: map[string]dataplane.Node{}, received: map[int]int{},
 		begun: map[netip.AddrPort]uint32{},
 		picks: map[netip.AddrPort][]netip.Addr{}, index: index{},
 		tracers: map[string]*rulepath.Watcher{}, readers: map[string]*socket.Reader{}}
 	// Round takes the monotonic reading off: the kernel's times have none, and all must be counted on one clock.
-	r.ev = evidence{started: time.Now().Round(0), world: about(p), ours: map[uint32]bool{}, deleted: map[uint32]bool{}, unwatched: map[Source]bool{}, rules: map[string][]iptables.Counter{}, lost: map[string]int{}}
+	r.ev = evidence{started: time.Now().Round(0), world: about(p), ours: map[uint32]bool{}, deleted: map[uint32]bool{}, unwatched: map[Source]bool{}, rules: map[string][]dataplane.Counter{}, lost: map[string]int{}}
 	r.endpoints = slices.Clone(p.Service.Endpoints)
 	for i := range p.Connections {
 		r.flows = append(r.flows, &flow{id: i + 1})
 	}
-	return r
+	return r, nil
 }
 
 // do performs the run and judges it.
@@ -115,7 +121,7 @@ func (r *run) do(ctx context.Context) (*Result, error) {
 	if ctx.Err() != nil {
 		r.ev.interrupted, err = true, nil
 	}
-	err = errors.Join(unsupported(err), r.phase("teardown", func() error { return r.close() }))
+	err = errors.Join(Unsupportable(err), r.phase("teardown", func() error { return r.close() }))
 	if err != nil {
 		return nil, err
 	}
@@ -149,19 +155,10 @@ func (r *run) build(ctx context.Context) (err error) {
 	return err
 }
 
-func load() error {
-	ns, err := topology.NewNamespace("load")
-	if err != nil {
-		return err
-	}
-	_, err = conntrack.List(ns)
-	return errors.Join(err, ns.Close())
-}
-
 // install puts kube-proxy's rules into both nodes at the same time.
 func (r *run) install(context.Context) error {
-	return r.onNodes(func(name string, rs iptables.RuleSet) error {
-		node, err := iptables.Open(r.lab.Namespace(name), r.options.Flavour)
+	return r.onNodes(func(name string, rs dataplane.Rules) error {
+		node, err := r.mode.Open(r.lab.Namespace(name))
 		if err != nil {
 			return err
 		}
@@ -177,7 +174,7 @@ func (r *run) install(context.Context) error {
 
 // sync changes the rules of both nodes to the endpoints of the moment, as kube-proxy does.
 func (r *run) sync() error {
-	return r.onNodes(func(name string, rs iptables.RuleSet) error {
+	return r.onNodes(func(name string, rs dataplane.Rules) error {
 		if err := r.rules[name].Sync(rs); err != nil {
 			return err
 		}
@@ -185,10 +182,10 @@ func (r *run) sync() error {
 	})
 }
 
-func (r *run) onNodes(do func(node string, rs iptables.RuleSet) error) error {
+func (r *run) onNodes(do func(node string, rs dataplane.Rules) error) error {
 	svc := r.plan.Service
 	svc.Endpoints = r.endpoints
-	rs := iptables.Rules(r.plan.Proxy, svc)
+	rs := r.mode.Rules(r.plan.Proxy, svc)
 	names := r.plan.NodeNames()
 	errs := make([]error, len(names))
 	var wait sync.WaitGroup
@@ -365,22 +362,4 @@ func (r *run) tell(text string, left time.Duration) {
 		p.Text, p.Left = text, left
 		r.options.Progress(p)
 	}
-}
-
-// unsupported turns an error that means "not on this machine, not as this user" into one that says so.
-func unsupported(err error) error {
-	var known *Unsupported
-	switch {
-	case err == nil || errors.As(err, &known):
-		return err
-	case errors.Is(err, iptables.ErrNotInstalled):
-		return &Unsupported{What: "iptables is needed", Hint: "sudo apt-get install iptables", Err: err}
-	case errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES):
-		return &Unsupported{What: "not permitted", Hint: "run it with sudo", Err: err}
-	case errors.Is(err, unix.EMFILE):
-		return &Unsupported{What: "out of file descriptors", Hint: "ulimit -n 20000", Err: err}
-	case errors.Is(err, os.ErrNotExist), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EPROTONOSUPPORT):
-		return &Unsupported{What: "the kernel lacks something", Hint: "sudo modprobe -a nf_conntrack veth bridge", Err: err}
-	}
-	return err
 }

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/ctsim/ctsim/internal/strictyaml"
 )
 
 // jsonSchema is the part of JSON Schema, draft 2020-12, that the language needs.
@@ -122,7 +124,7 @@ func (g schemaMaker) structure(t reflect.Type) *jsonSchema {
 	s := &jsonSchema{Type: "object", AdditionalProperties: false, Properties: map[string]*jsonSchema{}}
 	for i := range t.NumField() {
 		f := t.Field(i)
-		name, required := fieldName(f)
+		name, required := strictyaml.FieldName(f)
 		if name == "" {
 			continue
 		}
@@ -151,7 +153,7 @@ func (g schemaMaker) field(f reflect.StructField) *jsonSchema {
 func description(f reflect.StructField) string {
 	doc := f.Tag.Get("doc")
 	if f.Type == reflect.TypeFor[time.Duration]() {
-		doc = strings.TrimSpace(fmt.Sprintf("%s A duration like 500ms, 3s or 24h%s.", doc, bounds(f.Tag)))
+		doc = strings.TrimSpace(fmt.Sprintf("%s A duration like 500ms, 3s or 24h%s.", doc, strictyaml.Bounds(f.Tag)))
 	}
 	return doc
 }

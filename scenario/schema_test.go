@@ -15,6 +15,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/ctsim/ctsim"
+	"github.com/ctsim/ctsim/internal/strictyaml"
 )
 
 // schemaChecker holds a value against a schema. It knows the keywords that Schema uses and no others, so that a
@@ -101,19 +102,19 @@ func (c schemaChecker) object(path string, v map[string]any, s *jsonSchema) []st
 	}
 	for _, name := range s.Required {
 		if _, ok := v[name]; !ok {
-			wrong = append(wrong, join(path, name)+": missing")
+			wrong = append(wrong, strictyaml.Join(path, name)+": missing")
 		}
 	}
 	for name, item := range v {
 		switch more := s.AdditionalProperties.(type) {
 		case map[string]any: // decoded from JSON without knowing its type
-			wrong = append(wrong, c.value(join(path, name), item, reread(more))...)
+			wrong = append(wrong, c.value(strictyaml.Join(path, name), item, reread(more))...)
 		default:
 			if s.Properties[name] == nil {
-				wrong = append(wrong, join(path, name)+": unknown")
+				wrong = append(wrong, strictyaml.Join(path, name)+": unknown")
 				continue
 			}
-			wrong = append(wrong, c.value(join(path, name), item, s.Properties[name])...)
+			wrong = append(wrong, c.value(strictyaml.Join(path, name), item, s.Properties[name])...)
 		}
 	}
 	return wrong
@@ -219,7 +220,7 @@ func TestSchemaDescribesEverything(t *testing.T) {
 			if field.Description == "" {
 				t.Errorf("%s.%s has no doc tag", path, name)
 			}
-			walk(join(path, name), field)
+			walk(strictyaml.Join(path, name), field)
 		}
 	}
 	walk("file", &c.root)
@@ -234,7 +235,7 @@ func TestStepDefaultsAreTheirTags(t *testing.T) {
 	for name, kind := range stepKinds {
 		got := reflect.ValueOf(kind.make()).Elem()
 		want := reflect.New(got.Type()).Elem()
-		setDefaults(want)
+		strictyaml.SetDefaults(want.Addr().Interface())
 		for i := range got.NumField() {
 			f := got.Type().Field(i)
 			if !got.Field(i).IsZero() && !got.Field(i).Equal(want.Field(i)) {

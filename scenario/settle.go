@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ctsim/ctsim/iptables"
+	"github.com/ctsim/ctsim/kube"
 )
 
 // Size replaces a scenario's own numbers, as flags of a command line do. The zero value leaves them.
@@ -42,7 +42,8 @@ func (s Scenario) settle() *Plan {
 	p := &Plan{
 		Scenario: s.Name, Title: s.Title, Cause: s.Cause, See: s.See, Cure: s.Cure, Source: s.Source,
 		TimeScale: max(s.TimeScale, 1), Network: nodeNetwork, Nodes: s.nodes(), Pods: s.pods(), Translates: nodeMaster,
-		Proxy:   iptables.Config{ClusterCIDR: clusterCIDR, MasqueradeAll: s.World.KubeProxy.MasqueradeAll, NoInvalidDrop: s.World.KubeProxy.NoInvalidDrop},
+		Mode:    "iptables",
+		Proxy:   kube.ProxyConfig{ClusterCIDR: clusterCIDR, MasqueradeAll: s.World.KubeProxy.MasqueradeAll, NoInvalidDrop: s.World.KubeProxy.NoInvalidDrop},
 		Service: s.service(), Target: s.target(),
 		Conntrack: Timeouts{Established: s.here(s.World.Conntrack.Established, time.Second),
 			CloseWait: s.here(s.World.Conntrack.CloseWait, time.Second)},
@@ -102,12 +103,12 @@ func (s Scenario) podSysctls(places ...string) []Sysctl {
 }
 
 // service is the Service as kube-proxy sees it, all backends its endpoints.
-func (s Scenario) service() iptables.Service {
+func (s Scenario) service() kube.Service {
 	spec := s.World.Service
-	svc := iptables.Service{Namespace: "default", Name: "myservice", Port: uint16(spec.Port), NodePort: uint16(spec.NodePort)}
+	svc := kube.Service{Namespace: "default", Name: "myservice", Port: uint16(spec.Port), NodePort: uint16(spec.NodePort)}
 	svc.ClusterIP, _ = netip.ParseAddr(spec.ClusterIP)
 	if spec.Protocol == "UDP" {
-		svc.Protocol = iptables.UDP
+		svc.Protocol = kube.UDP
 	}
 	if spec.SessionAffinity == "ClientIP" {
 		svc.Affinity = 3 * time.Hour

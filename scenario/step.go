@@ -3,12 +3,10 @@ package scenario
 import (
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
-	"strings"
 	"time"
 
-	"github.com/goccy/go-yaml/ast"
+	"github.com/ctsim/ctsim/internal/strictyaml"
 )
 
 // action is what a step does: one kind of step, one type, one file. A new one also needs its line in three tables, each of
@@ -75,58 +73,19 @@ func Verbs() []Step {
 	return out
 }
 
-// decodeNode reads `- send` or `- send: {from: server}`.
-func (s *Step) decodeNode(d *decoder, n ast.Node, path string) {
-	s.place = d.at(n, path)
+// DecodeYAML reads `- send` or `- send: {from: server}`.
+func (s *Step) DecodeYAML(d *strictyaml.Decoder, n strictyaml.Node, path string) {
+	s.place = d.At(n, path)
 	s.Line = s.place.Line
-	var body ast.Node
-	switch t := n.(type) {
-	case *ast.StringNode:
-		s.Name = t.Value
-	case *ast.MappingNode:
-		if len(t.Values) != 1 {
-			d.problem(n, path, "put each step on a line of its own, with its own dash", "%d keys, want one step", len(t.Values))
-			return
-		}
-		s.Name, body = keyText(t.Values[0]), plain(t.Values[0].Value)
-	default:
-		d.problem(n, path, "", "%s, want a step: %s", what(n), strings.Join(stepNames(), ", "))
-		return
-	}
-	kind, known := stepKinds[s.Name]
+	name, body, known := d.Named(n, path, "step", stepNames())
+	s.Name = name
 	if !known {
-		d.problem(n, path, didYouMean(s.Name, stepNames()), "unknown step %q, want one of %s", s.Name,
-			strings.Join(stepNames(), ", "))
 		return
 	}
-	s.action = kind.make()
-	s.place.Field = join(path, s.Name)
-	if body == nil || body.Type() == ast.NullType {
-		body = nil
-	}
-	d.step(body, n, join(path, s.Name), reflect.ValueOf(s.action).Elem())
-	setDefaults(reflect.ValueOf(s.action).Elem())
-}
-
-// step decodes a step's body: a mapping, or a scalar for the field tagged `short`.
-func (d *decoder) step(body, whole ast.Node, path string, v reflect.Value) {
-	if m, ok := body.(*ast.MappingNode); ok {
-		d.structure(m, path, v)
-		return
-	}
-	for i := range v.NumField() {
-		f := v.Type().Field(i)
-		if name, required := fieldName(f); required && body == nil {
-			d.problem(whole, join(path, name), "", "missing")
-		}
-		if f.Tag.Get("short") != "" && body != nil {
-			d.value(body, path, v.Field(i), f.Tag)
-			return
-		}
-	}
-	if body != nil {
-		d.problem(body, path, "", "%s, want a mapping", what(body))
-	}
+	s.action = stepKinds[name].make()
+	s.place.Field = strictyaml.Join(path, name)
+	d.Body(body, n, s.place.Field, s.action)
+	strictyaml.SetDefaults(s.action)
 }
 
 // Walk calls f for every step, those inside a repeat too.

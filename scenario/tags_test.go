@@ -1,12 +1,15 @@
 package scenario
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ctsim/ctsim/internal/strictyaml"
 )
 
 // language gives every struct that a scenario file is made of, by the name used in its tests: found from the file's
@@ -38,7 +41,7 @@ func language() map[string]reflect.Type {
 }
 
 func fieldOf(f reflect.StructField) string {
-	name, _ := fieldName(f)
+	name, _ := strictyaml.FieldName(f)
 	return name
 }
 
@@ -72,12 +75,13 @@ func TestEveryTagIsEnforced(t *testing.T) {
 
 // decodeField decodes a mapping with one field.
 func decodeField(t reflect.Type, f reflect.StructField, value string) Problems {
-	d := &decoder{file: "f", fields: map[string]Problem{}}
-	root := d.parse([]byte(fieldOf(f) + ": " + value))
-	if root != nil {
-		d.structure(plain(root), "", reflect.New(t).Elem())
+	d := strictyaml.New("f")
+	for _, root := range d.Documents([]byte(fieldOf(f)+": "+value), "a test", maxFile) {
+		d.Struct(root, "", reflect.New(t).Interface())
 	}
-	return d.problems
+	var problems Problems
+	_ = errors.As(d.Err(), &problems)
+	return problems
 }
 
 // mentions tells whether a problem is about the field or what it holds. That others are missing is no matter here.

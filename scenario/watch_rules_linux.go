@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/ctsim/ctsim/iptables"
+	"github.com/ctsim/ctsim/dataplane"
 	"github.com/ctsim/ctsim/probe/packet"
 	"github.com/ctsim/ctsim/probe/rulepath"
 )
@@ -25,7 +25,7 @@ func (w rulesWatcher) Close() error {
 }
 
 // trace begins to follow packets through the rules of a node, which have just been put in.
-func (r *run) trace(node string, rs iptables.RuleSet) error {
+func (r *run) trace(node string, rs dataplane.Rules) error {
 	if !r.options.watches(FromRules) || !r.plan.Followed() {
 		return nil
 	}
@@ -64,7 +64,7 @@ func (r *run) tracer(node string) *rulepath.Watcher {
 
 // learn tells the tracer of a node what its rules are now. The text that was to be put in is what iptables-save would
 // print, unless somebody else has written rules too.
-func (r *run) learn(node string, rs iptables.RuleSet) error {
+func (r *run) learn(node string, rs dataplane.Rules) error {
 	w := r.tracer(node)
 	if w == nil {
 		return nil
@@ -115,9 +115,9 @@ func (r *run) notePaths() error {
 }
 
 // counters reads the rules of all nodes with their counters.
-func (r *run) counters() (texts map[string]string, counters map[string][]iptables.Counter, err error) {
-	texts, counters = map[string]string{}, map[string][]iptables.Counter{}
-	err = r.onNodes(func(name string, _ iptables.RuleSet) error {
+func (r *run) counters() (texts map[string]string, counters map[string][]dataplane.Counter, err error) {
+	texts, counters = map[string]string{}, map[string][]dataplane.Counter{}
+	err = r.onNodes(func(name string, _ dataplane.Rules) error {
 		text, all, err := r.rules[name].Dump()
 		r.mu.Lock()
 		defer r.mu.Unlock()

@@ -11,10 +11,10 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
+	"github.com/ctsim/ctsim/internal/strictyaml"
 	"github.com/ctsim/ctsim/probe/audit"
 	"github.com/ctsim/ctsim/probe/socket"
 	"github.com/ctsim/ctsim/report"
-	"github.com/ctsim/ctsim/scenario"
 	"github.com/ctsim/ctsim/topology"
 )
 
@@ -230,7 +230,7 @@ func (inv *invocation) auditStates(c *cli.Context) ([]socket.State, error) {
 		s, ok := known[strings.ReplaceAll(strings.ToLower(word), "_", "-")]
 		if !ok {
 			hint := inv.Program() + " audit --help"
-			if near := scenario.Nearest(word, []string{"established", "close-wait"}); near != "" {
+			if near := strictyaml.Nearest(word, []string{"established", "close-wait"}); near != "" {
 				hint = inv.Retyped(c.String("state"), strings.ReplaceAll(c.String("state"), word, near))
 			}
 			return nil, cmdline.UsageHint(hint, "--state %s: expected established, close-wait, or both with a comma", cmdline.Quote(word))

@@ -12,6 +12,7 @@ import (
 	"github.com/ctsim/ctsim/cmd/ctsim/labs"
 	"github.com/ctsim/ctsim/cmd/ctsim/library"
 	"github.com/ctsim/ctsim/doctor"
+	"github.com/ctsim/ctsim/internal/printable"
 	"github.com/ctsim/ctsim/lab"
 )
 
@@ -221,7 +222,7 @@ func (t typed) scenarios() (all []candidate) {
 		return nil
 	}
 	for _, s := range l.Scenarios {
-		all = append(all, candidate{s.Name, s.Title})
+		all = append(all, candidate{s.Name, printable.Line(s.Title)})
 	}
 	return all
 }

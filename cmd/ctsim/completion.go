@@ -8,7 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
-	"github.com/ctsim/ctsim/scenario"
+	"github.com/ctsim/ctsim/internal/strictyaml"
 )
 
 // completions are the scripts for the shells, ctsim.SHELL each. They hold no word of the command line: they ask
@@ -41,7 +41,7 @@ func (inv *invocation) completion(c *cli.Context) error {
 	shell := c.Args().First()
 	script, err := completions.ReadFile("completion/ctsim." + shell)
 	if err != nil {
-		if near := scenario.Nearest(shell, shells); near != "" {
+		if near := strictyaml.Nearest(shell, shells); near != "" {
 			return cmdline.UsageHint(inv.Retyped(shell, near), "unknown shell %q", shell)
 		}
 		return inv.Usage("completion", "unknown shell %q: expected %s", shell, strings.Join(shells, ", "))

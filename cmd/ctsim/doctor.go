@@ -18,8 +18,8 @@ import (
 	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 	"github.com/ctsim/ctsim/cmd/ctsim/rootless"
 	"github.com/ctsim/ctsim/doctor"
+	"github.com/ctsim/ctsim/internal/strictyaml"
 	"github.com/ctsim/ctsim/report"
-	"github.com/ctsim/ctsim/scenario"
 )
 
 func doctorCommand(inv *invocation) *cli.Command {
@@ -50,7 +50,7 @@ func (inv *invocation) doctor(c *cli.Context) error {
 		if slices.Contains(doctor.Names(), name) {
 			continue
 		}
-		if near := scenario.Nearest(name, doctor.Names()); near != "" {
+		if near := strictyaml.Nearest(name, doctor.Names()); near != "" {
 			return cmdline.UsageHint(inv.Retyped(name, near), "unknown check %q", name)
 		}
 		return cmdline.UsageHint(inv.Program()+" doctor   # all checks", "unknown check %q", name)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 	"github.com/ctsim/ctsim/cmd/ctsim/library"
+	"github.com/ctsim/ctsim/internal/printable"
 )
 
 func listCommand(inv *invocation) *cli.Command {
@@ -48,7 +49,7 @@ func (inv *invocation) list(c *cli.Context) error {
 	w := tabwriter.NewWriter(inv.Stdout, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(w, "NAME\tTITLE")
 	for _, s := range l.Scenarios {
-		fmt.Fprintf(w, "%s\t%s\n", s.Name, s.Title)
+		fmt.Fprintf(w, "%s\t%s\n", s.Name, printable.Line(s.Title))
 	}
 	return w.Flush()
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 	"github.com/ctsim/ctsim/cmd/ctsim/library"
 	"github.com/ctsim/ctsim/cmd/ctsim/rootless"
-	"github.com/ctsim/ctsim/iptables"
+	"github.com/ctsim/ctsim/dataplane/modes"
 	"github.com/ctsim/ctsim/scenario"
 )
 
@@ -103,11 +103,11 @@ func (inv *invocation) runFlags(c *cli.Context) (f runFlags, err error) {
 	if f.color, err = inv.Choice(c, "color", "auto", "always", "never"); err != nil {
 		return f, err
 	}
-	flavour, err := inv.Choice(c, "iptables", string(iptables.NFT), string(iptables.Legacy))
+	flavour, err := inv.Choice(c, "iptables", modes.Flavours("iptables")...)
 	if err != nil {
 		return f, err
 	}
-	f.options.Flavour = iptables.Flavour(flavour)
+	f.options.Flavour = flavour
 	if f.options.Watch, err = scenario.ParseSources(c.String("watch")); err != nil {
 		return f, inv.Usage("run", "--watch %s", err)
 	}

@@ -8,7 +8,8 @@ import (
 
 	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 	"github.com/ctsim/ctsim/cmd/ctsim/library"
-	"github.com/ctsim/ctsim/iptables"
+	"github.com/ctsim/ctsim/dataplane/modes"
+	"github.com/ctsim/ctsim/internal/printable"
 	"github.com/ctsim/ctsim/scenario"
 )
 
@@ -80,7 +81,11 @@ func (inv *invocation) show(c *cli.Context) error {
 func shown(p *scenario.Plan, format string, asRules bool) (string, error) {
 	switch {
 	case asRules:
-		rules := iptables.Rules(p.Proxy, p.Service)
+		mode, err := modes.Find(p.Mode, "")
+		if err != nil {
+			return "", err
+		}
+		rules := mode.Rules(p.Proxy, p.Service)
 		if err := rules.Err(); err != nil {
 			return "", cmdline.NewExit(cmdline.ExitUsage, fmt.Sprintf("%s: %s", p.Scenario, err), "")
 		}
@@ -89,5 +94,5 @@ func shown(p *scenario.Plan, format string, asRules bool) (string, error) {
 		text, err := p.JSON()
 		return string(text), err
 	}
-	return p.Describe(), nil
+	return printable.Text(p.Describe()), nil
 }

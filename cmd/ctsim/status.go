@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
-	"github.com/ctsim/ctsim/report"
+	"github.com/ctsim/ctsim/internal/printable"
 	"github.com/ctsim/ctsim/scenario"
 )
 
@@ -139,7 +139,7 @@ func describe(name string, p scenario.Progress) string {
 	if p.Step > 0 {
 		line += fmt.Sprintf("step %d/%d ", p.Step, p.Steps)
 	}
-	line += report.Plain(p.Text)
+	line += printable.Line(p.Text)
 	if p.Left > 0 {
 		line += fmt.Sprintf(", %.1f s left", p.Left.Seconds())
 	}

@@ -13,7 +13,8 @@ import (
 
 	"golang.org/x/term"
 
-	"github.com/ctsim/ctsim/report"
+	"github.com/ctsim/ctsim/internal/printable"
+	"github.com/ctsim/ctsim/internal/strictyaml"
 	"github.com/ctsim/ctsim/scenario"
 )
 
@@ -93,7 +94,7 @@ func (s *stepper) before(in *bufio.Reader) func(context.Context, *scenario.Pause
 				return nil
 			}
 			if !s.typed { // else it stands there already
-				s.say("ctsim> " + report.Plain(line) + "\n")
+				s.say("ctsim> " + printable.Line(line) + "\n")
 			}
 			if done, err := s.do(ctx, strings.Fields(line)); done || err != nil {
 				return err
@@ -118,7 +119,7 @@ func (s *stepper) announce() string {
 	for _, n := range p.Number[1:] {
 		fmt.Fprintf(&b, ", %d of round %d", n, p.Round)
 	}
-	fmt.Fprintf(&b, "  %s\n", report.Plain(p.Step.Describe()))
+	fmt.Fprintf(&b, "  %s\n", printable.Line(p.Step.Describe()))
 	commands := scenario.Commands(p.Step, momentOf(p))
 	for i, c := range commands {
 		if i == mostCommands {
@@ -155,13 +156,13 @@ func momentOf(p *scenario.Pause) scenario.Moment {
 // byHand is a command as it is typed on a cluster, in a shell of the pod or node, and as it works here and now from
 // another terminal.
 func byHand(p *scenario.Pause, c scenario.Command) string {
-	line := report.Plain(c.Line)
+	line := printable.Line(c.Line)
 	if c.Into != "" {
 		return fmt.Sprintf("  by hand, in %s, into %s: %s\n", c.At, c.Into, line)
 	}
 	text := fmt.Sprintf("  by hand, in %s: %s\n", c.At, line)
 	if here, err := p.Here(c.At, c.Line); err == nil {
-		text += "           here: " + report.Plain(here) + "\n"
+		text += "           here: " + printable.Line(here) + "\n"
 	}
 	return text
 }
@@ -204,13 +205,13 @@ func (s *stepper) do(ctx context.Context, words []string) (done bool, err error)
 	case "exec", "shell":
 		err = s.exec(ctx, words[0] == "shell", args)
 	default:
-		err = fmt.Errorf("unknown: %s", report.Plain(words[0]))
-		if near := scenario.Nearest(words[0], names); near != "" {
+		err = fmt.Errorf("unknown: %s", printable.Line(words[0]))
+		if near := strictyaml.Nearest(words[0], names); near != "" {
 			err = fmt.Errorf("%w (did you mean %s?)", err, near)
 		}
 	}
 	if err != nil {
-		s.say(report.Plain(err.Error()) + "; help lists what there is\n")
+		s.say(printable.Line(err.Error()) + "; help lists what there is\n")
 	}
 	return false, ctx.Err()
 }
@@ -223,7 +224,7 @@ func (s *stepper) each(named, all []string, show func(string) (string, error)) e
 	}
 	for _, place := range places {
 		if !slices.Contains(all, place) {
-			return fmt.Errorf("no %s among %s", report.Plain(place), strings.Join(all, ", "))
+			return fmt.Errorf("no %s among %s", printable.Line(place), strings.Join(all, ", "))
 		}
 		text, err := show(place)
 		if err != nil {

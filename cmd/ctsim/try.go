@@ -13,6 +13,7 @@ import (
 
 	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 	"github.com/ctsim/ctsim/cmd/ctsim/rootless"
+	"github.com/ctsim/ctsim/internal/printable"
 	"github.com/ctsim/ctsim/report"
 	"github.com/ctsim/ctsim/scenario"
 )
@@ -231,6 +232,6 @@ func (inv *invocation) tryOne(ctx context.Context, plan *scenario.Plan, flags ru
 // printed shows a line of a program's output as it comes.
 func (inv *invocation) printed(status *status, o scenario.Observation) {
 	if slices.Contains([]string{"stdout", "stderr"}, o.Kind) {
-		status.above(func() { fmt.Fprintf(inv.Stderr, "%s %s| %s\n", o.At, o.Kind, report.Plain(o.Text)) })
+		status.above(func() { fmt.Fprintf(inv.Stderr, "%s %s| %s\n", o.At, o.Kind, printable.Line(o.Text)) })
 	}
 }

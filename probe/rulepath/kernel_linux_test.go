@@ -15,6 +15,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/ctsim/ctsim/iptables"
+	"github.com/ctsim/ctsim/kube"
 	"github.com/ctsim/ctsim/topology"
 )
 
@@ -79,7 +80,7 @@ func (w *world) install(t testing.TB, flavour iptables.Flavour, endpoints ...net
 }
 
 func ruleSet(endpoints []netip.AddrPort) iptables.RuleSet {
-	return iptables.Rules(iptables.Config{ClusterCIDR: netip.MustParsePrefix("172.18.0.0/16")}, []iptables.Service{
+	return iptables.Rules(kube.ProxyConfig{ClusterCIDR: netip.MustParsePrefix("172.18.0.0/16")}, []kube.Service{
 		{Namespace: "default", Name: "server", PortName: "tcp", ClusterIP: serviceAddr.Addr(), Port: serviceAddr.Port(),
 			Endpoints: endpoints},
 		{Namespace: "default", Name: "empty", PortName: "tcp", ClusterIP: emptyAddr.Addr(), Port: emptyAddr.Port()},

@@ -6,7 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/ctsim/ctsim/scenario"
+	"github.com/ctsim/ctsim/internal/strictyaml"
 )
 
 // Arrange puts the arguments into the one order urfave/cli understands: command, flags, "--", operands. Flags may thus
@@ -133,14 +133,14 @@ func (inv *Call) unknownCommand(words []string, level []*cli.Command, name strin
 			names = append(names, c.Names()...)
 		}
 	}
-	if near := scenario.Nearest(name, names); near != "" {
+	if near := strictyaml.Nearest(name, names); near != "" {
 		return UsageHint(inv.Retyped(name, near), "unknown command %q", name)
 	}
 	return inv.Usage(strings.Join(words[1:], " "), "unknown command %q", name)
 }
 
 func (inv *Call) unknownFlag(name string, command *cli.Command, word string) error {
-	if near := scenario.Nearest(word, dashed(command)); near != "" {
+	if near := strictyaml.Nearest(word, dashed(command)); near != "" {
 		return UsageHint(inv.Retyped(word, near), "unknown flag %s of %s", word, name)
 	}
 	return inv.Usage(name, "unknown flag %s of %s", word, name)

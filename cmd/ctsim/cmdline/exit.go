@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/ctsim/ctsim/internal/printable"
+
 	"github.com/ctsim/ctsim/scenario"
 )
 
@@ -82,7 +84,7 @@ func (inv *Call) Report(err error) int {
 		inv.Complain(coded.Text, coded.Hint)
 		return coded.Code
 	case errors.As(err, &problems):
-		fmt.Fprintln(inv.Stderr, problems.Error())
+		fmt.Fprintln(inv.Stderr, printable.Text(problems.Error()))
 		return ExitUsage
 	case errors.As(err, &interrupted):
 		inv.Complain(err.Error(), "")
@@ -123,10 +125,10 @@ func quiet(err error) bool {
 // Complain writes one error for a person.
 func (inv *Call) Complain(text, hint string) {
 	if text != "" {
-		fmt.Fprintf(inv.Stderr, "ctsim: %s\n", text)
+		fmt.Fprintf(inv.Stderr, "ctsim: %s\n", printable.Text(text))
 	}
 	if hint != "" {
-		fmt.Fprintf(inv.Stderr, "hint: %s\n", hint)
+		fmt.Fprintf(inv.Stderr, "hint: %s\n", printable.Text(hint))
 	}
 }
 

@@ -4,9 +4,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ctsim/ctsim/internal/strictyaml"
 	"github.com/urfave/cli/v2"
-
-	"github.com/ctsim/ctsim/scenario"
 )
 
 // OutputFlag chooses among formats, the first of which is the default.
@@ -20,7 +19,7 @@ func (inv *Call) Choice(c *cli.Context, flag string, words ...string) (string, e
 	if slices.Contains(words, value) || value == "" && !c.IsSet(flag) {
 		return value, nil
 	}
-	if near := scenario.Nearest(value, words); near != "" {
+	if near := strictyaml.Nearest(value, words); near != "" {
 		return "", UsageHint(inv.Retyped(value, near), "--%s %s: expected %s", flag, Quote(value), strings.Join(words, ", "))
 	}
 	return "", inv.Usage(CommandName(c), "--%s %s: expected %s", flag, Quote(value), strings.Join(words, ", "))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 	"github.com/ctsim/ctsim/cmd/ctsim/rootless"
+	"github.com/ctsim/ctsim/internal/strictyaml"
 	"github.com/ctsim/ctsim/lab"
 	"github.com/ctsim/ctsim/scenario"
 )
@@ -176,7 +177,7 @@ func (inv *invocation) upHint() string {
 }
 
 func (inv *invocation) noLab(name string, names []string) error {
-	if near := scenario.Nearest(name, names); near != "" {
+	if near := strictyaml.Nearest(name, names); near != "" {
 		return cmdline.UsageHint(inv.Retyped(name, near), "no such lab: %q", name)
 	}
 	if len(names) == 0 {
@@ -220,7 +221,7 @@ func (inv *invocation) noPod(name string, known []string) error {
 		return cmdline.UsageHint(inv.Program()+" lab backends add", "there is no pod %q, nor any other", name)
 	}
 	text := fmt.Sprintf("there is no pod or node %q, expected one of %s", name, shortList(known))
-	if near := scenario.Nearest(name, known); near != "" {
+	if near := strictyaml.Nearest(name, known); near != "" {
 		return cmdline.UsageHint(inv.Retyped(name, near), "%s (did you mean %s?)", text, near)
 	}
 	return cmdline.UsageHint("", "%s", text)

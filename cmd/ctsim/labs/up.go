@@ -14,7 +14,8 @@ import (
 	"github.com/ctsim/ctsim/cmd/ctsim/library"
 	"github.com/ctsim/ctsim/cmd/ctsim/rootless"
 	"github.com/ctsim/ctsim/cmd/ctsim/talk"
-	"github.com/ctsim/ctsim/iptables"
+	"github.com/ctsim/ctsim/dataplane/modes"
+	"github.com/ctsim/ctsim/kube"
 	"github.com/ctsim/ctsim/lab"
 	"github.com/ctsim/ctsim/scenario"
 )
@@ -75,7 +76,7 @@ func (inv *invocation) newLab(c *cli.Context) (*lab.Record, error) {
 	if err := lab.CheckName(name); err != nil {
 		return nil, inv.Usage("lab up", "a lab cannot be called %q: %s", name, err)
 	}
-	flavour, err := inv.Choice(c, "iptables", string(iptables.NFT), string(iptables.Legacy))
+	flavour, err := inv.Choice(c, "iptables", modes.Flavours("iptables")...)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +96,7 @@ func (inv *invocation) newLab(c *cli.Context) (*lab.Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	record, err := lab.NewRecord(name, found[0], scenario.Size{Backends: backends, Nodes: nodes}, iptables.Flavour(flavour))
+	record, err := lab.NewRecord(name, found[0], scenario.Size{Backends: backends, Nodes: nodes}, flavour)
 	return record, library.SizeProblem(inv.Call, c, found[0].Name, err)
 }
 
@@ -133,7 +134,7 @@ func (inv *invocation) welcome(s *lab.Store, r *lab.Record, direct bool) error {
 	fmt.Fprintf(&b, "lab %s is up\n\n%s\n", r.Name, r.Picture())
 	fmt.Fprintf(&b, "in one terminal each:\n")
 	udp := ""
-	if r.Blueprint.Service.Protocol == iptables.UDP {
+	if r.Blueprint.Service.Protocol == kube.UDP {
 		udp = " --udp"
 	}
 	server := fmt.Sprintf("%s server :%d%s", inv.absolute(), r.Blueprint.Service.Port, udp)

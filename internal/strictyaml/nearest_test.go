@@ -1,6 +1,8 @@
-package scenario
+package strictyaml
 
-import "testing"
+import (
+	"testing"
+)
 
 func TestNearest(t *testing.T) {
 	names := []string{"flush", "flush-multi-backend", "flush-single-backend", "clusterIP", "send", "wait"}

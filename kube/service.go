@@ -1,4 +1,4 @@
-package iptables
+package kube
 
 import (
 	"cmp"
@@ -19,7 +19,7 @@ const (
 	UDP
 )
 
-// String is the protocol as iptables writes it, "tcp" or "udp".
+// String is the protocol in lower case, "tcp" or "udp", as kube-proxy and the tools of the kernel write it.
 func (p Protocol) String() string {
 	switch p {
 	case TCP:
@@ -31,7 +31,8 @@ func (p Protocol) String() string {
 	}
 }
 
-// Service is one port of a Kubernetes Service, as kube-proxy sees it.
+// Service is one port of a Kubernetes Service, as kube-proxy sees it: its servicePortName and BaseServicePortInfo, with
+// the endpoints that traffic may go to now. A Service of several ports is several of these.
 type Service struct {
 	// Namespace and Name are the Service's, "default" and "myservice".
 	Namespace, Name string
@@ -48,13 +49,13 @@ type Service struct {
 	// Affinity is how long a client address stays with its endpoint (sessionAffinity: ClientIP), whole seconds from
 	// 1 s to 86400 s. 0 means no affinity. Kubernetes' default, where affinity is asked for, is 10800 s.
 	Affinity time.Duration
-	// Endpoints are the pods' addresses, IPv4, in any order; the rules have them in the order of their ip:port
-	// strings, each once. Empty means that connections are rejected.
+	// Endpoints are the addresses of the pods that traffic may go to, IPv4, in any order; the rules have them as
+	// [Service.SortedEndpoints] does. Empty means that connections are rejected.
 	Endpoints []netip.AddrPort
 }
 
-// maxName is Kubernetes' limit for the name of a Service or a Namespace (a DNS label).
-const maxName = 63
+// MaxName is Kubernetes' limit for the name of a Service or a Namespace (a DNS label), in bytes.
+const MaxName = 63
 
 // maxAffinity is Kubernetes' limit for sessionAffinityConfig.clientIP.timeoutSeconds.
 const maxAffinity = 86400 * time.Second
@@ -86,8 +87,8 @@ func (s Service) Validate() error {
 			bad("the %s %q has characters other than a-z, 0-9, '-' and '.'", part.what, part.value)
 		}
 		// A rule's comment holds both names and has room for 255 bytes.
-		if len(part.value) > maxName {
-			bad("the %s is %d characters long, expected at most %d", part.what, len(part.value), maxName)
+		if len(part.value) > MaxName {
+			bad("the %s is %d characters long, expected at most %d", part.what, len(part.value), MaxName)
 		}
 	}
 	if s.Protocol > UDP {
@@ -128,55 +129,10 @@ func checkIPv4(a netip.Addr) error {
 	return nil
 }
 
-// endpoints are the service's endpoints as kube-proxy orders them: by string, so that 10.0.0.10:80 stands before
-// 10.0.0.9:80.
-func (s Service) endpoints() []netip.AddrPort {
+// SortedEndpoints are the service's endpoints as kube-proxy orders them, each once: by string, so that 10.0.0.10:80 stands
+// before 10.0.0.9:80.
+func (s Service) SortedEndpoints() []netip.AddrPort {
 	eps := slices.Clone(s.Endpoints)
 	slices.SortFunc(eps, func(a, b netip.AddrPort) int { return cmp.Compare(a.String(), b.String()) })
 	return slices.Compact(eps)
-}
-
-// Config holds the settings of kube-proxy on one node. The zero value masquerades nothing and drops INVALID packets.
-type Config struct {
-	// ClusterCIDR is the range of the pods' addresses (--cluster-cidr). Traffic to a cluster IP from elsewhere is
-	// masqueraded. The zero value means that kube-proxy was not told: nothing is masqueraded on that ground.
-	ClusterCIDR netip.Prefix
-	// MasqueradeAll masquerades all traffic to cluster IPs (--masquerade-all).
-	MasqueradeAll bool
-	// NoInvalidDrop leaves out the rule that drops packets conntrack calls INVALID. kube-proxy leaves it out if
-	// nf_conntrack_tcp_be_liberal is not 0 when it starts, and did not have it before v1.15.
-	NoInvalidDrop bool
-}
-
-// Validate tells why no rules can be written for the settings; nil if they can.
-func (c Config) Validate() error {
-	if c.ClusterCIDR == (netip.Prefix{}) {
-		return nil
-	}
-	if !c.ClusterCIDR.IsValid() || !c.ClusterCIDR.Addr().Is4() {
-		return fmt.Errorf("cluster CIDR: %v is not an IPv4 prefix, only IPv4 is supported", c.ClusterCIDR)
-	}
-	return nil
-}
-
-// validate checks the settings, each service, and that no two services claim the same name, address or node port.
-func validate(cfg Config, services []Service) error {
-	errs := []error{cfg.Validate()}
-	owner := map[string]Service{}
-	claim := func(s Service, what string) {
-		if other, taken := owner[what]; taken {
-			errs = append(errs, fmt.Errorf("service %s: %s is taken by service %s", s, what, other))
-			return
-		}
-		owner[what] = s
-	}
-	for _, s := range services {
-		errs = append(errs, s.Validate())
-		claim(s, fmt.Sprintf("the name %s (%s)", s, s.Protocol))
-		claim(s, fmt.Sprintf("%s port %d of %s", s.Protocol, s.Port, s.ClusterIP))
-		if s.NodePort != 0 {
-			claim(s, fmt.Sprintf("%s node port %d", s.Protocol, s.NodePort))
-		}
-	}
-	return errors.Join(errs...)
 }

@@ -1,6 +1,8 @@
-package scenario
+package strictyaml
 
-import "strings"
+import (
+	"strings"
+)
 
 // Nearest is the candidate most like name, by the number of letters to change, add, drop or swap, whether they are
 // capitals or not; empty if none is near enough to be meant.
@@ -14,7 +16,8 @@ func Nearest(name string, candidates []string) string {
 	return best
 }
 
-func didYouMean(name string, candidates []string) string {
+// DidYouMean is the hint with the candidate that is nearest to name; empty if none is.
+func DidYouMean(name string, candidates []string) string {
 	if near := Nearest(name, candidates); near != "" {
 		return "did you mean " + near + "?"
 	}

@@ -1,4 +1,4 @@
-package scenario
+package strictyaml
 
 import (
 	"reflect"
@@ -6,7 +6,10 @@ import (
 	"time"
 )
 
-// setDefaults gives every zero field of a struct the value of its default tag.
+// SetDefaults gives every zero field of a struct, to which v points, the value of its default tag: of the structs in it
+// too, of those in its lists, and of those it points to.
+func SetDefaults(v any) { setDefaults(reflect.ValueOf(v).Elem()) }
+
 func setDefaults(v reflect.Value) {
 	for i := range v.NumField() {
 		f, tag := v.Field(i), v.Type().Field(i).Tag
@@ -16,6 +19,8 @@ func setDefaults(v reflect.Value) {
 		switch {
 		case f.Kind() == reflect.Struct:
 			setDefaults(f)
+		case f.Kind() == reflect.Pointer && f.Type().Elem().Kind() == reflect.Struct && !f.IsNil():
+			setDefaults(f.Elem())
 		case f.Kind() == reflect.Pointer && f.Type().Elem().Kind() == reflect.Struct && !f.IsNil():
 			setDefaults(f.Elem())
 		case f.Kind() == reflect.Slice && f.Type().Elem().Kind() == reflect.Struct:
@@ -33,18 +38,18 @@ func setDefault(f reflect.Value, text string) {
 	case time.Duration:
 		d, err := time.ParseDuration(text)
 		if err != nil {
-			panic("scenario: default " + text)
+			panic("strictyaml: default " + text)
 		}
 		f.SetInt(int64(d))
 	case int:
 		n, err := strconv.Atoi(text)
 		if err != nil {
-			panic("scenario: default " + text)
+			panic("strictyaml: default " + text)
 		}
 		f.SetInt(int64(n))
 	case string:
 		f.SetString(text)
 	default:
-		panic("scenario: no default for " + f.Type().String())
+		panic("strictyaml: no default for " + f.Type().String())
 	}
 }
