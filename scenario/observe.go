@@ -106,7 +106,7 @@ func (e *evidence) applicationObservation(r *probe.Report, connection int) Obser
 	facts := callFacts(r)
 	at, text := r.Time, r.String()
 	if !r.Began.IsZero() {
-		at = r.Began // what the call caused comes after it
+		at = r.Began                             // what the call caused comes after it
 		took := r.Time.Round(0).Sub(at.Round(0)) // on the clock of all other facts
 		if took >= SlowCall {
 			text += fmt.Sprintf(", after %d ms", took.Milliseconds())
