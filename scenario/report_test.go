@@ -14,8 +14,8 @@ import (
 	"github.com/ctsim/ctsim/scenario"
 )
 
-// The story that a colleague gets, of the runs that show the most: complete and in order, with all sources in it.
-func TestStory(t *testing.T) {
+// The report that a colleague gets, of the runs that show the most: complete and in order, with all sources in it.
+func TestReport(t *testing.T) {
 	for _, name := range []string{"flush-multi-backend", "server-speaks-first", "invalid-out-of-window", "loose-off", "keepalive-too-slow"} {
 		t.Run(name, func(t *testing.T) {
 			var b bytes.Buffer
@@ -23,7 +23,7 @@ func TestStory(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := masked(b.String())
-			file := filepath.Join("testdata/story", name+".txt")
+			file := filepath.Join("testdata/report", name+".txt")
 			if scenario.Updating() {
 				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 					t.Fatal(err)
