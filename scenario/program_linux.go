@@ -76,7 +76,7 @@ func (r *run) printed(side probe.Side, place string, l program.Line) {
 	}
 	o := outputLine{side, place, l}
 	r.ev.output = append(r.ev.output, o)
-	r.live(r.ev.outputObservation(&o))
+	r.live(func() Observation { return r.ev.outputObservation(&o) })
 }
 
 // serveForeign starts the server's program in every pod, side by side, and waits until all listen.
@@ -325,7 +325,7 @@ func (r *run) lookForeign(last bool) {
 				r.ev.last = append(r.ev.last, lastState{f.id, l.side, l.at, state, l.Timer.Kind.String()})
 			} else {
 				r.ev.samples = append(r.ev.samples, l)
-				r.live(r.ev.socketObservation(&l))
+				r.live(func() Observation { return r.ev.socketObservation(&l) })
 			}
 			r.mu.Unlock()
 		}

@@ -79,7 +79,7 @@ type run struct {
 	picks    map[netip.AddrPort][]netip.Addr
 	// index is for live observations, which cannot wait until all is known.
 	index index
-	// streams are for live observations too: what they say of packets counts from the beginning of their streams.
+	// streams are those of live observations: what these say of packets counts from the beginning of their streams.
 	streams packet.Flows
 }
 

@@ -98,6 +98,6 @@ func (w *kernelWatcher) event(e kernel.Event) {
 	ev := kernelEvent{w.places[e.Namespace], e}
 	r.ev.kernel = append(r.ev.kernel, ev)
 	if !r.ev.folded(len(r.ev.kernel) - 1) {
-		r.live(r.ev.kernelObservation(&ev, r.index.kernel(&ev)))
+		r.live(func() Observation { return r.ev.kernelObservation(&ev, r.index.kernel(&ev)) })
 	}
 }

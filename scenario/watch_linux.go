@@ -75,7 +75,7 @@ func (r *run) event(node string, e conntrack.Event) {
 	if e.Type == conntrack.New && r.ev.pick(&ev) != "" {
 		r.picks[e.Original.Src] = append(r.picks[e.Original.Src], e.Reply.Src.Addr())
 	}
-	r.live(r.ev.conntrackObservation(&ev, r.index.event(&ev)))
+	r.live(func() Observation { return r.ev.conntrackObservation(&ev, r.index.event(&ev)) })
 }
 
 // report notes what an application met.
@@ -91,7 +91,7 @@ func (r *run) report(p probe.Report) {
 		}
 	}
 	r.ev.reports = append(r.ev.reports, p)
-	r.live(r.ev.applicationObservation(&p, r.index.report(&p)))
+	r.live(func() Observation { return r.ev.applicationObservation(&p, r.index.report(&p)) })
 }
 
 func (r *run) packet(p packet.Packet) {
@@ -99,30 +99,23 @@ func (r *run) packet(p packet.Packet) {
 	defer r.mu.Unlock()
 	r.ev.packets = append(r.ev.packets, p)
 	r.discover(p)
-	p = r.follow(p)
-	r.live(r.ev.packetObservation(&p, r.index.packet(&p)))
-}
-
-// follow counts a packet's numbers from the beginning of its stream, as far as it has been seen by now; only live
-// observations need it.
-func (r *run) follow(p packet.Packet) packet.Packet {
-	if r.options.Observe == nil {
-		return p
-	}
-	return r.streams.Follow(p)
+	r.live(func() Observation {
+		p = r.streams.Follow(p)
+		return r.ev.packetObservation(&p, r.index.packet(&p))
+	})
 }
 
 func (r *run) note(at, kind, text string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.ev.deeds = append(r.ev.deeds, deed{time: time.Now(), at: at, kind: kind, text: text})
-	r.live(r.ev.newestStep())
+	r.live(func() Observation { return r.ev.newestStep() })
 }
 
-// live hands an observation on as it is made; mu is held, which gives the order.
-func (r *run) live(o Observation) {
+// live hands an observation on as it is made; mu is held, which gives the order. It is made only if somebody wants it.
+func (r *run) live(observation func() Observation) {
 	if r.options.Observe != nil {
-		r.options.Observe(o)
+		r.options.Observe(observation())
 	}
 }
 

@@ -107,7 +107,7 @@ func (r *run) notePaths() error {
 		for _, p := range paths {
 			r.ev.paths = append(r.ev.paths, p)
 			at, within := r.ev.when(&p)
-			r.live(r.ev.pathObservation(&p, r.index.path(&p, at), at, within))
+			r.live(func() Observation { return r.ev.pathObservation(&p, r.index.path(&p, at), at, within) })
 		}
 		r.mu.Unlock()
 	}

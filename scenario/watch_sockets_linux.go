@@ -68,7 +68,7 @@ func (r *run) look() {
 			l := socketSample{time.Now(), c.At(), f.id, f.sideOf(c), s}
 			r.mu.Lock()
 			r.ev.samples = append(r.ev.samples, l)
-			r.live(r.ev.socketObservation(&l))
+			r.live(func() Observation { return r.ev.socketObservation(&l) })
 			r.mu.Unlock()
 		}
 	}
