@@ -3,7 +3,8 @@ package conntrack
 import "time"
 
 // Entry is one row of the connection tracking table, as a dump (`conntrack -L`) shows it. An Event carries the same
-// fields, as far as the kernel sent them; the Has… fields tell what was there.
+// fields, as far as the kernel sent them; the Has… fields tell what was there. In a dump or a look-up that is the status,
+// the mark and, unless the entry is offloaded, the time left.
 type Entry struct {
 	// ID tells entries with equal tuples apart (CTA_ID). It is a hash, 0 if the message had none.
 	ID uint32
@@ -30,7 +31,7 @@ type Entry struct {
 	// SecurityContext is the security label, where the kernel has one (CTA_SECCTX).
 	SecurityContext string
 	// OriginalCount and ReplyCount are there only with sysctl nf_conntrack_acct=1 (CTA_COUNTERS_ORIG, _REPLY), and not
-	// in NEW and UPDATE events.
+	// in NEW and UPDATE events. In a dump, counters that are all 0 are taken for none.
 	OriginalCount, ReplyCount Counter
 	HasCounters               bool
 	// Start and Stop are when the entry was made and destroyed, on CLOCK_REALTIME, only with sysctl

@@ -34,11 +34,16 @@ func with[C io.Closer](ns *topology.Namespace, limit time.Duration, dial func(*n
 	if err != nil {
 		return fmt.Errorf("ctnetlink socket: %w", err)
 	}
-	late := time.AfterFunc(limit, func() { _ = c.Close() })
+	closed := make(chan struct{})
+	late := time.AfterFunc(limit, func() {
+		defer close(closed)
+		_ = c.Close()
+	})
 	err = f(c, portID)
 	if late.Stop() {
 		return errors.Join(err, c.Close())
 	}
+	<-closed
 	if err != nil {
 		err = fmt.Errorf("%w: %w", errNoAnswer, err)
 	}

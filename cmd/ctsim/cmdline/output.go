@@ -17,9 +17,9 @@ import (
 // cannot be lost without a word: Run makes an exit code of it. It may be written to by several goroutines.
 //
 // A pipe that nobody reads any more (`ctsim list | head -1`) ends the process by SIGPIPE before there is an error, which
-// a shell shows as 141; where SIGPIPE is ignored it is an error like others. A process that was started with no stdout at
-// all (`>&-`) cannot tell: the Go runtime puts /dev/null there before the first line of ctsim runs, opened as many
-// programs open it for one whose output they do not want.
+// a shell shows as 141. A process that was started with no stdout at all (`>&-`) cannot tell: the Go runtime puts
+// /dev/null there before the first line of ctsim runs, opened as many programs open it for one whose output they do not
+// want.
 type Output struct {
 	w io.Writer
 
