@@ -107,7 +107,7 @@ verbs:
 		t.Errorf("-want +got:\n%s\nproblems: %q", diff, problems)
 	}
 	SetDefaults(&got)
-	want.Color, want.Inner.A, want.List[1].A = "green", 7, 7 // what stands behind a pointer stays
+	want.Color, want.Inner.A, want.Maybe.A, want.List[1].A = "green", 7, 7, 7
 	if diff := cmp.Diff(want, got, opts); diff != "" {
 		t.Errorf("defaults: -want +got:\n%s", diff)
 	}
