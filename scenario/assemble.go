@@ -7,14 +7,14 @@ import (
 )
 
 // assemble makes the result of a run out of its evidence. It is pure.
-func (s Scenario) assemble(e *evidence) *Result {
+func assemble(s Scenario, e *evidence) *Result {
 	ix := e.index()
 	packets := e.followed()
 	accounts := accountsOf(e, max(s.World.Connections, e.connections), ix, packets)
 	r := &Result{
 		Schema: SchemaVersion, Scenario: s.Name, Title: s.Title, Cure: s.Cure,
 		Started: e.started, DurationS: e.since(e.ended),
-		Service: s.serviceResult(),
+		Service: serviceResult(s),
 		World:   e.world.places, Rules: ruleCounts(e), Saved: e.saved,
 		Lost: e.lost, Missing: e.missing, Interrupted: e.interrupted, Programs: programRuns(e),
 	}
@@ -25,7 +25,7 @@ func (s Scenario) assemble(e *evidence) *Result {
 	if e.external && r.Cure == "" {
 		r.Cure = advice(accounts)
 	}
-	r.Expectations, r.Verdict, r.Reason = s.judge(e, accounts)
+	r.Expectations, r.Verdict, r.Reason = judge(s, e, accounts)
 	example := typical(accounts, s.Expect.Outcome)
 	recount(r, e, ix, packets, accounts, example)
 	r.Happened = summary(example, accounts)
@@ -63,7 +63,7 @@ func recount(r *Result, e *evidence, ix index, packets []packet.Packet, accounts
 	r.Example, r.Entries = example.ID, example.entries(e)
 }
 
-func (s Scenario) serviceResult() Service {
+func serviceResult(s Scenario) Service {
 	svc := s.service()
 	out := Service{Name: svc.String(), Address: svc.ClusterIP.String(), Port: int(svc.Port), Protocol: s.World.Service.Protocol}
 	for _, ep := range svc.Endpoints {

@@ -3,23 +3,10 @@ package scenario
 import (
 	"fmt"
 	"math"
-	"strconv"
 )
 
 // rareness is the chance, on each side, that a true probability is called false: one run in two million.
 const rareness = 0.5e-6
-
-// probability reads a share's probability for n backends.
-func (s ShareCheck) probability(n int) float64 {
-	switch s.Probability {
-	case "(N-1)/N":
-		return float64(n-1) / float64(n)
-	case "1/N":
-		return 1 / float64(n)
-	}
-	p, _ := strconv.ParseFloat(s.Probability, 64) // the pattern of the field has made sure
-	return p
-}
 
 // interval is the counts of successes, of n tries with probability p, that are left when on each side the unlikeliest
 // outcomes with a chance of rareness together are taken away. It is exact (binomial), so that it holds for few tries

@@ -135,7 +135,7 @@ func (steps Steps) lines(indent string) []string {
 // lines are the expectations in words: the texts that the verdict uses.
 func (x Expect) lines(backends int) []string {
 	var out []string
-	for _, c := range x.checks(&evidence{}, nil, backends) {
+	for _, c := range checksOf(x, &evidence{}, nil, backends) {
 		out = append(out, c.Text)
 	}
 	return out

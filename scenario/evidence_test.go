@@ -36,7 +36,7 @@ func evidenceOf(t testing.TB, name string) *evidence {
 // The recorded runs pass, with the library's expectations of today.
 func TestRecordedEvidencePasses(t *testing.T) {
 	for _, name := range recorded {
-		if r := find(t, name).assemble(evidenceOf(t, name)); r.Verdict != Pass {
+		if r := assemble(find(t, name), evidenceOf(t, name)); r.Verdict != Pass {
 			t.Errorf("%s: %s: %s", name, r.Verdict, r.Reason)
 		}
 	}
@@ -46,7 +46,7 @@ func TestRecordedEvidencePasses(t *testing.T) {
 func TestCause(t *testing.T) {
 	for _, name := range recorded {
 		t.Run(name, func(t *testing.T) {
-			r := find(t, name).assemble(evidenceOf(t, name))
+			r := assemble(find(t, name), evidenceOf(t, name))
 			golden(t, "cause/"+name+".txt", r.Reason+"\n"+strings.Join(r.Cause, "\n")+"\n")
 		})
 	}
@@ -83,7 +83,7 @@ func TestCauseOfTheFreshPick(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			e := evidenceOf(t, "flush-single-backend")
 			tt.change(e)
-			cause := strings.Join(find(t, "flush-single-backend").assemble(e).Cause, "\n")
+			cause := strings.Join(assemble(find(t, "flush-single-backend"), e).Cause, "\n")
 			if !strings.Contains(cause, tt.want) {
 				t.Errorf("want %q in:\n%s", tt.want, cause)
 			}

@@ -4,7 +4,7 @@ import "testing"
 
 // AssembleRecorded is the result of a recorded run, for the tests of what is made of results.
 func AssembleRecorded(t testing.TB, name string) *Result {
-	r := find(t, name).assemble(evidenceOf(t, name))
+	r := assemble(find(t, name), evidenceOf(t, name))
 	r.Kernel = "6.18"
 	return r
 }

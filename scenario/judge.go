@@ -23,8 +23,8 @@ type Check struct {
 }
 
 // judge compares the accounts with what is expected; where that fails and an alternative holds, with the alternative.
-func (s Scenario) judge(e *evidence, accounts []*account) (checks []Check, v Verdict, reason string) {
-	checks = s.Expect.checks(e, accounts, s.World.Backends)
+func judge(s Scenario, e *evidence, accounts []*account) (checks []Check, v Verdict, reason string) {
+	checks = checksOf(s.Expect, e, accounts, s.World.Backends)
 	v, reason = conclude(e, checks)
 	if e.interrupted { // what was not seen may have come, and what was good until now may not have stayed so
 		for i := range checks {
@@ -35,7 +35,7 @@ func (s Scenario) judge(e *evidence, accounts []*account) (checks []Check, v Ver
 		if v != Fail {
 			break
 		}
-		others := a.Expect.checks(e, accounts, s.World.Backends)
+		others := checksOf(a.Expect, e, accounts, s.World.Backends)
 		if is, why := conclude(e, others); is != Fail { // one in doubt leaves the whole in doubt
 			checks = append(others, Check{Text: "this kernel shows the alternative", Verdict: is, Reason: a.Reason})
 			v, reason = is, why

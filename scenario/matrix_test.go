@@ -27,7 +27,7 @@ func judged(t *testing.T, name string, x Expect, e *evidence) *Result {
 	s := find(t, name)
 	s.Expect = x
 	setDefaults(reflect.ValueOf(&s.Expect).Elem())
-	return s.assemble(e)
+	return assemble(s, e)
 }
 
 func TestEveryExpectationCanFail(t *testing.T) {

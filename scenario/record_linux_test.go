@@ -40,7 +40,7 @@ func TestKernelRecord(t *testing.T) {
 			if err := replay(text, reflect.ValueOf(&again).Elem()); err != nil {
 				t.Fatal(err)
 			}
-			replayed := s.assemble(&again)
+			replayed := assemble(s, &again)
 			if replayed.Verdict != Pass || replayed.Reason != result.Reason || !reflect.DeepEqual(replayed.Timeline, result.Timeline) {
 				t.Errorf("the run: %s\nthe replay: %s %s", result.Reason, replayed.Verdict, replayed.Reason)
 			}

@@ -13,7 +13,7 @@ const RootlessVariable = "CTSIM_ROOTLESS"
 // result is the run assembled, with what only the machine can tell.
 func (r *run) result() *Result {
 	r.ev.ended = time.Now()
-	out := r.scenario.assemble(&r.ev)
+	out := assemble(r.scenario, &r.ev)
 	out.Kernel, out.Rootless, out.Phases = release(), os.Getenv(RootlessVariable) == "1", r.phases
 	return out
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/ctsim/ctsim/probe/packet"
 )
 
-// checks holds each expectation against the accounts. It is pure.
-func (x Expect) checks(e *evidence, accounts []*account, backends int) []Check {
-	c := &checker{e: e, accounts: x.others(accounts)}
+// checksOf holds each expectation against the accounts. It is pure.
+func checksOf(x Expect, e *evidence, accounts []*account, backends int) []Check {
+	c := &checker{e: e, accounts: others(x, accounts)}
 	if x.Share != nil {
 		c.share(*x.Share, backends)
 	} else {
@@ -24,7 +24,7 @@ func (x Expect) checks(e *evidence, accounts []*account, backends int) []Check {
 			return differs(string(a.Outcome), string(x.Outcome))
 		})
 	}
-	x.application(c)
+	c.application(x)
 	for _, ev := range x.Events {
 		c.events(ev)
 	}
@@ -44,7 +44,7 @@ func (x Expect) checks(e *evidence, accounts []*account, backends int) []Check {
 }
 
 // others are the connections that no ConnectionCheck speaks of.
-func (x Expect) others(accounts []*account) []*account {
+func others(x Expect, accounts []*account) []*account {
 	var out []*account
 	for _, a := range accounts {
 		if !a.aside && !slices.ContainsFunc(x.Connections, func(c ConnectionCheck) bool { return c.ID == a.ID }) {
@@ -55,7 +55,7 @@ func (x Expect) others(accounts []*account) []*account {
 }
 
 // application checks what the programs met and where their flows went.
-func (x Expect) application(c *checker) {
+func (c *checker) application(x Expect) {
 	if x.Errno != "" {
 		c.each("first error: "+x.Errno, func(a *account) string { return differs(a.Errno, x.Errno) })
 	}
@@ -99,13 +99,6 @@ func (x Expect) application(c *checker) {
 		})
 		c.doubt("conntrack", c.out[len(c.out)-1].Verdict == Fail)
 	}
-}
-
-func rerouteText(yes bool) string {
-	if yes {
-		return "re-routed to another backend"
-	}
-	return "never re-routed to another backend"
 }
 
 func differs(got, want string) string {
@@ -160,7 +153,7 @@ func (c *checker) events(x EventsCheck) {
 		c.each(fmt.Sprintf("conntrack on %s: %s", x.On, joinPatterns(x.Sequence)), func(a *account) string {
 			next := 0
 			for _, ev := range a.events {
-				if next < len(x.Sequence) && ev.node == x.On && x.Sequence[next].matches(c.e, a, ev) {
+				if next < len(x.Sequence) && ev.node == x.On && matchesEvent(x.Sequence[next], c.e, a, ev) {
 					next++
 				}
 			}
@@ -174,7 +167,7 @@ func (c *checker) events(x EventsCheck) {
 	for _, p := range x.Never {
 		c.each(fmt.Sprintf("conntrack on %s, never: %s", x.On, p), func(a *account) string {
 			for _, ev := range a.events {
-				if ev.node == x.On && p.matches(c.e, a, ev) {
+				if ev.node == x.On && matchesEvent(p, c.e, a, ev) {
 					return "seen: " + ev.String()
 				}
 			}
@@ -184,40 +177,7 @@ func (c *checker) events(x EventsCheck) {
 	}
 }
 
-func joinPatterns(ps []EventPattern) string {
-	words := make([]string, len(ps))
-	for i, p := range ps {
-		words[i] = p.String()
-	}
-	return strings.Join(words, " → ")
-}
-
-// String is the pattern in the words of a conntrack line.
-func (p EventPattern) String() string {
-	words := []string{p.Type}
-	if p.State != "" {
-		words = append(words, p.State)
-	}
-	for _, flag := range []struct {
-		set  *bool
-		name string
-	}{{p.Unreplied, "[UNREPLIED]"}, {p.Assured, "[ASSURED]"}} {
-		if flag.set != nil && *flag.set {
-			words = append(words, flag.name)
-		} else if flag.set != nil {
-			words = append(words, "not "+flag.name)
-		}
-	}
-	if p.By != "" {
-		words = append(words, "by "+p.By)
-	}
-	if p.Backend != "" {
-		words = append(words, "to the "+p.Backend+" backend")
-	}
-	return strings.Join(words, " ")
-}
-
-func (p EventPattern) matches(e *evidence, a *account, ev *entryEvent) bool {
+func matchesEvent(p EventPattern, e *evidence, a *account, ev *entryEvent) bool {
 	switch {
 	case ev.Type.String() != p.Type,
 		p.State != "" && (!ev.HasTCP || ev.TCP.String() != p.State),
@@ -236,26 +196,13 @@ func (p EventPattern) matches(e *evidence, a *account, ev *entryEvent) bool {
 
 var tcpFlags = map[string]packet.TCPFlags{"SYN": packet.SYN, "FIN": packet.FIN, "RST": packet.RST}
 
-// describe is the packet in words, "RST from the service at client".
-func (x PacketCheck) describe() string {
-	text := x.Flag
-	if x.From != "" {
-		text += " from the " + x.From
-	}
-	at := x.At
-	if at == "" { // of a step, which has its defaults only when it runs
-		at = podClient
-	}
-	return text + " at " + at
-}
-
 func (c *checker) packets(x PacketCheck) {
 	text := x.describe()
 	if x.Never {
 		text = "never a " + text
 	}
 	c.each("packet: "+text, func(a *account) string {
-		i := slices.IndexFunc(a.packets, func(p *packet.Packet) bool { return x.matches(c.e, a, p) })
+		i := slices.IndexFunc(a.packets, func(p *packet.Packet) bool { return matchesPacket(x, c.e, a, p) })
 		switch {
 		case i >= 0 && x.Never:
 			return "seen: " + a.packets[i].String()
@@ -270,7 +217,7 @@ func (c *checker) packets(x PacketCheck) {
 	}
 }
 
-func (x PacketCheck) matches(e *evidence, a *account, p *packet.Packet) bool {
+func matchesPacket(x PacketCheck, e *evidence, a *account, p *packet.Packet) bool {
 	at := p.At == x.At || (x.At == podClient && p.At == e.clientAt)
 	if x.At == "servers" {
 		at = e.isPod(p.At)

@@ -37,11 +37,11 @@ func missing(t *testing.T, s Scenario, source string, take func(*evidence)) {
 	t.Helper()
 	e := evidenceOf(t, s.Name)
 	take(e)
-	if r := s.assemble(e); r.Verdict != Fail {
+	if r := assemble(s, e); r.Verdict != Fail {
 		t.Errorf("without it: %s: %s", r.Verdict, r.Reason)
 	}
 	e.lost[source] = 1
-	if r := s.assemble(e); r.Verdict != Inconclusive {
+	if r := assemble(s, e); r.Verdict != Inconclusive {
 		t.Errorf("without it, and with a loss: %s: %s", r.Verdict, r.Reason)
 	}
 }
@@ -54,7 +54,7 @@ func accountsFor(s Scenario, e *evidence) []*account {
 func withoutPattern(s Scenario, e *evidence, on string, p EventPattern) {
 	accounts := accountsFor(s, e)
 	kept := slices.DeleteFunc(slices.Clone(e.events), func(ev entryEvent) bool {
-		return ev.node == on && slices.ContainsFunc(accounts, func(a *account) bool { return p.matches(e, a, &ev) })
+		return ev.node == on && slices.ContainsFunc(accounts, func(a *account) bool { return matchesEvent(p, e, a, &ev) })
 	})
 	e.events = kept
 }
@@ -63,7 +63,7 @@ func withoutPacket(s Scenario, e *evidence, x PacketCheck) {
 	accounts := accountsFor(s, e)
 	var kept []packet.Packet
 	for _, p := range e.followed() {
-		if !slices.ContainsFunc(accounts, func(a *account) bool { return x.matches(e, a, &p) }) {
+		if !slices.ContainsFunc(accounts, func(a *account) bool { return matchesPacket(x, e, a, &p) }) {
 			kept = append(kept, p)
 		}
 	}
@@ -91,7 +91,7 @@ func TestLossesMakeAbsenceInconclusive(t *testing.T) {
 			}
 			seen[want] = true
 			e.lost[source] = 3
-			r := s.assemble(e)
+			r := assemble(s, e)
 			if r.Verdict != want {
 				t.Errorf("%s with lost %s observations: %s: %s, want %s", name, source, r.Verdict, r.Reason, want)
 			}
@@ -110,7 +110,7 @@ func TestInterruptedIsInconclusive(t *testing.T) {
 	for _, name := range recorded {
 		e := evidenceOf(t, name)
 		e.interrupted = true
-		r := find(t, name).assemble(e)
+		r := assemble(find(t, name), e)
 		if r.Verdict != Inconclusive || !r.Interrupted {
 			t.Errorf("%s as it was: %s", name, r.Verdict)
 		}
@@ -120,7 +120,7 @@ func TestInterruptedIsInconclusive(t *testing.T) {
 			}
 		}
 		withoutErrors(e)
-		if r := find(t, name).assemble(e); r.Verdict != Inconclusive {
+		if r := assemble(find(t, name), e); r.Verdict != Inconclusive {
 			t.Errorf("%s without errors: %s", name, r.Verdict)
 		}
 	}
