@@ -1,7 +1,6 @@
 package scenario
 
 import (
-	"fmt"
 	"math"
 	"strconv"
 )
@@ -51,22 +50,4 @@ func choose(n, k int, p float64) float64 {
 	}
 	lg := func(x int) float64 { v, _ := math.Lgamma(float64(x) + 1); return v }
 	return math.Exp(lg(n) - lg(k) - lg(n-k) + float64(k)*math.Log(p) + float64(n-k)*math.Log1p(-p))
-}
-
-// share checks how many connections ended in an outcome against what chance allows.
-func (c *checker) share(x ShareCheck, backends int) {
-	n, k := len(c.accounts), 0
-	for _, a := range c.accounts {
-		if a.Outcome == x.Of {
-			k++
-		}
-	}
-	p := x.probability(backends)
-	low, high := x.Allowed(n, backends)
-	check := Check{Text: fmt.Sprintf("share of %s: %s = %.3g", x.Of, x.Probability, p), Verdict: Pass,
-		Reason: fmt.Sprintf("%d of %d (%.3f); chance allows %d to %d", k, n, float64(k)/float64(max(n, 1)), low, high)}
-	if k < low || k > high {
-		check.Verdict = Fail
-	}
-	c.out = append(c.out, check)
 }

@@ -106,8 +106,8 @@ func (steps Steps) lines(indent string) []string {
 // lines are the expectations in words: the texts that the verdict uses.
 func (x Expect) lines(backends int) []string {
 	var out []string
-	for _, c := range x.checks(&evidence{}, nil, backends) {
-		out = append(out, c.Text)
+	for _, a := range x.Atoms() {
+		out = append(out, a.Text(backends))
 	}
 	return out
 }

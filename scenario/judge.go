@@ -24,7 +24,7 @@ type Check struct {
 
 // judge compares the accounts with what is expected; where that fails and an alternative holds, with the alternative.
 func judge(p *Plan, e *evidence, accounts []*account) (checks []Check, v Verdict, reason string) {
-	checks = p.Expect.checks(e, accounts, len(p.Servers))
+	checks = checksOf(p.Expect, e, accounts, len(p.Servers))
 	v, reason = conclude(e, checks)
 	if e.interrupted { // what was not seen may have come, and what was good until now may not have stayed so
 		for i := range checks {
@@ -35,7 +35,7 @@ func judge(p *Plan, e *evidence, accounts []*account) (checks []Check, v Verdict
 		if v != Fail {
 			break
 		}
-		others := a.Expect.checks(e, accounts, len(p.Servers))
+		others := checksOf(a.Expect, e, accounts, len(p.Servers))
 		if is, why := conclude(e, others); is != Fail { // one in doubt leaves the whole in doubt
 			checks = append(others, Check{Text: "this kernel shows the alternative", Verdict: is, Reason: a.Reason})
 			v, reason = is, why

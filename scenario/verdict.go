@@ -10,41 +10,18 @@ import (
 	"github.com/ctsim/ctsim/probe/packet"
 )
 
-// checks holds each expectation against the accounts. It is pure.
-func (x Expect) checks(e *evidence, accounts []*account, backends int) []Check {
-	c := &checker{e: e, accounts: x.others(accounts)}
-	if x.Share != nil {
-		c.share(*x.Share, backends)
-	} else {
-		every := "every connection: "
-		if len(x.Connections) > 0 {
-			every = "every other connection: " // than those below
-		}
-		c.each(every+string(x.Outcome), func(a *account) string {
-			return differs(string(a.Outcome), string(x.Outcome))
-		})
-	}
-	x.application(c)
-	for _, ev := range x.Events {
-		c.events(ev)
-	}
-	for _, p := range x.Packets {
-		c.packets(p)
-	}
-	for _, r := range x.Rules {
-		c.rule(r)
-	}
-	for _, s := range x.Sockets {
-		c.socket(s)
-	}
-	for _, one := range x.Connections {
-		c.connection(one, accounts)
+// checksOf holds each expectation against the accounts. It is pure.
+func checksOf(x Expect, e *evidence, accounts []*account, backends int) []Check {
+	c := &checker{e: e, accounts: others(x, accounts), all: accounts, backends: backends}
+	for _, one := range x.Atoms() {
+		c.out = append(c.out, Check{Text: one.Text(backends), Verdict: Pass})
+		c.check(one)
 	}
 	return c.out
 }
 
 // others are the connections that no ConnectionCheck speaks of.
-func (x Expect) others(accounts []*account) []*account {
+func others(x Expect, accounts []*account) []*account {
 	var out []*account
 	for _, a := range accounts {
 		if !a.aside && !slices.ContainsFunc(x.Connections, func(c ConnectionCheck) bool { return c.ID == a.ID }) {
@@ -54,59 +31,72 @@ func (x Expect) others(accounts []*account) []*account {
 	return out
 }
 
-// application checks what the programs met and where their flows went.
-func (x Expect) application(c *checker) {
-	if x.Errno != "" {
-		c.each("first error: "+x.Errno, func(a *account) string { return differs(a.Errno, x.Errno) })
-	}
-	if x.NoticedBy != "" {
-		c.each("noticed by the "+x.NoticedBy, func(a *account) string { return differs(a.NoticedBy, x.NoticedBy) })
-	}
-	if x.FailedSend > 0 {
-		c.each(fmt.Sprintf("send %d after the break is the first to fail", x.FailedSend), func(a *account) string {
+// checker holds expectations against accounts, one after another: the last of out is the one under way.
+type checker struct {
+	e *evidence
+	// accounts are those of the connections that expectations are about unless they say otherwise; all are all.
+	accounts, all []*account
+	backends      int
+	out           []Check
+}
+
+// check judges one expectation. Each kind has its case here; a test fails for one that has none.
+func (c *checker) check(one Atom) {
+	switch x := one.(type) {
+	case OutcomeAtom:
+		c.each(func(a *account) string { return differs(string(a.Outcome), string(x.Outcome)) })
+	case ShareCheck:
+		c.share(x)
+	case ErrnoAtom:
+		c.each(func(a *account) string { return differs(a.Errno, string(x)) })
+	case NoticedByAtom:
+		c.each(func(a *account) string { return differs(a.NoticedBy, string(x)) })
+	case FailedSendAtom:
+		c.each(func(a *account) string {
 			if a.failedSend == 0 {
 				return "no send failed"
 			}
-			return differs(fmt.Sprint("send ", a.failedSend), fmt.Sprint("send ", x.FailedSend))
+			return differs(fmt.Sprint("send ", a.failedSend), fmt.Sprint("send ", int(x)))
 		})
 		c.doubt("conntrack", true) // a lost DESTROY may be the last break
-	}
-	if x.Rerouted != nil {
-		c.each(rerouteText(*x.Rerouted), func(a *account) string {
-			if a.rerouted() == *x.Rerouted {
+	case ReroutedAtom:
+		c.each(func(a *account) string {
+			if a.rerouted() == bool(x) {
 				return ""
 			}
 			return "translated to " + strings.Join(a.Backends, ", then ")
 		})
 		c.doubt("conntrack", true) // a lost NEW may be the last
-	}
-	if x.Peer != "" {
-		c.each("the old backend's socket stays established", func(a *account) string {
-			return differs(string(a.Peer), string(x.Peer))
-		})
-	}
-	if x.Lost != nil {
-		c.each(fmt.Sprintf("messages that never arrived: %d", *x.Lost), func(a *account) string {
-			return differs(fmt.Sprint(a.lost()), fmt.Sprint(*x.Lost))
-		})
-	}
-	if x.Breaks > 0 {
-		c.each("entry destroyed at least "+Count(x.Breaks, "time", "times"), func(a *account) string {
-			if a.Breaks >= x.Breaks {
+	case PeerAtom:
+		c.each(func(a *account) string { return differs(string(a.Peer), string(x)) })
+	case LostAtom:
+		c.each(func(a *account) string { return differs(fmt.Sprint(a.lost()), fmt.Sprint(int(x))) })
+	case BreaksAtom:
+		c.each(func(a *account) string {
+			if a.Breaks >= int(x) {
 				return ""
 			}
 			return Count(a.Breaks, "time", "times")
 		})
-		c.doubt("conntrack", c.out[len(c.out)-1].Verdict == Fail)
+		c.doubt("conntrack", c.last().Verdict == Fail)
+	case SequenceAtom:
+		c.sequence(x)
+	case NeverAtom:
+		c.never(x)
+	case PacketCheck:
+		c.packets(x)
+	case RuleCheck:
+		c.rule(x)
+	case SocketCheck:
+		c.socket(x)
+	case ConnectionCheck:
+		c.connection(x)
+	default:
+		c.last().Verdict, c.last().Reason = Inconclusive, fmt.Sprintf("nobody judges %T", one)
 	}
 }
 
-func rerouteText(yes bool) string {
-	if yes {
-		return "re-routed to another backend"
-	}
-	return "never re-routed to another backend"
-}
+func (c *checker) last() *Check { return &c.out[len(c.out)-1] }
 
 func differs(got, want string) string {
 	if got == want {
@@ -118,16 +108,9 @@ func differs(got, want string) string {
 	return got
 }
 
-type checker struct {
-	e        *evidence
-	accounts []*account
-	out      []Check
-}
-
 // each is an expectation that every connection must meet; wrong tells how one does not.
-func (c *checker) each(text string, wrong func(*account) string) {
-	check := Check{Text: text, Verdict: Pass}
-	bad := 0
+func (c *checker) each(wrong func(*account) string) {
+	check, bad := c.last(), 0
 	for _, a := range c.accounts {
 		if w := wrong(a); w != "" {
 			if bad++; bad == 1 {
@@ -138,13 +121,12 @@ func (c *checker) each(text string, wrong func(*account) string) {
 	if bad > 1 {
 		check.Reason += fmt.Sprintf(" (and %d more of %d connections)", bad-1, len(c.accounts))
 	}
-	c.out = append(c.out, check)
 }
 
 // doubt turns the last check's answer into Inconclusive if its source was not watched, or if it rests on something not
 // having been seen while the source has lost observations: what is missing may be among them.
 func (c *checker) doubt(source string, restsOnAbsence bool) {
-	last := &c.out[len(c.out)-1]
+	last := c.last()
 	if c.e.unwatched[Source(source)] {
 		last.Verdict, last.Reason = Inconclusive, source+notWatched
 		return
@@ -155,69 +137,51 @@ func (c *checker) doubt(source string, restsOnAbsence bool) {
 	}
 }
 
-func (c *checker) events(x EventsCheck) {
-	if len(x.Sequence) > 0 {
-		c.each(fmt.Sprintf("conntrack on %s: %s", x.On, joinPatterns(x.Sequence)), func(a *account) string {
-			next := 0
-			for _, ev := range a.events {
-				if next < len(x.Sequence) && ev.node == x.On && x.Sequence[next].matches(c.e, a, ev) {
-					next++
-				}
-			}
-			if next == len(x.Sequence) {
-				return ""
-			}
-			return "not seen: " + x.Sequence[next].String()
-		})
-		c.doubt("conntrack", c.out[len(c.out)-1].Verdict == Fail)
-	}
-	for _, p := range x.Never {
-		c.each(fmt.Sprintf("conntrack on %s, never: %s", x.On, p), func(a *account) string {
-			for _, ev := range a.events {
-				if ev.node == x.On && p.matches(c.e, a, ev) {
-					return "seen: " + ev.String()
-				}
-			}
-			return ""
-		})
-		c.doubt("conntrack", c.out[len(c.out)-1].Verdict == Pass)
-	}
-}
-
-func joinPatterns(ps []EventPattern) string {
-	words := make([]string, len(ps))
-	for i, p := range ps {
-		words[i] = p.String()
-	}
-	return strings.Join(words, " → ")
-}
-
-// String is the pattern in the words of a conntrack line.
-func (p EventPattern) String() string {
-	words := []string{p.Type}
-	if p.State != "" {
-		words = append(words, p.State)
-	}
-	for _, flag := range []struct {
-		set  *bool
-		name string
-	}{{p.Unreplied, "[UNREPLIED]"}, {p.Assured, "[ASSURED]"}} {
-		if flag.set != nil && *flag.set {
-			words = append(words, flag.name)
-		} else if flag.set != nil {
-			words = append(words, "not "+flag.name)
+// share checks how many connections ended in an outcome against what chance allows.
+func (c *checker) share(x ShareCheck) {
+	n, k := len(c.accounts), 0
+	for _, a := range c.accounts {
+		if a.Outcome == x.Of {
+			k++
 		}
 	}
-	if p.By != "" {
-		words = append(words, "by "+p.By)
+	low, high := x.Allowed(n, c.backends)
+	check := c.last()
+	check.Reason = fmt.Sprintf("%d of %d (%.3f); chance allows %d to %d", k, n, float64(k)/float64(max(n, 1)), low, high)
+	if k < low || k > high {
+		check.Verdict = Fail
 	}
-	if p.Backend != "" {
-		words = append(words, "to the "+p.Backend+" backend")
-	}
-	return strings.Join(words, " ")
 }
 
-func (p EventPattern) matches(e *evidence, a *account, ev *entryEvent) bool {
+func (c *checker) sequence(x SequenceAtom) {
+	c.each(func(a *account) string {
+		next := 0
+		for _, ev := range a.events {
+			if next < len(x.Events) && ev.node == x.On && matchesEvent(x.Events[next], c.e, a, ev) {
+				next++
+			}
+		}
+		if next == len(x.Events) {
+			return ""
+		}
+		return "not seen: " + x.Events[next].String()
+	})
+	c.doubt("conntrack", c.last().Verdict == Fail)
+}
+
+func (c *checker) never(x NeverAtom) {
+	c.each(func(a *account) string {
+		for _, ev := range a.events {
+			if ev.node == x.On && matchesEvent(x.Event, c.e, a, ev) {
+				return "seen: " + ev.String()
+			}
+		}
+		return ""
+	})
+	c.doubt("conntrack", c.last().Verdict == Pass)
+}
+
+func matchesEvent(p EventPattern, e *evidence, a *account, ev *entryEvent) bool {
 	switch {
 	case ev.Type.String() != p.Type,
 		p.State != "" && (!ev.HasTCP || ev.TCP.String() != p.State),
@@ -236,26 +200,9 @@ func (p EventPattern) matches(e *evidence, a *account, ev *entryEvent) bool {
 
 var tcpFlags = map[string]packet.TCPFlags{"SYN": packet.SYN, "FIN": packet.FIN, "RST": packet.RST}
 
-// Describe is the packet in words, "RST from the service at client".
-func (x PacketCheck) Describe() string {
-	text := x.Flag
-	if x.From != "" {
-		text += " from the " + x.From
-	}
-	at := x.At
-	if at == "" { // of a step, which has its defaults only when it runs
-		at = podClient
-	}
-	return text + " at " + at
-}
-
 func (c *checker) packets(x PacketCheck) {
-	text := x.Describe()
-	if x.Never {
-		text = "never a " + text
-	}
-	c.each("packet: "+text, func(a *account) string {
-		i := slices.IndexFunc(a.packets, func(p *packet.Packet) bool { return x.matches(c.e, a, p) })
+	c.each(func(a *account) string {
+		i := slices.IndexFunc(a.packets, func(p *packet.Packet) bool { return matchesPacket(x, c.e, a, p) })
 		switch {
 		case i >= 0 && x.Never:
 			return "seen: " + a.packets[i].String()
@@ -264,13 +211,13 @@ func (c *checker) packets(x PacketCheck) {
 		}
 		return ""
 	})
-	c.doubt("packet", (c.out[len(c.out)-1].Verdict == Pass) == x.Never)
+	c.doubt("packet", (c.last().Verdict == Pass) == x.Never)
 	if strings.HasSuffix(x.From, "-backend") {
 		c.doubt("conntrack", true) // which backend was the first is known from the first NEW
 	}
 }
 
-func (x PacketCheck) matches(e *evidence, a *account, p *packet.Packet) bool {
+func matchesPacket(x PacketCheck, e *evidence, a *account, p *packet.Packet) bool {
 	at := p.At == x.At || (x.At == podClient && p.At == e.clientAt)
 	if x.At == "servers" {
 		at = e.isPod(p.At)
@@ -289,10 +236,8 @@ func (x PacketCheck) matches(e *evidence, a *account, p *packet.Packet) bool {
 
 // rule checks that the counter of a rule has moved, or has not.
 func (c *checker) rule(x RuleCheck) {
-	check := Check{Text: fmt.Sprintf("rule on %s met: %s", x.On, x.Rule), Verdict: Fail, Reason: "there is no such rule"}
-	if !*x.Moved {
-		check.Text = fmt.Sprintf("rule on %s never met: %s", x.On, x.Rule)
-	}
+	check := c.last()
+	check.Verdict, check.Reason = Fail, "there is no such rule"
 	var packets uint64
 	for _, counter := range c.e.rules[x.On] {
 		if strings.Contains("-A "+counter.Chain+" "+counter.Rule, x.Rule) {
@@ -306,16 +251,11 @@ func (c *checker) rule(x RuleCheck) {
 			check.Verdict = Fail
 		}
 	}
-	c.out = append(c.out, check)
 }
 
 // socket checks the state of one side's socket at the end. Of several servers' sockets one is enough.
 func (c *checker) socket(x SocketCheck) {
-	text := fmt.Sprintf("at the end the %s's socket is %s", x.Side, x.State)
-	if x.Timer != "" {
-		text += ", timer " + x.Timer
-	}
-	c.each(text, func(a *account) string {
+	c.each(func(a *account) string {
 		got := "there is none"
 		for _, f := range a.last {
 			if string(f.side) != x.Side {
@@ -331,10 +271,10 @@ func (c *checker) socket(x SocketCheck) {
 }
 
 // connection checks one that ends differently from the rest.
-func (c *checker) connection(x ConnectionCheck, accounts []*account) {
-	check := Check{Text: fmt.Sprintf("connection %d: %s %s", x.ID, x.Outcome, x.Errno), Verdict: Fail, Reason: "there is none"}
-	check.Text = strings.TrimSpace(check.Text)
-	for _, a := range accounts {
+func (c *checker) connection(x ConnectionCheck) {
+	check := c.last()
+	check.Verdict, check.Reason = Fail, "there is none"
+	for _, a := range c.all {
 		if a.ID != x.ID {
 			continue
 		}
@@ -343,7 +283,6 @@ func (c *checker) connection(x ConnectionCheck, accounts []*account) {
 			check.Verdict, check.Reason = Fail, strings.Join(strings.Fields(fmt.Sprintf("%s %s %s", a.Outcome, a.Errno, a.NoticedBy)), ", ")
 		}
 	}
-	c.out = append(c.out, check)
 }
 
 func isFrom(e *evidence, a *account, src netip.AddrPort, role string) bool {

@@ -54,7 +54,7 @@ func accountsFor(s Scenario, e *evidence) []*account {
 func withoutPattern(s Scenario, e *evidence, on string, p EventPattern) {
 	accounts := accountsFor(s, e)
 	kept := slices.DeleteFunc(slices.Clone(e.events), func(ev entryEvent) bool {
-		return ev.node == on && slices.ContainsFunc(accounts, func(a *account) bool { return p.matches(e, a, &ev) })
+		return ev.node == on && slices.ContainsFunc(accounts, func(a *account) bool { return matchesEvent(p, e, a, &ev) })
 	})
 	e.events = kept
 }
@@ -63,7 +63,7 @@ func withoutPacket(s Scenario, e *evidence, x PacketCheck) {
 	accounts := accountsFor(s, e)
 	var kept []packet.Packet
 	for _, p := range e.followed() {
-		if !slices.ContainsFunc(accounts, func(a *account) bool { return x.matches(e, a, &p) }) {
+		if !slices.ContainsFunc(accounts, func(a *account) bool { return matchesPacket(x, e, a, &p) }) {
 			kept = append(kept, p)
 		}
 	}

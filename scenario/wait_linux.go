@@ -48,7 +48,7 @@ func (r *run) haveSeen(x PacketCheck, from int, active []*flow) bool {
 		for _, a := range r.picks[r.flows[id-1].address()] {
 			account.Backends = append(account.Backends, r.ev.podName(a))
 		}
-		late[id] = x.matches(&r.ev, account, &p)
+		late[id] = matchesPacket(x, &r.ev, account, &p)
 	}
 	return !slices.ContainsFunc(active, func(f *flow) bool { return f.address().IsValid() && !late[f.id] })
 }

@@ -1,0 +1,220 @@
+package scenario
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Atom is one single expectation: the smallest thing that is seen or is not. Of each the words stand here, for
+// descriptions and verdicts alike; whether it was seen is for the verdict.
+type Atom interface {
+	// Text is the expectation in words; backends is how many server pods there are.
+	Text(backends int) string
+}
+
+// The atoms that are one field of Expect. The checks of lists (PacketCheck, RuleCheck, SocketCheck, ConnectionCheck) and
+// ShareCheck are atoms themselves.
+type (
+	// OutcomeAtom is the outcome of every connection, or of every one that is not named by itself.
+	OutcomeAtom struct {
+		Outcome Outcome
+		// Rest is true if other connections are named.
+		Rest bool
+	}
+	// ErrnoAtom is the first error an application meets, NoticedByAtom the side that meets it.
+	ErrnoAtom     string
+	NoticedByAtom string
+	// FailedSendAtom is the send after the break that fails first.
+	FailedSendAtom int
+	// ReroutedAtom tells whether the last entry leads to another backend than the first.
+	ReroutedAtom bool
+	// PeerAtom is what is left of the old backend's socket.
+	PeerAtom Outcome
+	// LostAtom is how many of the client's messages never arrive, BreaksAtom how often an entry is destroyed at least.
+	LostAtom   int
+	BreaksAtom int
+	// SequenceAtom is conntrack events that a node shows in this order, NeverAtom one that it never shows.
+	SequenceAtom struct {
+		On     string
+		Events []EventPattern
+	}
+	NeverAtom struct {
+		On    string
+		Event EventPattern
+	}
+)
+
+// Atoms are all single expectations, in the order in which they are told.
+func (x Expect) Atoms() []Atom {
+	var out []Atom
+	if x.Share != nil {
+		out = append(out, *x.Share)
+	} else {
+		out = append(out, OutcomeAtom{x.Outcome, len(x.Connections) > 0})
+	}
+	for _, field := range []struct {
+		set  bool
+		atom func() Atom
+	}{
+		{x.Errno != "", func() Atom { return ErrnoAtom(x.Errno) }},
+		{x.NoticedBy != "", func() Atom { return NoticedByAtom(x.NoticedBy) }},
+		{x.FailedSend > 0, func() Atom { return FailedSendAtom(x.FailedSend) }},
+		{x.Rerouted != nil, func() Atom { return ReroutedAtom(*x.Rerouted) }},
+		{x.Peer != "", func() Atom { return PeerAtom(x.Peer) }},
+		{x.Lost != nil, func() Atom { return LostAtom(*x.Lost) }},
+		{x.Breaks > 0, func() Atom { return BreaksAtom(x.Breaks) }},
+	} {
+		if field.set {
+			out = append(out, field.atom())
+		}
+	}
+	for _, ev := range x.Events {
+		if len(ev.Sequence) > 0 {
+			out = append(out, SequenceAtom{ev.On, ev.Sequence})
+		}
+		for _, p := range ev.Never {
+			out = append(out, NeverAtom{ev.On, p})
+		}
+	}
+	out = appendAtoms(out, x.Packets)
+	out = appendAtoms(out, x.Rules)
+	out = appendAtoms(out, x.Sockets)
+	return appendAtoms(out, x.Connections)
+}
+
+func appendAtoms[A Atom](out []Atom, more []A) []Atom {
+	for _, a := range more {
+		out = append(out, a)
+	}
+	return out
+}
+
+// Text names the outcome and whom it is expected of.
+func (x OutcomeAtom) Text(int) string {
+	if x.Rest {
+		return "every other connection: " + string(x.Outcome) // than those below
+	}
+	return "every connection: " + string(x.Outcome)
+}
+
+// Text gives the probability as a formula and as a number.
+func (s ShareCheck) Text(backends int) string {
+	return fmt.Sprintf("share of %s: %s = %.3g", s.Of, s.Probability, s.probability(backends))
+}
+
+// Text names the error.
+func (x ErrnoAtom) Text(int) string { return "first error: " + string(x) }
+
+// Text names the side.
+func (x NoticedByAtom) Text(int) string { return "noticed by the " + string(x) }
+
+// Text gives the send's number.
+func (x FailedSendAtom) Text(int) string {
+	return fmt.Sprintf("send %d after the break is the first to fail", int(x))
+}
+
+// Text tells whether it is re-routed.
+func (x ReroutedAtom) Text(int) string {
+	if x {
+		return "re-routed to another backend"
+	}
+	return "never re-routed to another backend"
+}
+
+// Text is about a peer that is half-open, the only one that can be expected.
+func (PeerAtom) Text(int) string { return "the old backend's socket stays established" }
+
+// Text gives the number.
+func (x LostAtom) Text(int) string { return fmt.Sprintf("messages that never arrived: %d", int(x)) }
+
+// Text gives the number.
+func (x BreaksAtom) Text(int) string {
+	if x == 1 {
+		return "entry destroyed at least 1 time"
+	}
+	return fmt.Sprintf("entry destroyed at least %d times", int(x))
+}
+
+// Text names the node and the events.
+func (x SequenceAtom) Text(int) string {
+	return fmt.Sprintf("conntrack on %s: %s", x.On, joinPatterns(x.Events))
+}
+
+// Text names the node and the event.
+func (x NeverAtom) Text(int) string { return fmt.Sprintf("conntrack on %s, never: %s", x.On, x.Event) }
+
+// Text is the packet in words, and whether it is never to be seen.
+func (x PacketCheck) Text(int) string {
+	if x.Never {
+		return "packet: never a " + x.Describe()
+	}
+	return "packet: " + x.Describe()
+}
+
+// Text names the node and the rule.
+func (x RuleCheck) Text(int) string {
+	if !*x.Moved {
+		return fmt.Sprintf("rule on %s never met: %s", x.On, x.Rule)
+	}
+	return fmt.Sprintf("rule on %s met: %s", x.On, x.Rule)
+}
+
+// Text gives side, state and timer.
+func (x SocketCheck) Text(int) string {
+	text := fmt.Sprintf("at the end the %s's socket is %s", x.Side, x.State)
+	if x.Timer != "" {
+		text += ", timer " + x.Timer
+	}
+	return text
+}
+
+// Text gives the connection's number, outcome and error.
+func (x ConnectionCheck) Text(int) string {
+	return strings.TrimSpace(fmt.Sprintf("connection %d: %s %s", x.ID, x.Outcome, x.Errno))
+}
+
+func joinPatterns(ps []EventPattern) string {
+	words := make([]string, len(ps))
+	for i, p := range ps {
+		words[i] = p.String()
+	}
+	return strings.Join(words, " → ")
+}
+
+// String is the pattern in the words of a conntrack line.
+func (p EventPattern) String() string {
+	words := []string{p.Type}
+	if p.State != "" {
+		words = append(words, p.State)
+	}
+	for _, flag := range []struct {
+		set  *bool
+		name string
+	}{{p.Unreplied, "[UNREPLIED]"}, {p.Assured, "[ASSURED]"}} {
+		if flag.set != nil && *flag.set {
+			words = append(words, flag.name)
+		} else if flag.set != nil {
+			words = append(words, "not "+flag.name)
+		}
+	}
+	if p.By != "" {
+		words = append(words, "by "+p.By)
+	}
+	if p.Backend != "" {
+		words = append(words, "to the "+p.Backend+" backend")
+	}
+	return strings.Join(words, " ")
+}
+
+// Describe is the packet in words, "RST from the service at client".
+func (x PacketCheck) Describe() string {
+	text := x.Flag
+	if x.From != "" {
+		text += " from the " + x.From
+	}
+	at := x.At
+	if at == "" { // of a step, which has its defaults only when it runs
+		at = podClient
+	}
+	return text + " at " + at
+}
