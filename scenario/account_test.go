@@ -48,7 +48,7 @@ func resting(r *Result) error {
 // sentence's own time.
 func TestSentencesRestOnFacts(t *testing.T) {
 	for _, name := range recorded {
-		r := assemble(planOf(t, find(t, name)), evidenceOf(t, name))
+		r := NewResult(planOf(t, find(t, name)), evidenceOf(t, name))
 		if err := resting(r); err != nil || len(r.Account) == 0 {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -59,7 +59,7 @@ func TestSentencesRestOnFacts(t *testing.T) {
 			"another's fact":  func(r *Result) { r.Account[0].Facts = []int{0} },
 			"another's words": func(r *Result) { r.Account[0].Text += "?" },
 		} {
-			spoilt := assemble(planOf(t, find(t, name)), evidenceOf(t, name))
+			spoilt := NewResult(planOf(t, find(t, name)), evidenceOf(t, name))
 			if spoil(spoilt); resting(spoilt) == nil {
 				t.Errorf("%s: %s is not found", name, what)
 			}

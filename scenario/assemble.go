@@ -6,13 +6,14 @@ import (
 	"github.com/ctsim/ctsim/probe/packet"
 )
 
-// assemble makes the result of a run out of its evidence. It is pure.
-func assemble(p *Plan, e *evidence) *Result {
+// NewResult makes the result of a run out of its evidence. It is pure.
+func NewResult(p *Plan, e *evidence) *Result {
 	ix := e.index()
 	packets := e.followed()
 	accounts := accountsOf(e, max(p.Connections, e.connections), ix, packets)
 	r := &Result{
 		Schema: SchemaVersion, Scenario: p.Scenario, Title: p.Title, Cure: p.Cure,
+		Kernel: e.release, Rootless: e.rootless, Phases: e.phases,
 		Started: e.started, DurationS: e.since(e.ended),
 		Service: serviceResult(p),
 		World:   e.world.places, Rules: ruleCounts(e), Saved: e.saved,

@@ -5,6 +5,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/ctsim/ctsim/internal/golden"
 )
 
 // TestScripts: every built-in scenario whose steps have commands is a script that bash can read.
@@ -32,7 +34,7 @@ func TestScriptOfTheMainCase(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "script/flush-multi-backend.sh", text)
+	golden.Text(t, "script/flush-multi-backend.sh", text)
 }
 
 // TestScriptHasTheRulesItMayNeed: which endpoint goes is known only when the script runs, so that there are rules for

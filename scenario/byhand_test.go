@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ctsim/ctsim/internal/golden"
 )
 
 // everyVerb is scenarios with every verb in every form that makes a difference by hand.
@@ -173,7 +175,7 @@ func TestCommands(t *testing.T) {
 		}
 		fmt.Fprintf(&b, "# %s, while it stands still\n%s\n\n", p.Scenario, strings.Join(Timers(p), "\n"))
 	}
-	golden(t, "byhand/commands.txt", b.String())
+	golden.Text(t, "byhand/commands.txt", b.String())
 }
 
 // TestScriptedSteps: what a script says of each verb, or why it cannot be one, and of every built-in scenario.
@@ -208,5 +210,5 @@ func TestScriptedSteps(t *testing.T) {
 		fmt.Fprintf(&b, "# %s\n", s.Name)
 		part(planOf(t, s), planOf(t, s).Steps)
 	}
-	golden(t, "byhand/scripts.txt", b.String())
+	golden.Text(t, "byhand/scripts.txt", b.String())
 }

@@ -57,10 +57,7 @@ func TestKernelCuresAreNeeded(t *testing.T) {
 			s := fresh(t, name)
 			remove(&s)
 			hurry(&s)
-			r, err := Run(context.Background(), planOf(t, s), Options{})
-			if err != nil {
-				t.Fatal(err)
-			}
+			r := replayed(context.Background(), t, s, Options{})
 			if r.Verdict != Fail {
 				t.Errorf("%s: %s", r.Verdict, r.Reason)
 			}
@@ -74,10 +71,7 @@ func TestKernelWrongExpectation(t *testing.T) {
 	needKernel(t)
 	s := fresh(t, "flush-single-backend")
 	s.Expect.Outcome = Reset
-	r, err := Run(context.Background(), planOf(t, s), Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := replayed(context.Background(), t, s, Options{})
 	if r.Verdict != Fail {
 		t.Errorf("%s: %s", r.Verdict, r.Reason)
 	}
@@ -93,10 +87,7 @@ func TestKernelInterrupted(t *testing.T) {
 			cancel()
 		}
 	}}
-	r, err := Run(ctx, planOf(t, fresh(t, multi)), o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := replayed(ctx, t, fresh(t, multi), o)
 	if r.Verdict != Inconclusive || !r.Interrupted || len(r.Timeline) == 0 {
 		t.Errorf("%s, interrupted %v, %d observations", r.Verdict, r.Interrupted, len(r.Timeline))
 	}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/ctsim/ctsim/internal/golden"
 )
 
 // beyondSchema names the bad files that a schema cannot refuse, with the reason.
@@ -43,7 +45,7 @@ func TestBadFiles(t *testing.T) {
 				t.Fatalf("Parse gave a library %v and the error %v, want Problems", lib, err)
 			}
 			hasPlaces(t, problems, data)
-			golden(t, "bad/"+name+".txt", problems.Error()+"\n")
+			golden.Text(t, "bad/"+name+".txt", problems.Error()+"\n")
 			reason, beyond := beyondSchema[name]
 			if refused := len(schema.file(data)) > 0; refused == beyond {
 				t.Errorf("the schema refuses the file: %v; reason why it cannot: %q", refused, reason)

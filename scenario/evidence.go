@@ -20,6 +20,7 @@ import (
 // no run has gathered.
 type evidence struct {
 	world
+	machine
 	started, ended time.Time
 	flows          []flowFacts
 	// connections is how many the client tried to open.
@@ -68,6 +69,22 @@ func (e *evidence) keeping() any {
 		}
 	}
 	return nil
+}
+
+// machine is where and how the facts were observed.
+type machine struct {
+	// release is the kernel's, `uname -r`.
+	release string
+	// rootless is true if it was in a user namespace.
+	rootless bool
+	// phases are the parts of the run and how long each took.
+	phases []Phase
+}
+
+// Phase is a part of a run and how long it took, in seconds.
+type Phase struct {
+	Name    string  `json:"name"`
+	Seconds float64 `json:"seconds"`
 }
 
 // world is what the evidence is about. Whoever fills the evidence knows it and says it.

@@ -222,6 +222,8 @@ func fill(t *testing.T, v reflect.Value, n int) {
 		v.SetInt(int64(n))
 	case v.CanUint():
 		v.SetUint(uint64(n))
+	case v.CanFloat():
+		v.SetFloat(float64(n))
 	default:
 		t.Fatalf("the test cannot fill in %s", v.Type())
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/ctsim/ctsim/dataplane"
+	"github.com/ctsim/ctsim/internal/golden"
 	"github.com/ctsim/ctsim/probe/conntrack"
 )
 
@@ -36,7 +37,7 @@ func evidenceOf(t testing.TB, name string) *evidence {
 // The recorded runs pass, with the library's expectations of today.
 func TestRecordedEvidencePasses(t *testing.T) {
 	for _, name := range recorded {
-		if r := assemble(planOf(t, find(t, name)), evidenceOf(t, name)); r.Verdict != Pass {
+		if r := NewResult(planOf(t, find(t, name)), evidenceOf(t, name)); r.Verdict != Pass {
 			t.Errorf("%s: %s: %s", name, r.Verdict, r.Reason)
 		}
 	}
@@ -46,8 +47,8 @@ func TestRecordedEvidencePasses(t *testing.T) {
 func TestCause(t *testing.T) {
 	for _, name := range recorded {
 		t.Run(name, func(t *testing.T) {
-			r := assemble(planOf(t, find(t, name)), evidenceOf(t, name))
-			golden(t, "cause/"+name+".txt", r.Reason+"\n"+strings.Join(r.Cause, "\n")+"\n")
+			r := NewResult(planOf(t, find(t, name)), evidenceOf(t, name))
+			golden.Text(t, "cause/"+name+".txt", r.Reason+"\n"+strings.Join(r.Cause, "\n")+"\n")
 		})
 	}
 }
@@ -83,7 +84,7 @@ func TestCauseOfTheFreshPick(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			e := evidenceOf(t, "flush-single-backend")
 			tt.change(e)
-			cause := strings.Join(assemble(planOf(t, find(t, "flush-single-backend")), e).Cause, "\n")
+			cause := strings.Join(NewResult(planOf(t, find(t, "flush-single-backend")), e).Cause, "\n")
 			if !strings.Contains(cause, tt.want) {
 				t.Errorf("want %q in:\n%s", tt.want, cause)
 			}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/ctsim/ctsim"
+	"github.com/ctsim/ctsim/internal/golden"
 )
 
 var parsed = sync.OnceValues(func() (*Library, error) { return Parse("scenarios.yaml", ctsim.Scenarios) })
@@ -63,7 +64,7 @@ func TestBuiltInScenariosAreComplete(t *testing.T) {
 
 func TestDescribe(t *testing.T) {
 	for _, s := range library(t).Scenarios {
-		t.Run(s.Name, func(t *testing.T) { golden(t, "describe/"+s.Name+".txt", planOf(t, s).Describe()) })
+		t.Run(s.Name, func(t *testing.T) { golden.Text(t, "describe/"+s.Name+".txt", planOf(t, s).Describe()) })
 	}
 }
 

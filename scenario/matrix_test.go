@@ -28,7 +28,7 @@ func judged(t *testing.T, name string, x Expect, e *evidence) *Result {
 	s := find(t, name)
 	s.Expect = x
 	strictyaml.SetDefaults(&s.Expect)
-	return assemble(s.settle(), e)
+	return NewResult(s.settle(), e)
 }
 
 func TestEveryExpectationCanFail(t *testing.T) {

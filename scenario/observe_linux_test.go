@@ -39,15 +39,12 @@ func TestKernelLiveObservations(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			live, n := map[string]int{}, 0
-			r, err := Run(context.Background(), planOf(t, s), Options{Observe: func(o Observation) {
+			r := replayed(context.Background(), t, s, Options{Observe: func(o Observation) {
 				if n++; !typed(o) {
 					t.Errorf("without the facts of its source: %+v", o)
 				}
 				live[settled(t, o)]++
 			}})
-			if err != nil {
-				t.Fatal(err)
-			}
 			for _, o := range r.Timeline {
 				if live[settled(t, o)]--; live[settled(t, o)] < 0 {
 					t.Errorf("in the end, but not live: %s", settled(t, o))

@@ -3,6 +3,7 @@ package scenario
 import (
 	"context"
 	"slices"
+	"time"
 )
 
 // Options change how a scenario is run. The zero value runs it as it is written.
@@ -27,3 +28,12 @@ type Options struct {
 
 // watches tells whether a source is to be watched.
 func (o Options) watches(s Source) bool { return o.Watch == nil || slices.Contains(o.Watch, s) }
+
+// Progress tells a person what a run is waiting for.
+type Progress struct {
+	// Step counts from 1 to Steps; 0 while the world is built.
+	Step, Steps int
+	Text        string
+	// Left is what is left of a wait; 0 if it is not known.
+	Left time.Duration
+}

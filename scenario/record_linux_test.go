@@ -20,22 +20,19 @@ func TestKernelRecord(t *testing.T) {
 	for _, name := range recorded {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := find(t, name)
-			r, err := newRun(planOf(t, s), Options{})
+			p := planOf(t, find(t, name))
+			e, err := Run(context.Background(), p, Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			result, err := r.do(context.Background())
-			if err != nil {
-				t.Fatal(err)
-			}
+			result := NewResult(p, e)
 			if result.Verdict != Pass {
 				t.Fatalf("%s: %s", result.Verdict, result.Reason)
 			}
-			for i := range r.ev.packets {
-				r.ev.packets[i].Data = nil // decoded already, and the larger part of a recording
+			for i := range e.packets {
+				e.packets[i].Data = nil // decoded already, and the larger part of a recording
 			}
-			text, err := json.MarshalIndent(record(reflect.ValueOf(&r.ev).Elem()), "", " ")
+			text, err := json.MarshalIndent(record(reflect.ValueOf(e).Elem()), "", " ")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -43,7 +40,7 @@ func TestKernelRecord(t *testing.T) {
 			if err := replay(text, reflect.ValueOf(&again).Elem()); err != nil {
 				t.Fatal(err)
 			}
-			replayed := assemble(planOf(t, s), &again)
+			replayed := NewResult(p, &again)
 			if replayed.Verdict != Pass || replayed.Reason != result.Reason || !reflect.DeepEqual(replayed.Timeline, result.Timeline) {
 				t.Errorf("the run: %s\nthe replay: %s %s", result.Reason, replayed.Verdict, replayed.Reason)
 			}

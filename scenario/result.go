@@ -91,18 +91,3 @@ type ProgramRun struct {
 	Ended   string  `json:"ended"`
 	EndedAt float64 `json:"ended_at"`
 }
-
-// Phase is a part of a run and how long it took, in seconds.
-type Phase struct {
-	Name    string  `json:"name"`
-	Seconds float64 `json:"seconds"`
-}
-
-// Progress tells a person what a run is waiting for.
-type Progress struct {
-	// Step counts from 1 to Steps; 0 while the world is built.
-	Step, Steps int
-	Text        string
-	// Left is what is left of a wait; 0 if it is not known.
-	Left time.Duration
-}

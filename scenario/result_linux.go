@@ -6,12 +6,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// result is the run assembled, with what only the machine can tell.
-func (r *run) result() *Result {
+// complete adds what only the machine can tell.
+func (r *run) complete() *evidence {
 	r.ev.ended = time.Now()
-	out := assemble(r.plan, &r.ev)
-	out.Kernel, out.Rootless, out.Phases = release(), r.options.Rootless, r.phases
-	return out
+	r.ev.machine = machine{release: release(), rootless: r.options.Rootless, phases: r.phases}
+	return &r.ev
 }
 
 // release is `uname -r`.

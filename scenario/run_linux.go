@@ -83,12 +83,13 @@ type run struct {
 	streams packet.Flows
 }
 
-// Run replays a scenario in a world of its own and judges it. A scenario that does not end as expected is a Result
-// with the verdict Fail, not an error. When ctx ends, the run ends at once with what it has seen: Interrupted, and
-// Inconclusive. The error is *Unsupported if this machine or user cannot run it. Whatever happens, nothing is left behind.
+// Run replays a plan in a world of its own while everything is watched, and gives the evidence; whether it is what the
+// scenario expects is for others to say. When ctx ends, the run ends at once with what it has seen: the evidence is that
+// of an interrupted run. The error is *Unsupported if this machine or user cannot run it. Whatever happens, nothing is
+// left behind.
 //
 // It needs CAP_SYS_ADMIN and CAP_NET_ADMIN in the current user namespace.
-func Run(ctx context.Context, p *Plan, o Options) (*Result, error) {
+func Run(ctx context.Context, p *Plan, o Options) (*evidence, error) {
 	r, err := newRun(p, o)
 	if err != nil {
 		return nil, err
@@ -115,8 +116,8 @@ func newRun(p *Plan, o Options) (*run, error) {
 	return r, nil
 }
 
-// do performs the run and judges it.
-func (r *run) do(ctx context.Context) (*Result, error) {
+// do performs the run.
+func (r *run) do(ctx context.Context) (*evidence, error) {
 	err := r.perform(ctx)
 	if ctx.Err() != nil {
 		r.ev.interrupted, err = true, nil
@@ -125,7 +126,7 @@ func (r *run) do(ctx context.Context) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.result(), nil
+	return r.complete(), nil
 }
 
 // perform builds the world, takes the steps and notes what is left at the end.

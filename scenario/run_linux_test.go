@@ -34,10 +34,7 @@ func TestKernelLibraryPasses(t *testing.T) {
 	for _, s := range builtin(t).Scenarios {
 		t.Run(s.Name, func(t *testing.T) {
 			t.Parallel()
-			r, err := Run(context.Background(), planOf(t, s), Options{})
-			if err != nil {
-				t.Fatal(err)
-			}
+			r := replayed(context.Background(), t, s, Options{})
 			if r.Verdict != Pass {
 				t.Errorf("%s: %s", r.Verdict, r.Reason)
 			}
@@ -60,4 +57,15 @@ func TestKernelLibraryPasses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// replayed runs a scenario and makes the result of what was seen.
+func replayed(ctx context.Context, t testing.TB, s Scenario, o Options) *Result {
+	t.Helper()
+	p := planOf(t, s)
+	e, err := Run(ctx, p, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return NewResult(p, e)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/ctsim/ctsim"
+	"github.com/ctsim/ctsim/internal/golden"
 	"github.com/ctsim/ctsim/internal/strictyaml"
 )
 
@@ -251,5 +252,5 @@ func TestSchemaGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "../../docs/scenario.schema.json", string(text))
+	golden.Text(t, "../../docs/scenario.schema.json", string(text))
 }

@@ -42,11 +42,11 @@ func TestTimelineOrder(t *testing.T) {
 func TestTimelineFromAnyArrival(t *testing.T) {
 	for _, name := range recorded {
 		s, e := find(t, name), evidenceOf(t, name)
-		want := assemble(planOf(t, s), evidenceOf(t, name))
+		want := NewResult(planOf(t, s), evidenceOf(t, name))
 		slices.Reverse(e.events)
 		slices.Reverse(e.packets)
 		slices.Reverse(e.reports)
-		got := assemble(planOf(t, s), e)
+		got := NewResult(planOf(t, s), e)
 		if got.Verdict != want.Verdict || got.Reason != want.Reason || !slices.Equal(got.Cause, want.Cause) {
 			t.Errorf("%s: %s: %s\n%s\nwant %s\n%s", name, got.Verdict, got.Reason, strings.Join(got.Cause, "\n"),
 				want.Reason, strings.Join(want.Cause, "\n"))
@@ -110,7 +110,7 @@ func typed(o Observation) bool {
 // TestTyped: every observation carries the facts of its source.
 func TestTyped(t *testing.T) {
 	for _, name := range recorded {
-		for _, o := range assemble(planOf(t, find(t, name)), evidenceOf(t, name)).Timeline {
+		for _, o := range NewResult(planOf(t, find(t, name)), evidenceOf(t, name)).Timeline {
 			if !typed(o) {
 				t.Errorf("%s: without the facts of its source: %+v", name, o)
 			}

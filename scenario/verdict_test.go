@@ -37,11 +37,11 @@ func missing(t *testing.T, s Scenario, source string, take func(*evidence)) {
 	t.Helper()
 	e := evidenceOf(t, s.Name)
 	take(e)
-	if r := assemble(planOf(t, s), e); r.Verdict != Fail {
+	if r := NewResult(planOf(t, s), e); r.Verdict != Fail {
 		t.Errorf("without it: %s: %s", r.Verdict, r.Reason)
 	}
 	e.lost[source] = 1
-	if r := assemble(planOf(t, s), e); r.Verdict != Inconclusive {
+	if r := NewResult(planOf(t, s), e); r.Verdict != Inconclusive {
 		t.Errorf("without it, and with a loss: %s: %s", r.Verdict, r.Reason)
 	}
 }
@@ -91,7 +91,7 @@ func TestLossesMakeAbsenceInconclusive(t *testing.T) {
 			}
 			seen[want] = true
 			e.lost[source] = 3
-			r := assemble(planOf(t, s), e)
+			r := NewResult(planOf(t, s), e)
 			if r.Verdict != want {
 				t.Errorf("%s with lost %s observations: %s: %s, want %s", name, source, r.Verdict, r.Reason, want)
 			}
@@ -110,7 +110,7 @@ func TestInterruptedIsInconclusive(t *testing.T) {
 	for _, name := range recorded {
 		e := evidenceOf(t, name)
 		e.interrupted = true
-		r := assemble(planOf(t, find(t, name)), e)
+		r := NewResult(planOf(t, find(t, name)), e)
 		if r.Verdict != Inconclusive || !r.Interrupted {
 			t.Errorf("%s as it was: %s", name, r.Verdict)
 		}
@@ -120,7 +120,7 @@ func TestInterruptedIsInconclusive(t *testing.T) {
 			}
 		}
 		withoutErrors(e)
-		if r := assemble(planOf(t, find(t, name)), e); r.Verdict != Inconclusive {
+		if r := NewResult(planOf(t, find(t, name)), e); r.Verdict != Inconclusive {
 			t.Errorf("%s without errors: %s", name, r.Verdict)
 		}
 	}

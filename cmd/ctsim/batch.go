@@ -50,12 +50,15 @@ func runOne(ctx context.Context, p *scenario.Plan, o scenario.Options) outcome {
 	if ctx.Err() != nil {
 		return outcome{name: p.Scenario, err: context.Cause(ctx)}
 	}
-	r, err := scenario.Run(ctx, p, o)
+	e, err := scenario.Run(ctx, p, o)
 	if err != nil && ctx.Err() != nil {
 		// Whatever failed, it failed because the run was being ended: Ctrl-C reaches iptables as well as ctsim.
 		err = context.Cause(ctx)
 	}
-	return outcome{name: p.Scenario, result: r, err: err}
+	if err != nil {
+		return outcome{name: p.Scenario, err: err}
+	}
+	return outcome{name: p.Scenario, result: scenario.NewResult(p, e)}
 }
 
 // outcome waits for the i-th scenario to end.
