@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/ctsim/ctsim/scenario"
@@ -88,7 +89,7 @@ func (j journey) headers() string {
 	if p.Length > 0 {
 		fmt.Fprintf(&b, ":%d", p.Seq+int64(p.Length))
 	}
-	if strings.Contains(p.Flags, ".") {
+	if slices.Contains([]byte(p.Flags), '.') {
 		fmt.Fprintf(&b, " ack %d", p.Ack)
 	}
 	fmt.Fprintf(&b, " len %d", p.Length)

@@ -149,7 +149,7 @@ func TestAccountOfOtherFacts(t *testing.T) {
 		"+0.023000 s  the RST reaches web-1 as 10.96.0.10:443 > 10.1.0.7:55000, as if the service had sent it | web-1 RST 0.023",
 		"+0.030000 s  the client's send before had returned success; this one gets ECONNRESET (connection reset by peer) | web-1 send 0.02, web-1 send 0.03",
 		// No sample of the socket was taken: its last state is an observation of its own.
-		"the old backend does not know: the socket on api-0 is still ESTABLISHED (half-open) | api-0 ESTABLISHED 60",
+		"the old backend does not know: the socket on api-0 is still ESTABLISHED (half-open) | api-0 state 60",
 	}
 	if diff := cmp.Diff(wantTold, told); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

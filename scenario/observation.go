@@ -26,8 +26,8 @@ type Observation struct {
 	Detail []string `json:"detail,omitempty"`
 	// Step is the step if Source is step, nil otherwise.
 	Step *StepFacts `json:"step,omitempty"`
-	// Call is the socket call if Source is client or server and the program is ctsim's own, Output the line that a
-	// program of the user's own has written; nil otherwise.
+	// Call is the socket call that a program of ctsim's own made, Output the line that a program of the user's own has
+	// written, if Source is client or server; nil otherwise.
 	Call   *CallFacts   `json:"call,omitempty"`
 	Output *OutputFacts `json:"output,omitempty"`
 	// Entry is the conntrack entry if Source is conntrack, nil otherwise.
@@ -38,7 +38,8 @@ type Observation struct {
 	Path *PathFacts `json:"path,omitempty"`
 	// KernelEvent is what the kernel did if Source is kernel, nil otherwise.
 	KernelEvent *KernelFacts `json:"kernel_event,omitempty"`
-	// Socket is the socket's state if Source is socket, nil otherwise.
+	// Socket is the socket's state if Source is socket, or if it is that of a client's or server's at the end of the run;
+	// nil otherwise.
 	Socket *SocketFacts `json:"socket,omitempty"`
 }
 

@@ -167,13 +167,14 @@ func (e *evidence) socketObservation(s *socketSample) Observation {
 		Text: strings.TrimSpace(s.Socket.String()), Connection: s.flow, Socket: facts}
 }
 
-// lastObservation is a socket as it was at the end of the run.
+// lastObservation is a socket as it was at the end of the run. That is asked of whoever holds it, whether sockets were
+// watched or not, and so is a fact of its side.
 func (e *evidence) lastObservation(l *lastState) Observation {
 	text := "at the end " + l.State
 	if l.timer != "" {
 		text += ", timer " + l.timer
 	}
-	return Observation{T: e.since(e.ended), Source: string(FromSockets), At: l.at, Kind: l.State, Text: text, Connection: l.flow,
+	return Observation{T: e.since(e.ended), Source: string(l.side), At: l.at, Kind: "state", Text: text, Connection: l.flow,
 		Socket: &SocketFacts{Side: string(l.side), State: l.State, Timer: l.timer, TimerKind: l.timer, Unacked: l.Unacked, Retransmits: l.Retransmits}}
 }
 

@@ -95,7 +95,7 @@ func TestIndexByTime(t *testing.T) {
 // typed tells whether an observation carries the typed facts of its source, and no others.
 func typed(o Observation) bool {
 	has := map[string]bool{"step": o.Step != nil, "conntrack": o.Entry != nil, "packet": o.Packet != nil, "rule": o.Path != nil,
-		"kernel": o.KernelEvent != nil, "socket": o.Socket != nil, "client": o.Call != nil || o.Output != nil}
+		"kernel": o.KernelEvent != nil, "socket": o.Socket != nil, "client": o.Call != nil || o.Output != nil || o.Kind == "state" && o.Socket != nil}
 	has["server"] = has["client"]
 	n := 0
 	for _, there := range []bool{o.Step != nil, o.Entry != nil, o.Packet != nil, o.Path != nil, o.KernelEvent != nil, o.Socket != nil,
