@@ -26,12 +26,12 @@ func TestJourneys(t *testing.T) {
 		name    string
 		address netip.AddrPort
 	}{{"server-1", server1}, {"server-2", server2}} {
-		see(podClient, packet.Out, client, service)
+		see("client", packet.Out, client, service)
 		see("node1", packet.In, client, server.address)
 		see(server.name, packet.In, client, server.address)
 		see(server.name, packet.Out, server.address, client)
 		see("node1", packet.Out, server.address, client)
-		see(podClient, packet.In, service, client)
+		see("client", packet.In, service, client)
 	}
 	want := []int{1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4}
 	if diff := cmp.Diff(want, e.journeys(e.index(), packets)); diff != "" {
