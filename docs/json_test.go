@@ -1,6 +1,12 @@
 package docs_test
 
 import (
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/evidence/account"
+	"github.com/ctsim/ctsim/scenario/build"
+	"github.com/ctsim/ctsim/scenario/result"
+	"github.com/ctsim/ctsim/scenario/verdict"
+
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,7 +20,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ctsim/ctsim/report"
-	"github.com/ctsim/ctsim/scenario"
 )
 
 // fields are the JSON names of a struct's fields.
@@ -42,30 +47,30 @@ func tabled(document, heading string) (names []string) {
 func TestJSONFields(t *testing.T) {
 	document := read(t, "json.md")
 	for heading, of := range map[string]reflect.Type{
-		"## The document":                    reflect.TypeFor[scenario.Result](),
-		"## account":                         reflect.TypeFor[scenario.Sentence](),
-		"## service":                         reflect.TypeFor[scenario.Service](),
-		"## connections":                     reflect.TypeFor[scenario.Connection](),
-		"## client_socket and server_socket": reflect.TypeFor[scenario.SocketSettings](),
-		"## programs":                        reflect.TypeFor[scenario.ProgramRun](),
-		"## expectations":                    reflect.TypeFor[scenario.Check](),
-		"## world":                           reflect.TypeFor[scenario.Place](),
-		"## entries":                         reflect.TypeFor[scenario.Entry](),
-		"## rules":                           reflect.TypeFor[scenario.RuleCount](),
-		"## timeline":                        reflect.TypeFor[scenario.Observation](),
-		"## step":                            reflect.TypeFor[scenario.StepFacts](),
-		"## call":                            reflect.TypeFor[scenario.CallFacts](),
-		"## output":                          reflect.TypeFor[scenario.OutputFacts](),
-		"## entry":                           reflect.TypeFor[scenario.EntryFacts](),
-		"## original and reply":              reflect.TypeFor[scenario.TupleFacts](),
-		"## packet":                          reflect.TypeFor[scenario.PacketFacts](),
-		"## icmp":                            reflect.TypeFor[scenario.ICMPFacts](),
-		"## path":                            reflect.TypeFor[scenario.PathFacts](),
-		"## hops":                            reflect.TypeFor[scenario.HopFacts](),
-		"## kernel_event":                    reflect.TypeFor[scenario.KernelFacts](),
-		"## stack":                           reflect.TypeFor[scenario.FrameFacts](),
-		"## socket":                          reflect.TypeFor[scenario.SocketFacts](),
-		"## phases":                          reflect.TypeFor[scenario.Phase](),
+		"## The document":                    reflect.TypeFor[result.Result](),
+		"## account":                         reflect.TypeFor[account.Sentence](),
+		"## service":                         reflect.TypeFor[result.Service](),
+		"## connections":                     reflect.TypeFor[account.Connection](),
+		"## client_socket and server_socket": reflect.TypeFor[account.SocketSettings](),
+		"## programs":                        reflect.TypeFor[result.ProgramRun](),
+		"## expectations":                    reflect.TypeFor[verdict.Check](),
+		"## world":                           reflect.TypeFor[evidence.Place](),
+		"## entries":                         reflect.TypeFor[account.Entry](),
+		"## rules":                           reflect.TypeFor[account.RuleCount](),
+		"## timeline":                        reflect.TypeFor[evidence.Observation](),
+		"## step":                            reflect.TypeFor[evidence.StepFacts](),
+		"## call":                            reflect.TypeFor[evidence.CallFacts](),
+		"## output":                          reflect.TypeFor[evidence.OutputFacts](),
+		"## entry":                           reflect.TypeFor[evidence.EntryFacts](),
+		"## original and reply":              reflect.TypeFor[evidence.TupleFacts](),
+		"## packet":                          reflect.TypeFor[evidence.PacketFacts](),
+		"## icmp":                            reflect.TypeFor[evidence.ICMPFacts](),
+		"## path":                            reflect.TypeFor[evidence.PathFacts](),
+		"## hops":                            reflect.TypeFor[evidence.HopFacts](),
+		"## kernel_event":                    reflect.TypeFor[evidence.KernelFacts](),
+		"## stack":                           reflect.TypeFor[evidence.FrameFacts](),
+		"## socket":                          reflect.TypeFor[evidence.SocketFacts](),
+		"## phases":                          reflect.TypeFor[evidence.Phase](),
 	} {
 		if diff := cmp.Diff(fields(of), tabled(document, heading)); diff != "" {
 			t.Errorf("json.md, %s (-code +document):\n%s", heading, diff)
@@ -73,7 +78,7 @@ func TestJSONFields(t *testing.T) {
 	}
 	var around map[string]any
 	var text strings.Builder
-	failure := report.FailureOf("a", &scenario.Unsupported{What: "b", Hint: "c", Err: errors.New("d")})
+	failure := report.FailureOf("a", &build.Unsupported{What: "b", Hint: "c", Err: errors.New("d")})
 	if err := report.JSONRuns(&text, nil, []report.Failure{failure}); err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +100,7 @@ func TestJSONFields(t *testing.T) {
 			t.Errorf("json.md, lines: %s of a failure is missing", name)
 		}
 	}
-	if want := fmt.Sprintf("`schema` is %d.", scenario.SchemaVersion); !strings.Contains(document, want) {
+	if want := fmt.Sprintf("`schema` is %d.", result.SchemaVersion); !strings.Contains(document, want) {
 		t.Errorf("json.md does not say: %s", want)
 	}
 }
@@ -112,7 +117,7 @@ func TestJSONExample(t *testing.T) {
 	}
 	decoder := json.NewDecoder(strings.NewReader(strings.Join(blocks[i].lines, "\n")))
 	decoder.DisallowUnknownFields()
-	var example scenario.Result
+	var example result.Result
 	if err := decoder.Decode(&example); err != nil {
 		t.Fatal(err)
 	}
@@ -121,29 +126,29 @@ func TestJSONExample(t *testing.T) {
 			t.Errorf("json.md: in the example %q rests on %v", s.Text, s.Facts)
 		}
 	}
-	if len(example.Account) == 0 || example.Schema != scenario.SchemaVersion || len(example.Connections) == 0 || len(example.Timeline) == 0 {
+	if len(example.Account) == 0 || example.Schema != result.SchemaVersion || len(example.Connections) == 0 || len(example.Timeline) == 0 {
 		t.Errorf("json.md: the example lacks schema, connections or timeline")
 	}
 }
 
 // writeExample puts a run into json.md, with the telling entries of its long lists.
 func writeExample(t *testing.T) {
-	var result scenario.Result
-	ctsim := build(t)
-	for result.Connections == nil || result.Connections[0].Breaks != 1 {
+	var r result.Result
+	ctsim := built(t)
+	for r.Connections == nil || r.Connections[0].Breaks != 1 {
 		text, code := said(t, "", ctsim, "run", "flush-multi-backend", "--output", "json")
 		if code != 0 {
 			t.Fatalf("exit code %d:\n%s", code, text)
 		}
-		result = scenario.Result{}
-		if err := json.Unmarshal([]byte(text), &result); err != nil {
+		r = result.Result{}
+		if err := json.Unmarshal([]byte(text), &r); err != nil {
 			t.Fatal(err)
 		}
 	}
-	result.Cause, result.Account, result.Expectations = result.Cause[:2], result.Account[:2], result.Expectations[:2]
-	keepTelling(&result)
+	r.Cause, r.Account, r.Expectations = r.Cause[:2], r.Account[:2], r.Expectations[:2]
+	keepTelling(&r)
 	var text strings.Builder
-	if err := report.JSON(&text, &result); err != nil {
+	if err := report.JSON(&text, &r); err != nil {
 		t.Fatal(err)
 	}
 	document := read(t, "json.md")
@@ -156,11 +161,11 @@ func writeExample(t *testing.T) {
 }
 
 // keepTelling leaves out what the example can do without; the account's sentences keep what they rest on.
-func keepTelling(r *scenario.Result) {
-	var kept []scenario.Observation
+func keepTelling(r *result.Result) {
+	var kept []evidence.Observation
 	place := map[int]int{}
 	for i, o := range r.Timeline {
-		rests := slices.ContainsFunc(r.Account, func(s scenario.Sentence) bool { return slices.Contains(s.Facts, i) })
+		rests := slices.ContainsFunc(r.Account, func(s account.Sentence) bool { return slices.Contains(s.Facts, i) })
 		tells := o.Source == "client" || o.Source == "conntrack" && o.At == "master" && o.Kind == "DESTROY" ||
 			o.Source == "packet" && o.At == "client" && o.Kind == "RST" || o.Source == "kernel" && o.Kind == "tcp_send_reset"
 		if rests || tells {

@@ -30,7 +30,7 @@ func placed(t *testing.T, dir string) (all []string) {
 
 // TestInstall: what `make install` puts below DESTDIR and PREFIX works, and `make uninstall` takes away that and no more.
 func TestInstall(t *testing.T) {
-	ctsim, dir := build(t), t.TempDir()
+	ctsim, dir := built(t), t.TempDir()
 	environment := []string{"DESTDIR=" + dir, "PREFIX=/opt/c"}
 	if said, code := inModule(t, "", "place", environment, "install", ctsim); code != 0 {
 		t.Fatalf("exit code %d:\n%s", code, said)

@@ -16,8 +16,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// built is where TestMain lets ctsim be built.
-var built string
+// binary is where TestMain lets ctsim be built.
+var binary string
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asClient) != "" {
@@ -33,23 +33,23 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	built = filepath.Join(dir, "ctsim")
+	binary = filepath.Join(dir, "ctsim")
 	code := m.Run()
 	os.RemoveAll(dir)
 	os.Exit(code)
 }
 
 var buildOnce = sync.OnceValues(func() ([]byte, error) {
-	return exec.Command("go", "build", "-buildvcs=false", "-o", built, "../cmd/ctsim").CombinedOutput()
+	return exec.Command("go", "build", "-buildvcs=false", "-o", binary, "../cmd/ctsim").CombinedOutput()
 })
 
-// build gives the path of a ctsim made from this source.
-func build(t *testing.T) string {
+// built gives the path of a ctsim made from this source.
+func built(t *testing.T) string {
 	t.Helper()
 	if out, err := buildOnce(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
-	return built
+	return binary
 }
 
 // localRelease is what a distribution or an owner adds to a kernel's release: of no use to the reader of a transcript.
@@ -81,7 +81,7 @@ var (
 
 // TestCommands: every command and flag that the README names is in the help, and every command of the help is named.
 func TestCommands(t *testing.T) {
-	ctsim := build(t)
+	ctsim := built(t)
 	help, _ := said(t, "", ctsim, "help")
 	_, commands, ok := strings.Cut(help, "\nCOMMANDS:\n")
 	if !ok {
@@ -136,7 +136,7 @@ func TestCommands(t *testing.T) {
 
 // TestExitCodes: the table of the README has the codes of the help.
 func TestExitCodes(t *testing.T) {
-	help, _ := said(t, "", build(t), "help")
+	help, _ := said(t, "", built(t), "help")
 	_, help, _ = strings.Cut(help, "Exit codes:")
 	help, _, _ = strings.Cut(help, "COMMANDS:")
 	numbers := regexp.MustCompile(`\b\d+\b`)
@@ -163,7 +163,7 @@ func TestExitCodes(t *testing.T) {
 // TestTranscripts: what the README shows is what ctsim prints. Its YAML blocks are files named by their first line.
 // Runs differ each time; of them only the headings are compared, and the exit code must be 0.
 func TestTranscripts(t *testing.T) {
-	ctsim, dir := build(t), t.TempDir()
+	ctsim, dir := built(t), t.TempDir()
 	path := filepath.Join(root, "README.md")
 	document := read(t, path)
 	blocks, _ := split(document)

@@ -1,6 +1,8 @@
 package lab
 
 import (
+	"github.com/ctsim/ctsim/scenario/build"
+
 	"context"
 	"errors"
 	"fmt"
@@ -53,7 +55,7 @@ func (l *Lab) startPod(ctx context.Context) (string, error) {
 		return "", err
 	}
 	pod := plan.Pods[len(plan.Pods)-1] // as there would be with one more
-	if err := l.world.AddPod(pod.Node, scenario.TopologyPod(pod)); err != nil {
+	if err := l.world.AddPod(pod.Node, build.TopologyPod(pod)); err != nil {
 		return "", err
 	}
 	err = l.world.Ready(ctx)

@@ -7,7 +7,7 @@ import (
 	"os"
 
 	"github.com/ctsim/ctsim/dataplane"
-	"github.com/ctsim/ctsim/scenario"
+	"github.com/ctsim/ctsim/scenario/build"
 	"github.com/ctsim/ctsim/topology"
 )
 
@@ -30,9 +30,9 @@ func Up(ctx context.Context, s *Store, r *Record) (err error) {
 		}
 	}()
 	if err := nameable(r.NamesDir); err != nil {
-		return scenario.Unsupportable(err)
+		return build.Unsupportable(err)
 	}
-	if err := build(ctx, r); err != nil {
+	if err := raise(ctx, r); err != nil {
 		return errors.Join(err, r.undoNamesDir())
 	}
 	r.Complete = true
@@ -81,16 +81,16 @@ func (r *Record) undoNamesDir() error {
 	return errors.Join(topology.UndoNamesDir(r.NamesDir), os.Remove(madeMark))
 }
 
-// build makes the world of a record and gives its namespaces their names; nothing is left if it fails.
-func build(ctx context.Context, r *Record) (err error) {
-	world, err := scenario.Build(ctx, r.Blueprint.Topology)
+// raise makes the world of a record and gives its namespaces their names; nothing is left if it fails.
+func raise(ctx context.Context, r *Record) (err error) {
+	world, err := build.Build(ctx, r.Blueprint.Topology)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, world.Close()) }()
 	l := &Lab{Record: r, world: world}
 	if err := l.install(); err != nil {
-		return scenario.Unsupportable(err)
+		return build.Unsupportable(err)
 	}
 	for _, name := range world.Names() {
 		if err = ctx.Err(); err == nil {

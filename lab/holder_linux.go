@@ -1,6 +1,8 @@
 package lab
 
 import (
+	"github.com/ctsim/ctsim/scenario/build"
+
 	"bufio"
 	"context"
 	"encoding/json"
@@ -14,8 +16,6 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/ctsim/ctsim/scenario"
 )
 
 // answer is what the holder says when it has built the lab, or could not.
@@ -118,7 +118,7 @@ func (h *holder) build(r *Record) error {
 	if a.Error != "" {
 		err := errors.New(a.Error)
 		if a.Unsupported {
-			return &scenario.Unsupported{What: a.Error, Hint: a.Hint}
+			return &build.Unsupported{What: a.Error, Hint: a.Hint}
 		}
 		return err
 	}
@@ -185,14 +185,14 @@ func buildHeld(ctx context.Context, r *Record) answer {
 	dir, err := privateNames(r)
 	if err == nil {
 		r.NamesDir = dir
-		err = build(ctx, r)
+		err = raise(ctx, r)
 	}
 	if err == nil {
 		return answer{NamesDir: r.NamesDir, Namespaces: r.Namespaces}
 	}
-	err = scenario.Unsupportable(err)
+	err = build.Unsupportable(err)
 	a := answer{Error: err.Error()}
-	var cannot *scenario.Unsupported
+	var cannot *build.Unsupported
 	if errors.As(err, &cannot) {
 		a.Hint, a.Unsupported = cannot.Hint, true
 	}

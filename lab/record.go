@@ -1,6 +1,8 @@
 package lab
 
 import (
+	"github.com/ctsim/ctsim/scenario/build"
+
 	"fmt"
 	"net/netip"
 	"path/filepath"
@@ -79,7 +81,7 @@ func NewRecord(name string, s scenario.Scenario, size scenario.Size, flavour str
 	if size.Nodes != 0 {
 		s.World.Nodes = size.Nodes
 	}
-	b := Blueprint{Topology: scenario.Topology(plan), Proxy: plan.Proxy, Service: plan.Service, Client: plan.Client.At, Target: plan.Target}
+	b := Blueprint{Topology: build.Topology(plan), Proxy: plan.Proxy, Service: plan.Service, Client: plan.Client.At, Target: plan.Target}
 	for i := range b.Topology.Nodes {
 		// The default of 2 gives an entry the means to report only if somebody listened when it was made. Here somebody
 		// may begin to listen at any time.

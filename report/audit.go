@@ -1,6 +1,8 @@
 package report
 
 import (
+	"github.com/ctsim/ctsim/evidence/account"
+
 	"fmt"
 	"io"
 	"slices"
@@ -9,7 +11,6 @@ import (
 
 	"github.com/ctsim/ctsim/internal/printable"
 	"github.com/ctsim/ctsim/probe/audit"
-	"github.com/ctsim/ctsim/scenario"
 )
 
 // Audit writes a look at the machine's connections: for each namespace a table like netstat's, with a sentence below each
@@ -70,7 +71,7 @@ func (t *text) counts(s audit.Summary, one bool) string {
 	if s.Unread > 0 && one {
 		return t.paint(yellow, "not read")
 	}
-	parts := []string{scenario.Count(s.Connections, "connection", "connections")}
+	parts := []string{account.Count(s.Connections, "connection", "connections")}
 	for _, c := range []struct {
 		n     int
 		words string

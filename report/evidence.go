@@ -1,16 +1,19 @@
 package report
 
 import (
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/evidence/account"
+	"github.com/ctsim/ctsim/scenario/result"
+
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/ctsim/ctsim/internal/printable"
-	"github.com/ctsim/ctsim/scenario"
 )
 
 // evidence writes the observations that the story rests on, or all of them if asked to.
-func (t *text) evidence(r *scenario.Result) {
+func (t *text) evidence(r *result.Result) {
 	if t.o.Verbose {
 		t.connections(r.Connections...)
 		t.observations("evidence, every observation", r.Timeline)
@@ -25,7 +28,7 @@ func (t *text) evidence(r *scenario.Result) {
 		t.connections(r.Connections...)
 	} else {
 		t.connections(example)
-		others := scenario.Count(len(r.Connections)-1, "more connection", "more connections")
+		others := account.Count(len(r.Connections)-1, "more connection", "more connections")
 		t.line("  %s", t.paint(faint, "… and "+others+", shown with --verbose"))
 	}
 	before, earlier, after := lastBreak(telling(r, example.ID))
@@ -36,7 +39,7 @@ func (t *text) evidence(r *scenario.Result) {
 const fewConnections = 4
 
 // connections writes a sentence for each: who, what became of it, who noticed, where its entries led.
-func (t *text) connections(all ...scenario.Connection) {
+func (t *text) connections(all ...account.Connection) {
 	if len(all) == 0 {
 		return
 	}
@@ -59,10 +62,10 @@ func (t *text) connections(all ...scenario.Connection) {
 }
 
 // exampleOf is the connection to tell the story by; false if there is none.
-func exampleOf(r *scenario.Result) (example scenario.Connection, found bool) {
-	i := slices.IndexFunc(r.Connections, func(c scenario.Connection) bool { return c.ID == r.Example })
+func exampleOf(r *result.Result) (example account.Connection, found bool) {
+	i := slices.IndexFunc(r.Connections, func(c account.Connection) bool { return c.ID == r.Example })
 	if i < 0 {
-		return scenario.Connection{}, false
+		return account.Connection{}, false
 	}
 	return r.Connections[i], true
 }
@@ -75,16 +78,16 @@ const (
 )
 
 // sameStep tells whether two steps are the same one, taken again; what is no step is not compared.
-func sameStep(a, b scenario.Observation) bool {
+func sameStep(a, b evidence.Observation) bool {
 	return a.Step == nil || b.Step == nil || a.Step.Number == b.Step.Number
 }
 
 // fold cuts rows of observations that are alike, or that take turns.
-func fold(all []scenario.Observation) []scenario.Observation {
-	like := func(a, b scenario.Observation) bool {
+func fold(all []evidence.Observation) []evidence.Observation {
+	like := func(a, b evidence.Observation) bool {
 		return a.Source == b.Source && a.At == b.At && a.Kind == b.Kind && sameStep(a, b)
 	}
-	var out []scenario.Observation
+	var out []evidence.Observation
 	for i := 0; i < len(all); {
 		end := i + 1
 		for end < len(all) && (like(all[end], all[i]) || like(all[end], all[min(i+1, end)])) {
@@ -97,7 +100,7 @@ func fold(all []scenario.Observation) []scenario.Observation {
 		}
 		cut := end - i - rowHead - rowTail
 		out = append(out, all[i:i+rowHead]...)
-		out = append(out, scenario.Observation{T: all[i+rowHead].T, Source: "step",
+		out = append(out, evidence.Observation{T: all[i+rowHead].T, Source: "step",
 			Text: fmt.Sprintf("… %d more like these, shown with --verbose", cut)})
 		out = append(out, all[end-rowTail:end]...)
 		i = end
@@ -107,14 +110,14 @@ func fold(all []scenario.Observation) []scenario.Observation {
 
 // lastBreak cuts the story of a connection whose entry was lost many times into what was before the first loss, the
 // losses that changed nothing, and the last loss with all that came of it.
-func lastBreak(all []scenario.Observation) (before, earlier, after []scenario.Observation) {
+func lastBreak(all []evidence.Observation) (before, earlier, after []evidence.Observation) {
 	first := slices.IndexFunc(all, isLoss)
 	// The last NEW is the packet that was translated afresh after the last loss.
-	last := lastIndex(all, func(o scenario.Observation) bool { return o.Source == "conntrack" && o.Kind == "NEW" })
+	last := lastIndex(all, func(o evidence.Observation) bool { return o.Source == "conntrack" && o.Kind == "NEW" })
 	if last = lastIndex(all[:last+1], isLoss); first < 0 || last <= first {
 		return all, nil, nil
 	}
-	step := func(o scenario.Observation) bool { return o.Source == "step" }
+	step := func(o evidence.Observation) bool { return o.Source == "step" }
 	from, to := lastIndex(all[:first], step), lastIndex(all[:last], step)
 	if from < 0 || to <= from {
 		return all, nil, nil
@@ -123,7 +126,7 @@ func lastBreak(all []scenario.Observation) (before, earlier, after []scenario.Ob
 }
 
 // earlierBreaks is one line in place of many.
-func earlierBreaks(all []scenario.Observation) []scenario.Observation {
+func earlierBreaks(all []evidence.Observation) []evidence.Observation {
 	n := 0
 	for _, o := range all {
 		if isLoss(o) {
@@ -133,11 +136,11 @@ func earlierBreaks(all []scenario.Observation) []scenario.Observation {
 	if n == 0 {
 		return nil
 	}
-	text := "… " + scenario.Count(n, "earlier loss", "earlier losses") + " of the entry, after which the flow went on, shown with --verbose"
-	return []scenario.Observation{{T: all[0].T, Source: "step", Text: text}}
+	text := "… " + account.Count(n, "earlier loss", "earlier losses") + " of the entry, after which the flow went on, shown with --verbose"
+	return []evidence.Observation{{T: all[0].T, Source: "step", Text: text}}
 }
 
-func lastIndex(all []scenario.Observation, is func(scenario.Observation) bool) int {
+func lastIndex(all []evidence.Observation, is func(evidence.Observation) bool) int {
 	for i := len(all) - 1; i >= 0; i-- {
 		if is(all[i]) {
 			return i
@@ -147,7 +150,7 @@ func lastIndex(all []scenario.Observation, is func(scenario.Observation) bool) i
 }
 
 // connection is one sentence.
-func connection(c scenario.Connection) string {
+func connection(c account.Connection) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "from %s: %s", c.Local, c.Outcome)
 	if c.Errno != "" {
@@ -186,7 +189,7 @@ func path(pods []string) string {
 // observations writes one line for each, in columns: seconds since the start, where, what. A line of conntrack stands
 // as `conntrack -E` prints it, wrapped at the width unless everything is asked for. A time behind ~ may stand before or
 // after its neighbour's.
-func (t *text) observations(title string, all []scenario.Observation) {
+func (t *text) observations(title string, all []evidence.Observation) {
 	if len(all) == 0 {
 		return
 	}
@@ -197,7 +200,7 @@ func (t *text) observations(title string, all []scenario.Observation) {
 			first = o.Connection
 		}
 	}
-	several := slices.ContainsFunc(all, func(o scenario.Observation) bool { return o.Connection != 0 && o.Connection != first })
+	several := slices.ContainsFunc(all, func(o evidence.Observation) bool { return o.Connection != 0 && o.Connection != first })
 	if several {
 		title += ", and the connection it belongs to"
 	}
@@ -226,7 +229,7 @@ func (t *text) observations(title string, all []scenario.Observation) {
 }
 
 // what is an observation's text, with its kind in front unless the text says it already.
-func what(o scenario.Observation) string {
+func what(o evidence.Observation) string {
 	s := strings.TrimRight(printable.Line(o.Text), " ")
 	if o.By != "" { // behind a # so that the line can still be pasted as conntrack's own
 		s += "  # " + printable.Line(o.By)
@@ -240,7 +243,7 @@ func what(o scenario.Observation) string {
 	return printable.Line(o.Kind) + ": " + strings.TrimLeft(s, " ")
 }
 
-func observationStyle(o scenario.Observation) style {
+func observationStyle(o evidence.Observation) style {
 	switch {
 	case o.Kind == "RST", errnoOf(o) == "ECONNRESET":
 		return red

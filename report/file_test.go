@@ -1,6 +1,9 @@
 package report
 
 import (
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/scenario/result"
+
 	"errors"
 	"io"
 	"io/fs"
@@ -10,8 +13,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-
-	"github.com/ctsim/ctsim/scenario"
 )
 
 func saying(s string) func(io.Writer) error {
@@ -124,7 +125,7 @@ func TestWriteFileSpecial(t *testing.T) {
 }
 
 func TestFolder(t *testing.T) {
-	r := &scenario.Result{Schema: scenario.SchemaVersion, Scenario: "flush", Saved: []scenario.SavedRules{{Node: "master", Before: "*nat", After: "*nat"}}}
+	r := &result.Result{Schema: result.SchemaVersion, Scenario: "flush", Saved: []evidence.SavedRules{{Node: "master", Before: "*nat", After: "*nat"}}}
 	dir := filepath.Join(t.TempDir(), "new", "folder")
 	names := []string{"report.html", "report.txt", "result.json", "rules-master-after.txt", "rules-master-before.txt"}
 	for range 2 { // the second time it replaces the first
@@ -155,7 +156,7 @@ func TestFolder(t *testing.T) {
 
 // TestFolderKilled holds that what a killed run has left unfinished is gone after the next one.
 func TestFolderKilled(t *testing.T) {
-	r := &scenario.Result{Schema: scenario.SchemaVersion, Scenario: "flush"}
+	r := &result.Result{Schema: result.SchemaVersion, Scenario: "flush"}
 	dir := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(dir, ".ctsim-report-1", "new"), 0o755); err != nil {
 		t.Fatal(err)
@@ -168,7 +169,7 @@ func TestFolderKilled(t *testing.T) {
 
 // TestFolderTogether holds that runs which write into one folder at the same time leave one report, a whole one.
 func TestFolderTogether(t *testing.T) {
-	r := &scenario.Result{Schema: scenario.SchemaVersion, Scenario: "flush"}
+	r := &result.Result{Schema: result.SchemaVersion, Scenario: "flush"}
 	dir := t.TempDir()
 	var wg sync.WaitGroup
 	for range 8 {

@@ -1,6 +1,8 @@
 package report
 
 import (
+	"github.com/ctsim/ctsim/scenario/result"
+
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,17 +13,16 @@ import (
 
 	"github.com/ctsim/ctsim/probe/packet"
 	"github.com/ctsim/ctsim/probe/packet/pcapng"
-	"github.com/ctsim/ctsim/scenario"
 )
 
 // files are what a report folder holds, by name. One whose write is given nothing to tell is left out.
 var files = []struct {
 	name  string
-	has   func(*scenario.Result) bool
-	write func(io.Writer, *scenario.Result) error
+	has   func(*result.Result) bool
+	write func(io.Writer, *result.Result) error
 }{
 	{"report.html", always, HTML},
-	{"report.txt", always, func(w io.Writer, r *scenario.Result) error { return Text(w, r, TextOptions{Verbose: true}) }},
+	{"report.txt", always, func(w io.Writer, r *result.Result) error { return Text(w, r, TextOptions{Verbose: true}) }},
 	{resultFile, always, JSON},
 	{"packets.pcapng", HasPackets, Pcap},
 	{"output.txt", HasOutput, Output},
@@ -30,13 +31,13 @@ var files = []struct {
 // resultFile marks a folder as a report of ctsim's.
 const resultFile = "result.json"
 
-func always(*scenario.Result) bool { return true }
+func always(*result.Result) bool { return true }
 
 // HasPackets tells whether there is anything to make a capture file of.
-func HasPackets(r *scenario.Result) bool { return len(r.Capture.Hops) > 0 }
+func HasPackets(r *result.Result) bool { return len(r.Capture.Hops) > 0 }
 
 // Pcap writes the packets of a run as pcapng: an interface for each pod and node, a comment on the packets that matter.
-func Pcap(w io.Writer, r *scenario.Result) error {
+func Pcap(w io.Writer, r *result.Result) error {
 	// Write asks in the order of time, which is the order they are in.
 	next := 0
 	comment := func(packet.Packet) string {
@@ -105,7 +106,7 @@ func ours(name string) bool {
 // Folder writes everything there is about a run into dir/SCENARIO, in the place of an earlier report, and gives that
 // path. The report is there as a whole or not at all. Of several runs that write the same one at the same time, the last
 // one's stays.
-func Folder(dir string, r *scenario.Result) (path string, err error) {
+func Folder(dir string, r *result.Result) (path string, err error) {
 	unlock, err := lock(dir)
 	if err != nil {
 		return "", err
@@ -151,7 +152,7 @@ func sweep(dir string) error {
 }
 
 // fill writes the files of a report.
-func fill(dir string, r *scenario.Result) error {
+func fill(dir string, r *result.Result) error {
 	put := func(name string, write func(io.Writer) error) error {
 		err := writeFile(filepath.Join(dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, write)
 		if err != nil {

@@ -1,14 +1,14 @@
 package report
 
 import (
+	"github.com/ctsim/ctsim/scenario/result"
+
 	"bytes"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
 	"html/template"
 	"io"
-
-	"github.com/ctsim/ctsim/scenario"
 )
 
 var (
@@ -28,7 +28,7 @@ var (
 // HTML writes one result as a page to look at: one file that needs nothing else, no network, and little JavaScript (for
 // the arrow keys and the copy buttons; everything can be read and opened without). The page forbids itself by its
 // content security policy to load anything or to run any other script, so that a hostile text in a result stays text.
-func HTML(w io.Writer, r *scenario.Result) error {
+func HTML(w io.Writer, r *result.Result) error {
 	// Made as a whole first: half a page would look like a page.
 	var b bytes.Buffer
 	if err := pageTemplate.Execute(&b, newPage(printableResult(r))); err != nil {

@@ -1,11 +1,12 @@
 package report
 
 import (
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/evidence/account"
+
 	"cmp"
 	"slices"
 	"strings"
-
-	"github.com/ctsim/ctsim/scenario"
 )
 
 // comparison is an entry before and after the moment that matters, side by side.
@@ -33,7 +34,7 @@ type life struct {
 type fresh struct{ Text, Tone string }
 
 // renewals finds the entries that were made although the connection had one on that node: by index in Entries.
-func renewals(entries []scenario.Entry) map[int]fresh {
+func renewals(entries []account.Entry) map[int]fresh {
 	out := map[int]fresh{}
 	last := map[string]string{} // the backend that the node's last translating entry led to
 	for i, e := range entries {
@@ -55,7 +56,7 @@ func renewals(entries []scenario.Entry) map[int]fresh {
 
 // compare picks the two entries to show: the last that went elsewhere than the one before it, or else the last that was
 // made anew, or else the one there is, which has no successor. Nil if there is none that translates.
-func compare(entries []scenario.Entry) *comparison {
+func compare(entries []account.Entry) *comparison {
 	changed := renewals(entries)
 	after := -1
 	for i := range entries {
@@ -64,7 +65,7 @@ func compare(entries []scenario.Entry) *comparison {
 		}
 	}
 	if after < 0 {
-		i := slices.IndexFunc(entries, func(e scenario.Entry) bool { return e.Backend != "" })
+		i := slices.IndexFunc(entries, func(e account.Entry) bool { return e.Backend != "" })
 		if i < 0 {
 			return nil
 		}
@@ -85,7 +86,7 @@ func compare(entries []scenario.Entry) *comparison {
 }
 
 // alone is an entry that was not followed by another: at its beginning, and at its end.
-func alone(e scenario.Entry) *comparison {
+func alone(e account.Entry) *comparison {
 	c := &comparison{Node: e.Node, Before: lifeOf(e, e.Last)}
 	c.Verdict, c.Tone = "the entry was there to the end", "same"
 	if e.Ended != nil {
@@ -98,7 +99,7 @@ func alone(e scenario.Entry) *comparison {
 	return c
 }
 
-func lifeOf(e scenario.Entry, line string) *life {
+func lifeOf(e account.Entry, line string) *life {
 	l := &life{Line: line, Backend: e.Backend, Made: stamp(e.Made), By: e.By, Ended: "never"}
 	if e.Backend == "" {
 		l.Backend = "none"
@@ -113,11 +114,11 @@ func lifeOf(e scenario.Entry, line string) *life {
 }
 
 // rows are the fields of two entries; the second is nil if there is none.
-func rows(before *life, b *scenario.EntryFacts, after *life, a *scenario.EntryFacts) []compared {
-	known := func(e *scenario.EntryFacts) *scenario.EntryFacts { return cmp.Or(e, &scenario.EntryFacts{}) }
+func rows(before *life, b *evidence.EntryFacts, after *life, a *evidence.EntryFacts) []compared {
+	known := func(e *evidence.EntryFacts) *evidence.EntryFacts { return cmp.Or(e, &evidence.EntryFacts{}) }
 	b, a = known(b), known(a)
 	al := cmp.Or(after, &life{})
-	flags := func(e *scenario.EntryFacts) string { return strings.Join(entryFlags(e), " ") }
+	flags := func(e *evidence.EntryFacts) string { return strings.Join(entryFlags(e), " ") }
 	out := []compared{
 		{Name: "leads to pod", Before: before.Backend, After: al.Backend},
 		{Name: "original", Before: tupleWay(b.Original), After: tupleWay(a.Original)},

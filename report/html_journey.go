@@ -1,16 +1,16 @@
 package report
 
 import (
+	"github.com/ctsim/ctsim/evidence"
+
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/ctsim/ctsim/scenario"
 )
 
 // sighting is a packet at one hop.
 type sighting struct {
-	scenario.Observation
+	evidence.Observation
 	// n is the observation's place in the timeline.
 	n int
 }
@@ -20,7 +20,7 @@ type journey []sighting
 
 // journeys puts the packets of a story together by their numbers, by the place of their first sighting in it; one without
 // a number is alone.
-func journeys(story []scenario.Observation) map[int]journey {
+func journeys(story []evidence.Observation) map[int]journey {
 	out, first := map[int]journey{}, map[int]int{}
 	for i, o := range story {
 		if o.Source != "packet" || o.Packet == nil {
@@ -119,7 +119,7 @@ func (j journey) signature() string {
 }
 
 // icmpWords is an ICMP message: "icmp port unreachable for tcp 172.18.219.65:40000 > 10.108.33.37:2222".
-func icmpWords(m *scenario.ICMPFacts) string {
+func icmpWords(m *evidence.ICMPFacts) string {
 	s := "icmp " + m.Name
 	if m.Protocol != "" {
 		s += fmt.Sprintf(" for %s %s > %s", strings.ToLower(m.Protocol), m.Src, m.Dst)

@@ -1,14 +1,14 @@
 package report
 
 import (
+	"github.com/ctsim/ctsim/evidence"
+
 	"cmp"
 	"fmt"
-
-	"github.com/ctsim/ctsim/scenario"
 )
 
 // stack is the functions behind an event, those that tell what happened strong.
-func stack(k *scenario.KernelFacts) []detailLine {
+func stack(k *evidence.KernelFacts) []detailLine {
 	var out []detailLine
 	for _, f := range k.Stack {
 		out = append(out, detailLine{Text: f.Function, Strong: f.Telling})
@@ -25,7 +25,7 @@ type kernelEvent struct {
 }
 
 // kernelEvents are those of the example, the same ones counted.
-func kernelEvents(story []scenario.Observation) []kernelEvent {
+func kernelEvents(story []evidence.Observation) []kernelEvent {
 	var out []kernelEvent
 	index := map[string]int{}
 	for _, o := range story {
@@ -49,13 +49,13 @@ func kernelEvents(story []scenario.Observation) []kernelEvent {
 // socketSample is a socket at one moment.
 type socketSample struct {
 	Time, At string
-	*scenario.SocketFacts
+	*evidence.SocketFacts
 	// Changed is true if the state, the timer's kind or a queue is not what it was.
 	Changed bool
 }
 
 // socketSamples are those at which a socket had changed, and the last at each; left is how many others there were.
-func socketSamples(story []scenario.Observation) (out []socketSample, left int) {
+func socketSamples(story []evidence.Observation) (out []socketSample, left int) {
 	last, state := map[string]int{}, map[string]string{}
 	for i, o := range story {
 		if o.Socket != nil {

@@ -1,10 +1,11 @@
 package report
 
 import (
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/scenario/result"
+
 	"fmt"
 	"slices"
-
-	"github.com/ctsim/ctsim/scenario"
 )
 
 // maxLanes is how many lifelines the diagram has at most; further places share the last one.
@@ -14,7 +15,7 @@ const maxLanes = 8
 type lanes struct {
 	Lanes []lane
 	of    map[string]int
-	place map[string]scenario.Place
+	place map[string]evidence.Place
 	// service are the addresses that stand for it, ip:port: its own, and a node port that the example went to.
 	service map[string]bool
 }
@@ -27,8 +28,8 @@ type lane struct {
 
 // newLanes gives a lifeline to every place where something of the story was seen, in the order of the world. Steps are
 // taken nowhere.
-func newLanes(r *scenario.Result, story []scenario.Observation) *lanes {
-	l := &lanes{of: map[string]int{}, place: map[string]scenario.Place{},
+func newLanes(r *result.Result, story []evidence.Observation) *lanes {
+	l := &lanes{of: map[string]int{}, place: map[string]evidence.Place{},
 		service: map[string]bool{fmt.Sprintf("%s:%d", r.Service.Address, r.Service.Port): true}}
 	for _, e := range r.Entries {
 		if e.FirstEntry != nil && e.Backend != "" {
@@ -169,7 +170,7 @@ func changed(before, now string, always bool) string {
 }
 
 // wire is the packet as it was between two hops: as the first saw it go out, or else as the second saw it come in.
-func wire(a, b sighting) *scenario.PacketFacts {
+func wire(a, b sighting) *evidence.PacketFacts {
 	if a.Packet.Direction == "out" {
 		return a.Packet
 	}

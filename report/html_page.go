@@ -1,13 +1,16 @@
 package report
 
 import (
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/evidence/account"
+	"github.com/ctsim/ctsim/scenario/result"
+	"github.com/ctsim/ctsim/scenario/verdict"
+
 	"fmt"
 	"html/template"
 	"maps"
 	"slices"
 	"time"
-
-	"github.com/ctsim/ctsim/scenario"
 )
 
 // maxConnections is how many connections are listed one by one.
@@ -15,7 +18,7 @@ const maxConnections = 1000
 
 // page is all that the template shows, in its order.
 type page struct {
-	*scenario.Result
+	*result.Result
 	CSS    template.CSS
 	JS     template.JS
 	Policy string
@@ -23,15 +26,15 @@ type page struct {
 	Mark string
 	// Unmet are the expectations behind a verdict that has several reasons; Conclusion is what is said before them.
 	Conclusion string
-	Unmet      []scenario.Check
+	Unmet      []verdict.Check
 	Facts      []field
 	Causes     []cause
 	// Picture is nil if nothing is known of the world.
 	Picture   *picture
-	ExampleOf *scenario.Connection
+	ExampleOf *account.Connection
 	Sequence  *sequence
 	Entry     *comparison
-	Lives     []scenario.Entry
+	Lives     []account.Entry
 	Path      rulesMet
 	// Lost tells whether the example's entry was lost.
 	Lost bool
@@ -41,7 +44,7 @@ type page struct {
 	Looks        []socketSample
 	LooksLeft    int
 	Groups       []group
-	Listed       []scenario.Connection
+	Listed       []account.Connection
 	ListedLeft   int
 	Losses       []string
 	LostSum      int
@@ -50,18 +53,18 @@ type page struct {
 // cause is a link of the chain, with its time apart.
 type cause struct{ Time, Text string }
 
-func newPage(r *scenario.Result) *page {
+func newPage(r *result.Result) *page {
 	p := &page{Result: r, CSS: template.CSS(pageStyle), JS: template.JS(pageScript), Policy: contentPolicy(), Mark: mark(r.Verdict)}
 	p.Facts = facts(r)
 	p.Conclusion, p.Unmet = conclusion(r)
 	p.Causes = causes(r.Account)
-	var example scenario.Connection
-	if i := slices.IndexFunc(r.Connections, func(c scenario.Connection) bool { return c.ID == r.Example }); i >= 0 {
+	var example account.Connection
+	if i := slices.IndexFunc(r.Connections, func(c account.Connection) bool { return c.ID == r.Example }); i >= 0 {
 		example = r.Connections[i]
 		p.ExampleOf = &example
 	}
 	story := storyOf(r)
-	if slices.ContainsFunc(r.World, func(p scenario.Place) bool { return p.Kind == "node" }) {
+	if slices.ContainsFunc(r.World, func(p evidence.Place) bool { return p.Kind == "node" }) {
 		p.Picture = newPicture(r, example)
 	}
 	p.Sequence = newSequence(r, story)
@@ -87,25 +90,25 @@ func newPage(r *scenario.Result) *page {
 }
 
 // conclusion takes a reason that is a list apart: as one sentence nobody would read it.
-func conclusion(r *scenario.Result) (short string, unmet []scenario.Check) {
+func conclusion(r *result.Result) (short string, unmet []verdict.Check) {
 	for _, e := range r.Expectations {
 		if e.Verdict == r.Verdict {
 			unmet = append(unmet, e)
 		}
 	}
-	if r.Verdict == scenario.Pass || len(unmet) < 2 || r.Interrupted {
+	if r.Verdict == verdict.Pass || len(unmet) < 2 || r.Interrupted {
 		return r.Reason, nil
 	}
 	short = "not as expected"
-	if r.Verdict == scenario.Inconclusive {
+	if r.Verdict == verdict.Inconclusive {
 		short = "cannot be told"
 	}
 	return fmt.Sprintf("%s, in %d of %d expectations", short, len(unmet), len(r.Expectations)), unmet
 }
 
 // storyOf is what was seen of the example, and what belongs to no connection or to all.
-func storyOf(r *scenario.Result) []scenario.Observation {
-	var out []scenario.Observation
+func storyOf(r *result.Result) []evidence.Observation {
+	var out []evidence.Observation
 	for _, o := range r.Timeline {
 		if o.Connection == 0 || o.Connection == r.Example {
 			out = append(out, o)
@@ -114,7 +117,7 @@ func storyOf(r *scenario.Result) []scenario.Observation {
 	return out
 }
 
-func facts(r *scenario.Result) []field {
+func facts(r *result.Result) []field {
 	user := "root"
 	if r.Rootless {
 		user = "in a user namespace, without root"
@@ -131,7 +134,7 @@ func facts(r *scenario.Result) []field {
 	return out
 }
 
-func causes(all []scenario.Sentence) []cause {
+func causes(all []account.Sentence) []cause {
 	var out []cause
 	for _, s := range all {
 		one := cause{Text: s.Text}
@@ -150,7 +153,7 @@ func (p *page) Took(s float64) string { return seconds(s) }
 func (p *page) Stamp(t float64) string { return stamp(t) }
 
 // Tick is a verdict as a sign.
-func (p *page) Tick(v scenario.Verdict) string { return mark(v) }
+func (p *page) Tick(v verdict.Verdict) string { return mark(v) }
 
 // Way is the pods that a connection was translated to.
 func (p *page) Way(pods []string) string { return path(pods) }

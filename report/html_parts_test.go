@@ -1,28 +1,31 @@
 package report
 
 import (
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/evidence/account"
+	"github.com/ctsim/ctsim/scenario/result"
+	"github.com/ctsim/ctsim/scenario/verdict"
+
 	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/ctsim/ctsim/scenario"
 )
 
 // TestEntryWords: an entry is told in few words, whatever is known of it.
 func TestEntryWords(t *testing.T) {
 	left := 300
-	tuple := func(src, dst string) scenario.TupleFacts { return scenario.TupleFacts{Src: src, Dst: dst} }
+	tuple := func(src, dst string) evidence.TupleFacts { return evidence.TupleFacts{Src: src, Dst: dst} }
 	for _, test := range []struct {
-		entry          scenario.EntryFacts
+		entry          evidence.EntryFacts
 		summary, leads string
 	}{
-		{scenario.EntryFacts{State: "ESTABLISHED", Left: &left, Unreplied: true, Translates: true, Original: tuple("10.0.0.1:4", "10.96.0.1:2"), Reply: tuple("10.0.1.1:2", "10.0.0.1:4")},
+		{evidence.EntryFacts{State: "ESTABLISHED", Left: &left, Unreplied: true, Translates: true, Original: tuple("10.0.0.1:4", "10.96.0.1:2"), Reply: tuple("10.0.1.1:2", "10.0.0.1:4")},
 			"ESTABLISHED [UNREPLIED] 300 s left", "10.96.0.1:2 ⇒ 10.0.1.1:2"},
-		{scenario.EntryFacts{Assured: true, Offloaded: true, Translates: true, Original: tuple("10.0.0.1:4", "10.96.0.1:2"), Reply: tuple("10.0.1.1:2", "10.0.9.9:7")},
+		{evidence.EntryFacts{Assured: true, Offloaded: true, Translates: true, Original: tuple("10.0.0.1:4", "10.96.0.1:2"), Reply: tuple("10.0.1.1:2", "10.0.9.9:7")},
 			"[OFFLOAD]", "10.96.0.1:2 ⇒ 10.0.1.1:2, source 10.0.0.1:4 ⇒ 10.0.9.9:7"},
-		{scenario.EntryFacts{Original: tuple("10.0.0.1", "10.96.0.1"), Reply: tuple("10.96.0.1", "10.0.0.1")}, "", "10.0.0.1 → 10.96.0.1, not translated"},
+		{evidence.EntryFacts{Original: tuple("10.0.0.1", "10.96.0.1"), Reply: tuple("10.96.0.1", "10.0.0.1")}, "", "10.0.0.1 → 10.96.0.1, not translated"},
 	} {
 		if summary, leads := entrySummary(&test.entry), entryLeads(&test.entry); summary != test.summary || leads != test.leads {
 			t.Errorf("%q, %q; want %q, %q", summary, leads, test.summary, test.leads)
@@ -40,12 +43,12 @@ func TestShortName(t *testing.T) {
 }
 
 // lives are entries of one connection, each "node backend"; a backend of - is none.
-func lives(all ...string) []scenario.Entry {
-	var out []scenario.Entry
+func lives(all ...string) []account.Entry {
+	var out []account.Entry
 	for i, s := range all {
 		node, backend, _ := strings.Cut(s, " ")
 		ended := float64(i) + 0.5
-		e := scenario.Entry{Node: node, Backend: strings.Trim(backend, "-"), Made: float64(i), Ended: &ended, By: "flushed by ctsim"}
+		e := account.Entry{Node: node, Backend: strings.Trim(backend, "-"), Made: float64(i), Ended: &ended, By: "flushed by ctsim"}
 		out = append(out, e)
 	}
 	return out
@@ -54,7 +57,7 @@ func lives(all ...string) []scenario.Entry {
 func TestCompare(t *testing.T) {
 	for _, test := range []struct {
 		name    string
-		entries []scenario.Entry
+		entries []account.Entry
 		verdict string
 		tone    string
 		before  string // when the two shown were made
@@ -159,19 +162,19 @@ func TestShorten(t *testing.T) {
 }
 
 // seenAt is a packet at hops, each "place direction source destination".
-func seenAt(number int, hops ...string) []scenario.Observation {
-	var out []scenario.Observation
+func seenAt(number int, hops ...string) []evidence.Observation {
+	var out []evidence.Observation
 	for i, hop := range hops {
 		w := strings.Fields(hop)
-		out = append(out, scenario.Observation{T: float64(i), Source: "packet", At: w[0], Connection: 1,
-			Packet: &scenario.PacketFacts{Journey: number, Direction: w[1], Src: w[2], Dst: w[3]}})
+		out = append(out, evidence.Observation{T: float64(i), Source: "packet", At: w[0], Connection: 1,
+			Packet: &evidence.PacketFacts{Journey: number, Direction: w[1], Src: w[2], Dst: w[3]}})
 	}
 	return out
 }
 
 func TestDraw(t *testing.T) {
 	world := told().World
-	world = append(world, scenario.Place{Name: "outside", Kind: "machine", Role: "client", Address: "192.168.122.1"})
+	world = append(world, evidence.Place{Name: "outside", Kind: "machine", Role: "client", Address: "192.168.122.1"})
 	for _, test := range []struct {
 		name string
 		hops []string
@@ -196,7 +199,7 @@ func TestDraw(t *testing.T) {
 				hops = append(hops, addresses.Replace(h))
 			}
 			story := append(seenAt(1, hops...), seenAt(2, "client in 1 2", "master in 1 2", "node1 in 1 2", "server-1 in 1 2")...)
-			r := &scenario.Result{World: world, Service: told().Service}
+			r := &result.Result{World: world, Service: told().Service}
 			l := newLanes(r, story)
 			got := arrows(l, l.draw(journeys(story)[0]))
 			if want := addresses.Replace(test.want); got != want {
@@ -244,20 +247,20 @@ func TestJourneys(t *testing.T) {
 
 // TestLanes: a story at many places has no more lifelines than can be told apart.
 func TestLanes(t *testing.T) {
-	var story []scenario.Observation
+	var story []evidence.Observation
 	for i := range 20 {
-		story = append(story, scenario.Observation{Source: "server", At: fmt.Sprintf("server-%d", i)})
+		story = append(story, evidence.Observation{Source: "server", At: fmt.Sprintf("server-%d", i)})
 	}
-	l := newLanes(&scenario.Result{}, story)
+	l := newLanes(&result.Result{}, story)
 	if len(l.Lanes) != maxLanes || l.Lanes[maxLanes-1].Name != "13 others" || l.x("server-19") != l.Lanes[maxLanes-1].X {
 		t.Errorf("%v", l.Lanes)
 	}
 }
 
 func TestGroups(t *testing.T) {
-	all := []scenario.Connection{
-		{ID: 1, Outcome: scenario.Survived, Backends: []string{"a"}}, {ID: 2, Outcome: scenario.Reset, Errno: "ECONNRESET", Backends: []string{"a", "b"}},
-		{ID: 3, Outcome: scenario.Reset, Errno: "ECONNRESET", Backends: []string{"b", "a"}}, {ID: 4, Outcome: scenario.Survived, Backends: []string{"b", "b"}},
+	all := []account.Connection{
+		{ID: 1, Outcome: account.Survived, Backends: []string{"a"}}, {ID: 2, Outcome: account.Reset, Errno: "ECONNRESET", Backends: []string{"a", "b"}},
+		{ID: 3, Outcome: account.Reset, Errno: "ECONNRESET", Backends: []string{"b", "a"}}, {ID: 4, Outcome: account.Survived, Backends: []string{"b", "b"}},
 	}
 	var got []string
 	for _, g := range groups(all) {
@@ -270,16 +273,16 @@ func TestGroups(t *testing.T) {
 }
 
 func TestConclusion(t *testing.T) {
-	checks := []scenario.Check{{Text: "a", Verdict: scenario.Fail}, {Text: "b", Verdict: scenario.Pass}, {Text: "c", Verdict: scenario.Fail}}
+	checks := []verdict.Check{{Text: "a", Verdict: verdict.Fail}, {Text: "b", Verdict: verdict.Pass}, {Text: "c", Verdict: verdict.Fail}}
 	for _, test := range []struct {
-		r     scenario.Result
+		r     result.Result
 		short string
 		unmet int
 	}{
-		{scenario.Result{Verdict: scenario.Pass, Reason: "as expected: survived", Expectations: checks}, "as expected: survived", 0},
-		{scenario.Result{Verdict: scenario.Fail, Reason: "not as expected: a: x; c: y", Expectations: checks}, "not as expected, in 2 of 3 expectations", 2},
-		{scenario.Result{Verdict: scenario.Fail, Reason: "not as expected: a: x", Expectations: checks[:2]}, "not as expected: a: x", 0},
-		{scenario.Result{Verdict: scenario.Inconclusive, Reason: "the run was interrupted before its last step", Expectations: checks, Interrupted: true}, "the run was interrupted before its last step", 0},
+		{result.Result{Verdict: verdict.Pass, Reason: "as expected: survived", Expectations: checks}, "as expected: survived", 0},
+		{result.Result{Verdict: verdict.Fail, Reason: "not as expected: a: x; c: y", Expectations: checks}, "not as expected, in 2 of 3 expectations", 2},
+		{result.Result{Verdict: verdict.Fail, Reason: "not as expected: a: x", Expectations: checks[:2]}, "not as expected: a: x", 0},
+		{result.Result{Verdict: verdict.Inconclusive, Reason: "the run was interrupted before its last step", Expectations: checks, Interrupted: true}, "the run was interrupted before its last step", 0},
 	} {
 		if short, unmet := conclusion(&test.r); short != test.short || len(unmet) != test.unmet {
 			t.Errorf("%q: got %q and %v", test.r.Reason, short, unmet)
@@ -289,12 +292,12 @@ func TestConclusion(t *testing.T) {
 
 // TestDropped: where no entry was lost, the packet that a rule dropped is the one to follow.
 func TestDropped(t *testing.T) {
-	rule := func(at float64, kind string, hop scenario.HopFacts) scenario.Observation {
-		return scenario.Observation{T: at, Source: "rule", At: "node1", Kind: kind, Path: &scenario.PathFacts{Verdict: hop.Verdict, Hops: []scenario.HopFacts{hop}}}
+	rule := func(at float64, kind string, hop evidence.HopFacts) evidence.Observation {
+		return evidence.Observation{T: at, Source: "rule", At: "node1", Kind: kind, Path: &evidence.PathFacts{Verdict: hop.Verdict, Hops: []evidence.HopFacts{hop}}}
 	}
-	story := []scenario.Observation{
-		rule(1, "ESTABLISHED", scenario.HopFacts{Table: "filter", Chain: "FORWARD", Kind: "policy", Verdict: "ACCEPT"}),
-		rule(2, "DROP", scenario.HopFacts{Table: "filter", Chain: "KUBE-FORWARD", Kind: "rule", Rule: "-m conntrack --ctstate INVALID -j DROP", Verdict: "DROP"}),
+	story := []evidence.Observation{
+		rule(1, "ESTABLISHED", evidence.HopFacts{Table: "filter", Chain: "FORWARD", Kind: "policy", Verdict: "ACCEPT"}),
+		rule(2, "DROP", evidence.HopFacts{Table: "filter", Chain: "KUBE-FORWARD", Kind: "rule", Rule: "-m conntrack --ctstate INVALID -j DROP", Verdict: "DROP"}),
 	}
 	entry := lives("master server-1")
 	entry[0].Ended = nil
@@ -308,10 +311,10 @@ func TestDropped(t *testing.T) {
 }
 
 func TestFactsTimeScale(t *testing.T) {
-	told := func(r scenario.Result) bool {
+	told := func(r result.Result) bool {
 		return strings.Contains(fmt.Sprint(facts(&r)), "time_scale 3600: every duration is divided by it, an hour of production takes 1.00 s")
 	}
-	if !told(scenario.Result{TimeScale: 3600}) || told(scenario.Result{}) {
-		t.Errorf("got %v and %v", facts(&scenario.Result{TimeScale: 3600}), facts(&scenario.Result{}))
+	if !told(result.Result{TimeScale: 3600}) || told(result.Result{}) {
+		t.Errorf("got %v and %v", facts(&result.Result{TimeScale: 3600}), facts(&result.Result{}))
 	}
 }

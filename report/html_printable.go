@@ -1,18 +1,19 @@
 package report
 
 import (
+	"github.com/ctsim/ctsim/scenario/result"
+
 	"reflect"
 
 	"github.com/ctsim/ctsim/internal/printable"
-	"github.com/ctsim/ctsim/scenario"
 )
 
 // printableResult is a copy of a result in whose texts every character can be seen for what it is: control characters, and
 // those that turn the direction of writing or hide, are replaced. Applications may have sent anything.
-func printableResult(r *scenario.Result) *scenario.Result {
+func printableResult(r *result.Result) *result.Result {
 	shown := *r
-	shown.Capture, shown.Saved = scenario.Capture{}, nil // of no use to a page, and large
-	return seen(reflect.ValueOf(&shown)).Interface().(*scenario.Result)
+	shown.Capture, shown.Saved = result.Capture{}, nil // of no use to a page, and large
+	return seen(reflect.ValueOf(&shown)).Interface().(*result.Result)
 }
 
 // seen copies v with all strings in it made visible. Fields that are not exported stay as they are.

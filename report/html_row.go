@@ -1,11 +1,11 @@
 package report
 
 import (
+	"github.com/ctsim/ctsim/evidence"
+
 	"cmp"
 	"fmt"
 	"strings"
-
-	"github.com/ctsim/ctsim/scenario"
 )
 
 // row is a line of the story: a packet with all its hops, or one observation.
@@ -95,7 +95,7 @@ func (s *sequence) packetRow(j journey) row {
 	}
 	r.Fields = append(r.Fields, field{"payload", fmt.Sprintf("%d bytes", f.Length)})
 	r.Fields = append(r.Fields, common(p.Observation)...)
-	var before *scenario.PacketFacts
+	var before *evidence.PacketFacts
 	for _, h := range j {
 		line := hopLine{Time: stamp(h.T), At: h.At, Direction: h.Packet.Direction, Src: h.Packet.Src, Dst: h.Packet.Dst}
 		if before != nil {
@@ -109,7 +109,7 @@ func (s *sequence) packetRow(j journey) row {
 }
 
 // rawLine is an observation as the text report prints it.
-func rawLine(o scenario.Observation) string {
+func rawLine(o evidence.Observation) string {
 	s := fmt.Sprintf("%+.6f %s %s", o.T, o.At, strings.TrimRight(o.Text, " "))
 	if o.By != "" {
 		s += "  # " + o.By
@@ -118,7 +118,7 @@ func rawLine(o scenario.Observation) string {
 }
 
 // common are the fields that every observation may have.
-func common(o scenario.Observation) []field {
+func common(o evidence.Observation) []field {
 	out := []field{{"source", o.Source}, {"kind", o.Kind}}
 	if o.Connection != 0 {
 		out = append(out, field{"connection", fmt.Sprint(o.Connection)})
@@ -136,7 +136,7 @@ func common(o scenario.Observation) []field {
 }
 
 // observationRow is anything but a packet.
-func (s *sequence) observationRow(o scenario.Observation) row {
+func (s *sequence) observationRow(o evidence.Observation) row {
 	r := row{t: o.T, Time: stamp(o.T), About: about(o.Within), Unordered: o.Unordered, Class: class(o.Source), Badge: o.Kind,
 		Where: o.At, Text: strings.TrimSpace(o.Text), Raw: []string{rawLine(o)}}
 	r.Fields = append([]field{{"at", o.At}}, common(o)...)
@@ -175,7 +175,7 @@ func class(source string) string {
 	return "other"
 }
 
-func shape(o scenario.Observation) string {
+func shape(o evidence.Observation) string {
 	switch {
 	case o.Source == "conntrack" && o.Kind == "DESTROY":
 		return "cross"
@@ -190,7 +190,7 @@ func shape(o scenario.Observation) string {
 }
 
 // applicationRow is what a program met, or wrote. Two rows are alike whose numbers differ: of bytes, ports and messages.
-func applicationRow(r *row, o scenario.Observation) {
+func applicationRow(r *row, o evidence.Observation) {
 	if errnoOf(o) != "" {
 		r.Class += " bad"
 	}
@@ -217,7 +217,7 @@ func withoutNumbers(s string) string {
 	return string(out)
 }
 
-func (s *sequence) conntrackRow(r *row, o scenario.Observation) {
+func (s *sequence) conntrackRow(r *row, o evidence.Observation) {
 	if f, ok := s.renewed[renewal{o.At, o.T}]; ok && o.Kind == "NEW" {
 		r.Mark, r.MarkTone, r.keep = f.Text, f.Tone, true
 	}
@@ -245,7 +245,7 @@ func (s *sequence) conntrackRow(r *row, o scenario.Observation) {
 	r.signature = fmt.Sprint(o.At, o.Kind, e.State, entryLeads(e), entryFlags(e))
 }
 
-func ruleRow(r *row, o scenario.Observation) {
+func ruleRow(r *row, o evidence.Observation) {
 	r.DetailTitle = "Its way, rule by rule"
 	switch o.Kind {
 	case "DROP":
@@ -277,7 +277,7 @@ func ruleRow(r *row, o scenario.Observation) {
 	r.signature = fmt.Sprint(r.signature, pathTracked(p), pathChains(p, wholeName), pathEnd(p))
 }
 
-func kernelRow(r *row, o scenario.Observation) {
+func kernelRow(r *row, o evidence.Observation) {
 	r.DetailTitle = "The kernel's stack, innermost function first"
 	k := o.KernelEvent
 	if k == nil {
@@ -289,7 +289,7 @@ func kernelRow(r *row, o scenario.Observation) {
 	r.signature = fmt.Sprint(r.signature, kernelWhat(k), k.Functions)
 }
 
-func (s *sequence) socketRow(r *row, o scenario.Observation) {
+func (s *sequence) socketRow(r *row, o evidence.Observation) {
 	r.Badge = "socket"
 	f := o.Socket
 	if f == nil {
@@ -312,7 +312,7 @@ func (s *sequence) socketRow(r *row, o scenario.Observation) {
 }
 
 // socketState is equal for two samples of a socket between which nothing but its timer has gone on.
-func socketState(o scenario.Observation) string {
+func socketState(o evidence.Observation) string {
 	f := o.Socket
 	return fmt.Sprint("socket ", o.At, f.Side, f.State, f.TimerKind, f.SendQueue, f.RecvQueue, f.Unacked, f.Retransmits)
 }

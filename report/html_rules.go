@@ -1,11 +1,12 @@
 package report
 
 import (
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/evidence/account"
+
 	"cmp"
 	"fmt"
 	"slices"
-
-	"github.com/ctsim/ctsim/scenario"
 )
 
 // rulePath is the way of one packet through the rules of a node.
@@ -23,7 +24,7 @@ type ruleHop struct {
 	Nat, Drop                   bool
 }
 
-func newPath(o scenario.Observation) *rulePath {
+func newPath(o evidence.Observation) *rulePath {
 	facts := o.Path
 	p := &rulePath{Time: stamp(o.T), At: o.At, Kind: o.Kind, Packet: pathTracked(facts), src: facts.Src}
 	for _, h := range facts.Hops {
@@ -34,7 +35,7 @@ func newPath(o scenario.Observation) *rulePath {
 }
 
 // newHop is a rule by its text, or by its number if the text is not known; a policy or return by its kind.
-func newHop(h scenario.HopFacts) ruleHop {
+func newHop(h evidence.HopFacts) ruleHop {
 	out := ruleHop{Table: h.Table, Chain: h.Chain, Rule: h.Kind, Verdict: cmp.Or(h.Target, h.Verdict), Nat: h.Table == "nat", Drop: h.Verdict == "DROP"}
 	switch {
 	case h.Rule != "":
@@ -50,11 +51,11 @@ func newHop(h scenario.HopFacts) ruleHop {
 type rulesMet struct{ Before, After, Dropped *rulePath }
 
 // rulesAround picks the two paths around the moment when the entry was lost, on the node that translates.
-func rulesAround(story []scenario.Observation, entries []scenario.Entry) rulesMet {
+func rulesAround(story []evidence.Observation, entries []account.Entry) rulesMet {
 	var met rulesMet
 	node, ended := lostEntry(entries)
 	if node == "" {
-		i := slices.IndexFunc(story, func(o scenario.Observation) bool {
+		i := slices.IndexFunc(story, func(o evidence.Observation) bool {
 			return o.Path != nil && o.Path.Verdict == "DROP"
 		})
 		if i >= 0 {
@@ -62,7 +63,7 @@ func rulesAround(story []scenario.Observation, entries []scenario.Entry) rulesMe
 		}
 		return met
 	}
-	var before []scenario.Observation
+	var before []evidence.Observation
 	for _, o := range story {
 		if o.Path == nil || o.At != node || len(o.Path.Hops) == 0 {
 			continue
@@ -88,7 +89,7 @@ func rulesAround(story []scenario.Observation, entries []scenario.Entry) rulesMe
 
 // lostEntry is the node that translates, and when it lost the entry that matters: the one before the entry that led
 // elsewhere, or else the last that was destroyed.
-func lostEntry(entries []scenario.Entry) (node string, ended float64) {
+func lostEntry(entries []account.Entry) (node string, ended float64) {
 	changed := renewals(entries)
 	for i := len(entries) - 1; i >= 0; i-- {
 		if f, ok := changed[i]; !ok || f.Tone != "bad" {
@@ -109,18 +110,18 @@ func lostEntry(entries []scenario.Entry) (node string, ended float64) {
 }
 
 // byReset tells whether a RST ended an entry, which no break does.
-func byReset(e scenario.Entry) bool { return e.LastEntry != nil && e.LastEntry.Destroyer == "rst" }
+func byReset(e account.Entry) bool { return e.LastEntry != nil && e.LastEntry.Destroyer == "rst" }
 
 // ruleCounter is a rule with its counters.
 type ruleCounter struct {
-	scenario.RuleCount
+	account.RuleCount
 	Delta uint64
 	// Moved is true if packets met the rule after the first break.
 	Moved bool
 }
 
 // ruleCounters are the rules that packets met after the first break, those of the nat table first, and the others.
-func ruleCounters(all []scenario.RuleCount) (moved, others []ruleCounter) {
+func ruleCounters(all []account.RuleCount) (moved, others []ruleCounter) {
 	for _, c := range all {
 		if c.Packets > c.Before {
 			moved = append(moved, ruleCounter{RuleCount: c, Delta: c.Packets - c.Before, Moved: true})
@@ -150,7 +151,7 @@ type group struct {
 }
 
 // groups counts connections by what became of them, the largest group first.
-func groups(all []scenario.Connection) []group {
+func groups(all []account.Connection) []group {
 	index := map[group]int{}
 	var out []group
 	for _, c := range all {
@@ -161,7 +162,7 @@ func groups(all []scenario.Connection) []group {
 			index[g] = i
 			first := g
 			first.Example, first.Tone = c.ID, "bad"
-			if c.Outcome == scenario.Survived {
+			if c.Outcome == account.Survived {
 				first.Tone = "good"
 			}
 			out = append(out, first)
@@ -175,7 +176,7 @@ func groups(all []scenario.Connection) []group {
 	return out
 }
 
-func rerouted(c scenario.Connection) string {
+func rerouted(c account.Connection) string {
 	n := len(c.Backends)
 	switch {
 	case n < 2:

@@ -1,10 +1,12 @@
 package report
 
 import (
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/evidence/account"
+	"github.com/ctsim/ctsim/scenario/result"
+
 	"fmt"
 	"slices"
-
-	"github.com/ctsim/ctsim/scenario"
 )
 
 // The page stays usable however long a run was: rows beyond these are counted, not written.
@@ -40,7 +42,7 @@ type renewal struct {
 func (s *sequence) Lanes() []lane { return s.lanes.Lanes }
 
 // newSequence tells the story of one connection, row by row.
-func newSequence(r *scenario.Result, story []scenario.Observation) *sequence {
+func newSequence(r *result.Result, story []evidence.Observation) *sequence {
 	s := &sequence{lanes: newLanes(r, story), renewed: map[renewal]fresh{}, sockets: map[string]string{}, Of: len(story)}
 	for i, f := range renewals(r.Entries) {
 		s.renewed[renewal{r.Entries[i].Node, r.Entries[i].Made}] = f
@@ -158,7 +160,7 @@ func foldEarlier(rows []row) []row {
 	if losses == 0 || from < 0 || to <= from {
 		return rows
 	}
-	earlier := foldOf(rows[from:to], scenario.Count(losses, "earlier loss", "earlier losses")+" of the entry", "after which the flow went on")
+	earlier := foldOf(rows[from:to], account.Count(losses, "earlier loss", "earlier losses")+" of the entry", "after which the flow went on")
 	return slices.Concat(rows[:from], []row{earlier}, rows[to:])
 }
 

@@ -1,6 +1,10 @@
 package report
 
 import (
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/evidence/account"
+	"github.com/ctsim/ctsim/scenario/result"
+
 	order "cmp"
 	"encoding/json"
 	"fmt"
@@ -14,11 +18,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/ctsim/ctsim/scenario"
 )
 
-func rendered(t testing.TB, r *scenario.Result) string {
+func rendered(t testing.TB, r *result.Result) string {
 	t.Helper()
 	var b strings.Builder
 	if err := HTML(&b, r); err != nil {
@@ -35,10 +37,10 @@ func body(page string) string {
 }
 
 // told is the article's run with all that a page shows: packets hop by hop, entries, rules, the kernel, sockets.
-func told() *scenario.Result {
+func told() *result.Result {
 	r := article()
 	r.Example = 1
-	r.World = []scenario.Place{
+	r.World = []evidence.Place{
 		{Name: "client", Kind: "pod", Role: "client", Address: "172.18.219.65", Node: "master"},
 		{Name: "master", Kind: "node", Address: "192.168.122.20"},
 		{Name: "node1", Kind: "node", Address: "192.168.122.21"},
@@ -48,7 +50,7 @@ func told() *scenario.Result {
 	const client, service, server1, server2 = "172.18.219.65:59468", "10.108.33.37:2222", "172.18.166.130:2222", "172.18.166.131:2222"
 	line := func(rest, pod string) string { return "tcp      6 " + rest + tuple + " src=" + pod + replyFrom }
 	ended, reset := 0.0502, 0.06021
-	r.Entries = []scenario.Entry{
+	r.Entries = []account.Entry{
 		{Node: "master", Backend: "server-2", First: line("120 SYN_SENT ", "172.18.166.131"), Last: line("86399 ESTABLISHED ", "172.18.166.131") + " [ASSURED]",
 			FirstEntry: entryOf("NEW", "SYN_SENT", 120, "172.18.166.131", false, ""), LastEntry: entryOf("DESTROY", "ESTABLISHED", 86399, "172.18.166.131", true, "caller"),
 			Made: 0.0102, Ended: &ended, By: "flushed by ctsim"},
@@ -59,12 +61,12 @@ func told() *scenario.Result {
 	for _, e := range r.Entries { // as their lines have it
 		e.FirstEntry.Unreplied, e.LastEntry.Unreplied = false, false
 	}
-	r.Rules = []scenario.RuleCount{
+	r.Rules = []account.RuleCount{
 		{Node: "master", Table: "filter", Chain: "FORWARD", Rule: "-j KUBE-FORWARD", Before: 5, Packets: 7},
 		{Node: "master", Table: "nat", Chain: "KUBE-SEP-2", Decides: true, Rule: "-j DNAT --to-destination " + server2, Before: 1, Packets: 1},
 		{Node: "master", Table: "nat", Chain: "KUBE-SEP-1", Decides: true, Rule: "-j DNAT --to-destination " + server1, Packets: 1},
 	}
-	var timeline []scenario.Observation
+	var timeline []evidence.Observation
 	for _, o := range r.Timeline {
 		if o.Source != "packet" && o.Source != "rule" {
 			timeline = append(timeline, o)
@@ -73,38 +75,38 @@ func told() *scenario.Result {
 	way := func(t float64, number int, kind, flags, comment string, hops ...string) {
 		for i, hop := range hops {
 			w := strings.Fields(hop)
-			f := &scenario.PacketFacts{Journey: number, Direction: w[1], Protocol: "TCP", Src: w[2], Dst: w[3], Flags: flags, Seq: 11, Ack: 1, Length: 10}
+			f := &evidence.PacketFacts{Journey: number, Direction: w[1], Protocol: "TCP", Src: w[2], Dst: w[3], Flags: flags, Seq: 11, Ack: 1, Length: 10}
 			if i == len(hops)-1 {
 				f.Comment = comment
 			}
-			timeline = append(timeline, scenario.Observation{T: t + float64(i)*1e-5, Source: "packet", At: w[0], Kind: kind, Connection: 1, Packet: f,
+			timeline = append(timeline, evidence.Observation{T: t + float64(i)*1e-5, Source: "packet", At: w[0], Kind: kind, Connection: 1, Packet: f,
 				Text: w[1] + " " + w[2] + " > " + w[3] + " [" + flags + "]"})
 		}
 	}
 	way(0.0100, 1, "SYN", "S", "", "client out "+client+" "+service, "master out "+client+" "+server2, "node1 in "+client+" "+server2, "server-2 in "+client+" "+server2)
 	way(0.0600, 2, "packet", "P.", "", "client out "+client+" "+service, "master out "+client+" "+server1, "node1 in "+client+" "+server1, "server-1 in "+client+" "+server1)
 	way(0.0602, 3, "RST", "R", "RST: reaches client as if the service had sent it", "server-1 out "+server1+" "+client, "node1 out "+server1+" "+client, "master in "+server1+" "+client, "client in "+service+" "+client)
-	see := func(t float64, source, at, kind, text string, detail ...string) scenario.Observation {
-		return scenario.Observation{T: t, Source: source, At: at, Kind: kind, Text: text, Connection: 1, Detail: detail}
+	see := func(t float64, source, at, kind, text string, detail ...string) evidence.Observation {
+		return evidence.Observation{T: t, Source: source, At: at, Kind: kind, Text: text, Connection: 1, Detail: detail}
 	}
-	look := func(t float64, at, side, state string) scenario.Observation {
+	look := func(t float64, at, side, state string) evidence.Observation {
 		o := see(t, "socket", at, state, "tcp 0 0 "+state+" off (0.00/0/0)")
-		o.Socket = &scenario.SocketFacts{Side: side, State: state, Timer: "off (0.00/0/0)", TimerKind: "off"}
+		o.Socket = &evidence.SocketFacts{Side: side, State: state, Timer: "off (0.00/0/0)", TimerKind: "off"}
 		return o
 	}
 	path := see(0.06005, "rule", "master", "NEW", client+" → "+service+" [P.] NEW: nat PREROUTING → KUBE-SERVICES; filter FORWARD",
 		`nat PREROUTING rule: -m comment --comment "kubernetes service portals" -j KUBE-SERVICES → KUBE-SERVICES`, "filter FORWARD policy → ACCEPT")
 	path.Within, path.Unordered = 2e-5, true
-	path.Path = &scenario.PathFacts{Protocol: "TCP", Src: client, Dst: service, Flags: "P.", State: "NEW", Verdict: "ACCEPT", Hops: []scenario.HopFacts{
+	path.Path = &evidence.PathFacts{Protocol: "TCP", Src: client, Dst: service, Flags: "P.", State: "NEW", Verdict: "ACCEPT", Hops: []evidence.HopFacts{
 		{Table: "nat", Chain: "PREROUTING", Kind: "rule", Rule: `-m comment --comment "kubernetes service portals" -j KUBE-SERVICES`, Verdict: "JUMP", Target: "KUBE-SERVICES"},
 		{Table: "filter", Chain: "FORWARD", Kind: "policy", Verdict: "ACCEPT"}}}
 	known := see(0.0450, "rule", "master", "ESTABLISHED", client+" → "+service+" [P.] ESTABLISHED: filter FORWARD → KUBE-FORWARD", "filter FORWARD rule: -j KUBE-FORWARD → KUBE-FORWARD")
-	known.Path = &scenario.PathFacts{Protocol: "TCP", Src: client, Dst: service, Flags: "P.", State: "ESTABLISHED", Verdict: "JUMP", Hops: []scenario.HopFacts{
+	known.Path = &evidence.PathFacts{Protocol: "TCP", Src: client, Dst: service, Flags: "P.", State: "ESTABLISHED", Verdict: "JUMP", Hops: []evidence.HopFacts{
 		{Table: "filter", Chain: "FORWARD", Kind: "rule", Rule: "-j KUBE-FORWARD", Verdict: "JUMP", Target: "KUBE-FORWARD"}}}
 	sent := see(0.06019, "kernel", "server-1", "tcp_send_reset", "tcp_send_reset state=LISTEN reason=TCP_FLAGS for "+client+" > "+server1+"  tcp_v4_rcv → tcp_v4_do_rcv → tcp_v4_send_reset",
 		"tcp_v4_send_reset", "tcp_v4_do_rcv", "tcp_v4_rcv", "ip_local_deliver_finish")
-	sent.KernelEvent = &scenario.KernelFacts{Tracepoint: "tcp:tcp_send_reset", State: "LISTEN", Reason: "TCP_FLAGS", Src: client, Dst: server1, OfPacket: true,
-		Functions: []string{"tcp_v4_rcv", "tcp_v4_do_rcv", "tcp_v4_send_reset"}, Stack: []scenario.FrameFacts{{Function: "tcp_v4_send_reset", Telling: true},
+	sent.KernelEvent = &evidence.KernelFacts{Tracepoint: "tcp:tcp_send_reset", State: "LISTEN", Reason: "TCP_FLAGS", Src: client, Dst: server1, OfPacket: true,
+		Functions: []string{"tcp_v4_rcv", "tcp_v4_do_rcv", "tcp_v4_send_reset"}, Stack: []evidence.FrameFacts{{Function: "tcp_v4_send_reset", Telling: true},
 			{Function: "tcp_v4_do_rcv", Telling: true}, {Function: "tcp_v4_rcv", Telling: true}, {Function: "ip_local_deliver_finish"}}}
 	timeline = append(timeline, known,
 		path, look(0.0105, "client", "client", "ESTABLISHED"), look(0.0405, "client", "client", "ESTABLISHED"), look(0.0701, "client", "client", "CLOSE"),
@@ -120,12 +122,12 @@ func TestHTML(t *testing.T) {
 
 // TestHTMLSparse holds that a page is made of whatever there is: a run that could see little, or ended at once.
 func TestHTMLSparse(t *testing.T) {
-	for name, r := range map[string]*scenario.Result{
+	for name, r := range map[string]*result.Result{
 		"empty": {}, "article": article(), "crowd": crowd(),
-		"unknown source":   {Timeline: []scenario.Observation{{Source: `x" onclick="alert(1)`, At: "nowhere", Text: "?"}}},
-		"packet, no facts": {Timeline: []scenario.Observation{{Source: "packet", At: "client", Text: "?"}}},
-		"socket, no facts": {Timeline: []scenario.Observation{{Source: "socket", At: "client", Text: "?"}}},
-		"entry, no line":   {Entries: []scenario.Entry{{Node: "master", Backend: "server-1", First: "?", Last: ""}, {Node: "master", Backend: "server-1"}}},
+		"unknown source":   {Timeline: []evidence.Observation{{Source: `x" onclick="alert(1)`, At: "nowhere", Text: "?"}}},
+		"packet, no facts": {Timeline: []evidence.Observation{{Source: "packet", At: "client", Text: "?"}}},
+		"socket, no facts": {Timeline: []evidence.Observation{{Source: "socket", At: "client", Text: "?"}}},
+		"entry, no line":   {Entries: []account.Entry{{Node: "master", Backend: "server-1", First: "?", Last: ""}, {Node: "master", Backend: "server-1"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			page := rendered(t, r)
@@ -233,7 +235,7 @@ func TestHTMLLarge(t *testing.T) {
 		o := r.Timeline[i%len(r.Timeline)]
 		o.Connection, o.T = 1+i%1000, 1+float64(i)*1e-4
 		if i%50 == 0 {
-			o = scenario.Observation{Source: "step", Kind: "send", Text: fmt.Sprintf("step %d", i), T: o.T}
+			o = evidence.Observation{Source: "step", Kind: "send", Text: fmt.Sprintf("step %d", i), T: o.T}
 		}
 		r.Timeline = append(r.Timeline, o)
 	}
@@ -249,8 +251,8 @@ func TestHTMLLarge(t *testing.T) {
 	}
 }
 
-func sortByTime(all []scenario.Observation) {
-	slices.SortStableFunc(all, func(a, b scenario.Observation) int { return order.Compare(a.T, b.T) })
+func sortByTime(all []evidence.Observation) {
+	slices.SortStableFunc(all, func(a, b evidence.Observation) int { return order.Compare(a.T, b.T) })
 }
 
 // TestPrintable holds that the result itself is left alone, and nothing is lost but what a page does not show.
@@ -267,19 +269,19 @@ func TestPrintable(t *testing.T) {
 }
 
 // recorded are runs as `ctsim run NAME --output json` wrote them on a real kernel, by name.
-func recorded(t *testing.T) map[string]*scenario.Result {
+func recorded(t *testing.T) map[string]*result.Result {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join("testdata", "runs", "*.json"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no recorded runs: %v", err)
 	}
-	out := map[string]*scenario.Result{}
+	out := map[string]*result.Result{}
 	for _, file := range files {
 		data, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		var r scenario.Result
+		var r result.Result
 		if err := json.Unmarshal(data, &r); err != nil {
 			t.Fatalf("%s: %v", file, err)
 		}

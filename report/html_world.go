@@ -1,10 +1,12 @@
 package report
 
 import (
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/evidence/account"
+	"github.com/ctsim/ctsim/scenario/result"
+
 	"fmt"
 	"slices"
-
-	"github.com/ctsim/ctsim/scenario"
 )
 
 // picture is the world as drawn: boxes in boxes from top to bottom, the client's side first, narrow enough for a phone.
@@ -45,7 +47,7 @@ const (
 )
 
 // newPicture draws the world, and the way of the example through it.
-func newPicture(r *scenario.Result, example scenario.Connection) *picture {
+func newPicture(r *result.Result, example account.Connection) *picture {
 	p := &picture{Width: worldWidth}
 	y := 4
 	spots := map[string]box{}
@@ -80,7 +82,7 @@ func (p *picture) add(b box) box {
 
 // node draws a node with its pods, and the service in the first one: that is where its rules are met. It gives the lower
 // edge.
-func (p *picture) node(r *scenario.Result, node scenario.Place, example scenario.Connection, y int, first bool, spots map[string]box) int {
+func (p *picture) node(r *result.Result, node evidence.Place, example account.Connection, y int, first bool, spots map[string]box) int {
 	at := len(p.Boxes)
 	frame := box{X: 4, Y: y, W: worldWidth - 8, Class: "node " + node.Role, Title: "node " + node.Name, Small: node.Address}
 	if node.Role != "" {
@@ -125,8 +127,8 @@ func (p *picture) moved(y int) box {
 }
 
 // podsOf are the pods of a node to draw, those of the example first where there are too many.
-func podsOf(r *scenario.Result, node string, example scenario.Connection) (shown []scenario.Place, hidden int) {
-	var all []scenario.Place
+func podsOf(r *result.Result, node string, example account.Connection) (shown []evidence.Place, hidden int) {
+	var all []evidence.Place
 	for _, p := range r.World {
 		if p.Kind == "pod" && p.Node == node {
 			all = append(all, p)
@@ -135,12 +137,12 @@ func podsOf(r *scenario.Result, node string, example scenario.Connection) (shown
 	if len(all) <= drawnPods {
 		return all, 0
 	}
-	slices.SortStableFunc(all, func(a, b scenario.Place) int { return met(a, example) - met(b, example) })
+	slices.SortStableFunc(all, func(a, b evidence.Place) int { return met(a, example) - met(b, example) })
 	return all[:drawnPods], len(all) - drawnPods
 }
 
 // met is 0 for a pod that the example was translated to, 1 for others.
-func met(p scenario.Place, example scenario.Connection) int {
+func met(p evidence.Place, example account.Connection) int {
 	if p.Role == "client" || slices.Contains(example.Backends, p.Name) {
 		return 0
 	}
@@ -148,7 +150,7 @@ func met(p scenario.Place, example scenario.Connection) int {
 }
 
 // standing tells what a pod is to the example: the first backend, or the last.
-func standing(p scenario.Place, example scenario.Connection) string {
+func standing(p evidence.Place, example account.Connection) string {
 	n := len(example.Backends)
 	switch {
 	case n == 0 || p.Role == "client":
@@ -162,7 +164,7 @@ func standing(p scenario.Place, example scenario.Connection) string {
 }
 
 // links draw the wires from node to node.
-func (p *picture) links(world []scenario.Place, spots map[string]box) {
+func (p *picture) links(world []evidence.Place, spots map[string]box) {
 	var above *box
 	for _, place := range world {
 		if place.Kind != "node" {
@@ -179,7 +181,7 @@ func (p *picture) links(world []scenario.Place, spots map[string]box) {
 
 // way draws where the example's packets went: to the service, to the first backend, to the last. All ways run in the
 // aisle between the two columns of pods, where nothing is written.
-func (p *picture) way(r *scenario.Result, example scenario.Connection, spots map[string]box) {
+func (p *picture) way(r *result.Result, example account.Connection, spots map[string]box) {
 	service, drawn := spots["service"]
 	if !drawn {
 		return
@@ -251,9 +253,9 @@ func lead(service, pod box, lane int, label, class string) edge {
 	return e
 }
 
-func (p *picture) describe(r *scenario.Result, example scenario.Connection) {
+func (p *picture) describe(r *result.Result, example account.Connection) {
 	p.Described = fmt.Sprintf("The client reaches service %s %s:%d, which has %s.", r.Service.Name, r.Service.Address,
-		r.Service.Port, scenario.Count(len(r.Service.Backends), "endpoint", "endpoints"))
+		r.Service.Port, account.Count(len(r.Service.Backends), "endpoint", "endpoints"))
 	if len(example.Backends) > 0 {
 		p.Described += fmt.Sprintf(" Connection %d was translated to %s.", example.ID, path(example.Backends))
 	}

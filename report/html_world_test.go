@@ -1,22 +1,24 @@
 package report
 
 import (
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/evidence/account"
+	"github.com/ctsim/ctsim/scenario/result"
+
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/ctsim/ctsim/scenario"
 )
 
 // TestPicture holds that no way of the example's runs through a pod that it does not lead to, nor through what is
 // written on a node: whichever backends it was, on one node or on two.
 func TestPicture(t *testing.T) {
-	r := &scenario.Result{World: []scenario.Place{
+	r := &result.Result{World: []evidence.Place{
 		{Name: "outside", Kind: "machine"}, {Name: "client", Kind: "pod", Node: "master"}, {Name: "master", Kind: "node"},
 		{Name: "node1", Kind: "node"}, {Name: "node2", Kind: "node"}}}
 	for i := range 6 {
-		r.World = append(r.World, scenario.Place{Name: fmt.Sprint("server-", i), Kind: "pod", Role: "server", Node: fmt.Sprint("node", i/4+1)})
+		r.World = append(r.World, evidence.Place{Name: fmt.Sprint("server-", i), Kind: "pod", Role: "server", Node: fmt.Sprint("node", i/4+1)})
 	}
 	for _, client := range []string{"client", "outside", "master"} {
 		for i := range r.World {
@@ -27,7 +29,7 @@ func TestPicture(t *testing.T) {
 		for first := range 6 {
 			for last := range 6 {
 				backends := []string{fmt.Sprint("server-", first), fmt.Sprint("server-", last)}
-				p := newPicture(r, scenario.Connection{ID: 1, Backends: backends})
+				p := newPicture(r, account.Connection{ID: 1, Backends: backends})
 				drawn := 0
 				for _, e := range p.Edges {
 					if hasClass(e.Class, "link") {

@@ -1,12 +1,15 @@
 package report
 
 import (
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/evidence/account"
+	"github.com/ctsim/ctsim/scenario/build"
+	"github.com/ctsim/ctsim/scenario/result"
+
 	"encoding/json"
 	"errors"
 	"io"
 	"sync"
-
-	"github.com/ctsim/ctsim/scenario"
 )
 
 // Failure is a scenario that could not be run, which is not a verdict.
@@ -19,7 +22,7 @@ type Failure struct {
 // FailureOf is the Failure that err means for a scenario.
 func FailureOf(name string, err error) Failure {
 	f := Failure{Scenario: name, Error: err.Error()}
-	var unsupported *scenario.Unsupported
+	var unsupported *build.Unsupported
 	if errors.As(err, &unsupported) {
 		f.Hint = unsupported.Hint
 	}
@@ -27,16 +30,16 @@ func FailureOf(name string, err error) Failure {
 }
 
 // JSON writes one result as one document.
-func JSON(w io.Writer, r *scenario.Result) error { return encoder(w, "  ").Encode(complete(r)) }
+func JSON(w io.Writer, r *result.Result) error { return encoder(w, "  ").Encode(complete(r)) }
 
 // JSONRuns writes the results of several scenarios as one document, {"schema", "runs": […]}; scenarios that could not be
 // run stand in "failures", which is left out if there are none.
-func JSONRuns(w io.Writer, results []*scenario.Result, failures []Failure) error {
+func JSONRuns(w io.Writer, results []*result.Result, failures []Failure) error {
 	document := struct {
-		Schema   int                `json:"schema"`
-		Runs     []*scenario.Result `json:"runs"`
-		Failures []Failure          `json:"failures,omitempty"`
-	}{Schema: scenario.SchemaVersion, Runs: []*scenario.Result{}, Failures: failures}
+		Schema   int              `json:"schema"`
+		Runs     []*result.Result `json:"runs"`
+		Failures []Failure        `json:"failures,omitempty"`
+	}{Schema: result.SchemaVersion, Runs: []*result.Result{}, Failures: failures}
 	for _, r := range results {
 		document.Runs = append(document.Runs, complete(r))
 	}
@@ -55,21 +58,21 @@ type Lines struct {
 func NewLines(w io.Writer) *Lines { return &Lines{encoder: encoder(w, "")} }
 
 // Observation writes {"type":"observation","scenario":…, and the fields of the observation}.
-func (l *Lines) Observation(name string, o scenario.Observation) error {
+func (l *Lines) Observation(name string, o evidence.Observation) error {
 	return l.write(struct {
 		Type     string `json:"type"`
 		Scenario string `json:"scenario"`
-		scenario.Observation
+		evidence.Observation
 	}{"observation", name, o})
 }
 
 // Result writes {"type":"result", and the fields of the result but "timeline"}.
-func (l *Lines) Result(r *scenario.Result) error {
+func (l *Lines) Result(r *result.Result) error {
 	return l.write(struct {
 		Type string `json:"type"`
-		*scenario.Result
+		*result.Result
 		// Timeline hides the result's own: its observations have been written.
-		Timeline []scenario.Observation `json:"timeline,omitempty"`
+		Timeline []evidence.Observation `json:"timeline,omitempty"`
 	}{Type: "result", Result: complete(r)})
 }
 
@@ -95,10 +98,10 @@ func encoder(w io.Writer, indent string) *json.Encoder {
 }
 
 // complete is r with [] and {} where a run that ended early left nil: readers of the document need not ask for null.
-func complete(r *scenario.Result) *scenario.Result {
+func complete(r *result.Result) *result.Result {
 	c := *r
 	c.Cause, c.Account = list(c.Cause), list(c.Account)
-	c.Connections = append([]scenario.Connection{}, c.Connections...)
+	c.Connections = append([]account.Connection{}, c.Connections...)
 	for i := range c.Connections {
 		c.Connections[i].Backends = list(c.Connections[i].Backends)
 	}

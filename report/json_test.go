@@ -1,6 +1,10 @@
 package report
 
 import (
+	"github.com/ctsim/ctsim/evidence/account"
+	"github.com/ctsim/ctsim/scenario/build"
+	"github.com/ctsim/ctsim/scenario/result"
+
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -10,8 +14,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/ctsim/ctsim/scenario"
 )
 
 func TestJSON(t *testing.T) {
@@ -20,7 +22,7 @@ func TestJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "article.json", b.String())
-	var back scenario.Result
+	var back result.Result
 	if err := json.Unmarshal(b.Bytes(), &back); err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +33,7 @@ func TestJSON(t *testing.T) {
 
 // TestJSONHasNoNull: a list or table of a run that ended early is empty, not null.
 func TestJSONHasNoNull(t *testing.T) {
-	r := &scenario.Result{Connections: []scenario.Connection{{ID: 1}}}
+	r := &result.Result{Connections: []account.Connection{{ID: 1}}}
 	var b bytes.Buffer
 	if err := JSON(&b, r); err != nil {
 		t.Fatal(err)
@@ -46,20 +48,20 @@ func TestJSONHasNoNull(t *testing.T) {
 
 func TestJSONRuns(t *testing.T) {
 	var b bytes.Buffer
-	missing := FailureOf("other", fmt.Errorf("start: %w", &scenario.Unsupported{What: "no iptables", Hint: "sudo apt-get install iptables"}))
-	if err := JSONRuns(&b, []*scenario.Result{article()}, []Failure{missing}); err != nil {
+	missing := FailureOf("other", fmt.Errorf("start: %w", &build.Unsupported{What: "no iptables", Hint: "sudo apt-get install iptables"}))
+	if err := JSONRuns(&b, []*result.Result{article()}, []Failure{missing}); err != nil {
 		t.Fatal(err)
 	}
 	var got struct {
 		Schema   int
-		Runs     []scenario.Result
+		Runs     []result.Result
 		Failures []Failure
 	}
 	if err := json.Unmarshal(b.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
 	want := Failure{"other", "start: no iptables", "sudo apt-get install iptables"}
-	if got.Schema != scenario.SchemaVersion || len(got.Runs) != 1 || len(got.Failures) != 1 || got.Failures[0] != want {
+	if got.Schema != result.SchemaVersion || len(got.Runs) != 1 || len(got.Failures) != 1 || got.Failures[0] != want {
 		t.Errorf("got %+v", got)
 	}
 }

@@ -1,22 +1,24 @@
 package report
 
 import (
+	"github.com/ctsim/ctsim/scenario/result"
+	"github.com/ctsim/ctsim/scenario/verdict"
+
 	"fmt"
 	"io"
 	"strings"
 
 	"github.com/ctsim/ctsim/internal/printable"
-	"github.com/ctsim/ctsim/scenario"
 )
 
 // Markdown writes a table of claims: what each scenario claims, and what this kernel said to it. It can be pasted into
 // a bug report; docs/claims.md is made by it.
-func Markdown(w io.Writer, results []*scenario.Result, failures []Failure) error {
+func Markdown(w io.Writer, results []*result.Result, failures []Failure) error {
 	var b strings.Builder
 	b.WriteString("| claim | scenario | verdict | what was seen |\n|---|---|---|---|\n")
 	for _, r := range results {
 		seen := r.Reason
-		if r.Verdict == scenario.Pass {
+		if r.Verdict == verdict.Pass {
 			seen = r.Happened
 		}
 		fmt.Fprintf(&b, "| %s | `%s` | %s | %s |\n", cell(r.Title), r.Scenario, r.Verdict, cell(seen))

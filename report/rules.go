@@ -1,16 +1,19 @@
 package report
 
 import (
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/evidence/account"
+	"github.com/ctsim/ctsim/scenario/result"
+
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/ctsim/ctsim/internal/printable"
-	"github.com/ctsim/ctsim/scenario"
 )
 
 // rules writes the rules that packets met, those in bold whose counters moved after the first break.
-func (t *text) rules(r *scenario.Result) {
+func (t *text) rules(r *result.Result) {
 	if !t.o.Verbose {
 		t.askedAgain(r)
 		return
@@ -35,9 +38,9 @@ func (t *text) rules(r *scenario.Result) {
 
 // askedAgain writes, where no packet's way through the rules was followed, the counters that prove the same: those of
 // the nat table that moved after the first break, although no connection was new.
-func (t *text) askedAgain(r *scenario.Result) {
-	broken := slices.ContainsFunc(r.Connections, func(c scenario.Connection) bool { return c.Breaks > 0 })
-	followed := slices.ContainsFunc(r.Timeline, func(o scenario.Observation) bool { return o.Source == "rule" })
+func (t *text) askedAgain(r *result.Result) {
+	broken := slices.ContainsFunc(r.Connections, func(c account.Connection) bool { return c.Breaks > 0 })
+	followed := slices.ContainsFunc(r.Timeline, func(o evidence.Observation) bool { return o.Source == "rule" })
 	if !broken || followed {
 		return
 	}
@@ -55,4 +58,4 @@ func (t *text) askedAgain(r *scenario.Result) {
 	}
 }
 
-func counts(r scenario.RuleCount) string { return fmt.Sprintf("%d → %d", r.Before, r.Packets) }
+func counts(r account.RuleCount) string { return fmt.Sprintf("%d → %d", r.Before, r.Packets) }

@@ -1,11 +1,12 @@
 package report
 
 import (
+	"github.com/ctsim/ctsim/scenario/verdict"
+
 	"strings"
 	"unicode/utf8"
 
 	"github.com/ctsim/ctsim/internal/printable"
-	"github.com/ctsim/ctsim/scenario"
 )
 
 // style is an SGR parameter (ECMA-48) that every terminal of today knows.
@@ -20,11 +21,11 @@ const (
 	cyan   style = "36"
 )
 
-func verdictStyle(v scenario.Verdict) style {
+func verdictStyle(v verdict.Verdict) style {
 	switch v {
-	case scenario.Pass:
+	case verdict.Pass:
 		return green
-	case scenario.Fail:
+	case verdict.Fail:
 		return red
 	}
 	return yellow

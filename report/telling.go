@@ -1,19 +1,21 @@
 package report
 
 import (
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/scenario/result"
+
 	"slices"
 
 	"github.com/ctsim/ctsim/probe/packet"
-	"github.com/ctsim/ctsim/scenario"
 )
 
 // telling are the observations that tell what became of one connection: what was done, the conntrack events of the node
 // that translates, what the applications got, a RST wherever its addresses change on the way, the rules that a packet
 // met which has no entry or is thrown away, what the kernel did, and a socket whose state or timer has changed. Those
 // that belong to no connection are told with every one.
-func telling(r *scenario.Result, id int) []scenario.Observation {
+func telling(r *result.Result, id int) []evidence.Observation {
 	c := newChoice(r, id)
-	var out []scenario.Observation
+	var out []evidence.Observation
 	for _, o := range r.Timeline {
 		if c.takes(o) {
 			out = append(out, o)
@@ -24,7 +26,7 @@ func telling(r *scenario.Result, id int) []scenario.Observation {
 
 // choice goes through the timeline and takes what tells.
 type choice struct {
-	r  *scenario.Result
+	r  *result.Result
 	id int
 	// anyNode is true if no event is of a translating entry: what the other nodes saw is then all there is. Otherwise node
 	// is the one that translates, and lost is true if it has lost an entry; if not, what the others have lost counts.
@@ -39,7 +41,7 @@ type choice struct {
 	probed, dropped map[string]bool
 }
 
-func newChoice(r *scenario.Result, id int) *choice {
+func newChoice(r *result.Result, id int) *choice {
 	c := &choice{r: r, id: id, anyNode: true, sockets: map[string]string{}, probed: map[string]bool{}, dropped: map[string]bool{}}
 	for _, o := range r.Timeline {
 		if c.translated(o) {
@@ -51,11 +53,11 @@ func newChoice(r *scenario.Result, id int) *choice {
 }
 
 // translated tells whether an observation is of an entry for the service's address.
-func (c *choice) translated(o scenario.Observation) bool {
+func (c *choice) translated(o evidence.Observation) bool {
 	return o.Entry != nil && (address(o.Entry.Original.Dst) == c.r.Service.Address || address(o.Entry.Reply.Dst) == c.r.Service.Address)
 }
 
-func (c *choice) takes(o scenario.Observation) bool {
+func (c *choice) takes(o evidence.Observation) bool {
 	application := o.Source == "client" || o.Source == "server"
 	if o.Connection != 0 && o.Connection != c.id { // with few, what their applications got shows what the sentence on each says
 		return application && len(c.r.Connections) <= fewConnections
@@ -77,14 +79,14 @@ func (c *choice) takes(o scenario.Observation) bool {
 	return application || o.Source == "step"
 }
 
-func (c *choice) event(o scenario.Observation) bool {
+func (c *choice) event(o evidence.Observation) bool {
 	breaks := o.Kind == "DESTROY" && (c.anyNode || c.translated(o) || !c.lost)
 	takes := c.anyNode || c.translated(o) || breaks || c.broken && (o.At == c.node || !c.lost)
 	c.broken = c.broken || breaks
 	return takes
 }
 
-func (c *choice) kernel(o scenario.Observation) bool {
+func (c *choice) kernel(o evidence.Observation) bool {
 	drop := o.Kind == "kfree_skb"
 	if drop && (c.probed[o.At] || c.dropped[o.At+" kernel"]) {
 		return false
@@ -93,7 +95,7 @@ func (c *choice) kernel(o scenario.Observation) bool {
 	return true
 }
 
-func (c *choice) path(o scenario.Observation) bool {
+func (c *choice) path(o evidence.Observation) bool {
 	if o.Kind == "DROP" && !c.dropped[o.At+" rule"] {
 		c.dropped[o.At+" rule"] = true
 		return true
@@ -101,7 +103,7 @@ func (c *choice) path(o scenario.Observation) bool {
 	return c.broken && o.Kind == "NEW" && o.Path != nil && address(o.Path.Dst) == c.r.Service.Address
 }
 
-func (c *choice) packet(o scenario.Observation, p *scenario.PacketFacts) bool {
+func (c *choice) packet(o evidence.Observation, p *evidence.PacketFacts) bool {
 	takes := p.Repeat != "" && p.Direction == "out" && sentBy(c.r, o.At)
 	if way := p.Src + " > " + p.Dst; o.Kind == "RST" && way != c.lastRST {
 		c.lastRST, takes = way, true
@@ -113,19 +115,19 @@ func (c *choice) packet(o scenario.Observation, p *scenario.PacketFacts) bool {
 }
 
 // sentBy tells whether packets begin or end in a place: a node only passes them on, unless the client runs there.
-func sentBy(r *scenario.Result, at string) bool {
-	return slices.ContainsFunc(r.World, func(p scenario.Place) bool { return p.Name == at && p.Role != "" })
+func sentBy(r *result.Result, at string) bool {
+	return slices.ContainsFunc(r.World, func(p evidence.Place) bool { return p.Name == at && p.Role != "" })
 }
 
 // socketKind is what has to change for a socket to be worth a line: its state and the kind of timer that runs.
-func socketKind(o scenario.Observation) string {
+func socketKind(o evidence.Observation) string {
 	if o.Socket == nil {
 		return o.Kind
 	}
 	return o.Socket.State + " " + o.Socket.TimerKind
 }
 
-func socketChanged(was string, o scenario.Observation) bool {
+func socketChanged(was string, o evidence.Observation) bool {
 	is := socketKind(o)
 	return is != was && (was != "" || is != "ESTABLISHED off") // the state of every connection that does nothing
 }

@@ -1,6 +1,10 @@
 package report
 
 import (
+	"github.com/ctsim/ctsim/evidence/account"
+	"github.com/ctsim/ctsim/scenario/result"
+	"github.com/ctsim/ctsim/scenario/verdict"
+
 	"fmt"
 	"io"
 	"maps"
@@ -10,7 +14,6 @@ import (
 	"time"
 
 	"github.com/ctsim/ctsim/internal/printable"
-	"github.com/ctsim/ctsim/scenario"
 )
 
 // DefaultWidth is the width of text that is not written to a terminal.
@@ -31,7 +34,7 @@ type TextOptions struct {
 
 // Text writes one result as the story a colleague needs: the verdict, the world, what happened, the evidence for it,
 // what was expected, and the cure.
-func Text(w io.Writer, r *scenario.Result, o TextOptions) error {
+func Text(w io.Writer, r *result.Result, o TextOptions) error {
 	t := newText(o)
 	t.interrupted = r.Interrupted
 	t.result(r)
@@ -55,7 +58,7 @@ func newText(o TextOptions) *text {
 	return &text{o: o, width: o.Width}
 }
 
-func (t *text) result(r *scenario.Result) {
+func (t *text) result(r *result.Result) {
 	if t.o.Quiet {
 		t.line("%s %s: %s", t.verdict(r), printable.Line(r.Scenario), printable.Line(r.Reason))
 		return
@@ -72,7 +75,7 @@ func (t *text) result(r *scenario.Result) {
 	t.phases(r)
 }
 
-func (t *text) headline(r *scenario.Result) {
+func (t *text) headline(r *result.Result) {
 	took := "took " + seconds(r.DurationS)
 	if r.Interrupted {
 		took = "interrupted after " + seconds(r.DurationS)
@@ -82,11 +85,11 @@ func (t *text) headline(r *scenario.Result) {
 	t.wrapped("  ", "  ", r.Reason)
 }
 
-func (t *text) verdict(r *scenario.Result) string {
+func (t *text) verdict(r *result.Result) string {
 	return t.paint(verdictStyle(r.Verdict), strings.ToUpper(string(r.Verdict)))
 }
 
-func (t *text) world(r *scenario.Result) {
+func (t *text) world(r *result.Result) {
 	client := "client"
 	if len(r.Connections) > 0 {
 		if host, _, err := net.SplitHostPort(r.Connections[0].Local); err == nil {
@@ -127,7 +130,7 @@ func backends(all []string) string {
 	return strings.Join(all, ", ")
 }
 
-func (t *text) causes(r *scenario.Result) {
+func (t *text) causes(r *result.Result) {
 	if len(r.Cause) == 0 {
 		return
 	}
@@ -142,49 +145,49 @@ func (t *text) causes(r *scenario.Result) {
 	}
 }
 
-func (t *text) summary(r *scenario.Result) {
+func (t *text) summary(r *result.Result) {
 	total := len(r.Connections)
 	if total < 2 {
 		return
 	}
 	var parts []string
 	for _, outcome := range slices.Sorted(maps.Keys(r.Summary)) {
-		if n := r.Summary[outcome]; n > 0 && outcome != "connections" && outcome != string(scenario.HalfOpen) {
+		if n := r.Summary[outcome]; n > 0 && outcome != "connections" && outcome != string(account.HalfOpen) {
 			parts = append(parts, fmt.Sprintf("%d %s (%.0f %%)", n, outcome, 100*float64(n)/float64(total)))
 		}
 	}
-	if n := r.Summary[string(scenario.HalfOpen)]; n > 0 { // no outcome: it comes on top of one
-		parts = append(parts, fmt.Sprintf("and %d left the other side %s", n, scenario.HalfOpen))
+	if n := r.Summary[string(account.HalfOpen)]; n > 0 { // no outcome: it comes on top of one
+		parts = append(parts, fmt.Sprintf("and %d left the other side %s", n, account.HalfOpen))
 	}
 	t.section(fmt.Sprintf("%d connections", total), strings.Join(parts, ", "))
 }
 
-func (t *text) expectations(r *scenario.Result) {
+func (t *text) expectations(r *result.Result) {
 	if len(r.Expectations) == 0 {
 		return
 	}
 	t.title("expected")
 	for _, e := range r.Expectations {
 		sentence := e.Text
-		if e.Reason != "" && (e.Verdict != scenario.Pass || t.o.Verbose) {
+		if e.Reason != "" && (e.Verdict != verdict.Pass || t.o.Verbose) {
 			sentence += ": " + e.Reason
 		}
 		t.wrapped("  "+t.paint(verdictStyle(e.Verdict), mark(e.Verdict))+" ", "    ", sentence)
 	}
 }
 
-func mark(v scenario.Verdict) string {
+func mark(v verdict.Verdict) string {
 	switch v {
-	case scenario.Pass:
+	case verdict.Pass:
 		return "✓"
-	case scenario.Fail:
+	case verdict.Fail:
 		return "✗"
 	}
 	return "?"
 }
 
 // gaps says what the report does not rest on: what watchers lost, and what could not be watched at all.
-func (t *text) gaps(r *scenario.Result) {
+func (t *text) gaps(r *result.Result) {
 	t.section("lost observations", lost(r))
 	if len(r.Missing) == 0 {
 		return
@@ -196,7 +199,7 @@ func (t *text) gaps(r *scenario.Result) {
 }
 
 // lost counts what watchers could not deliver, by source; empty if nothing is missing.
-func lost(r *scenario.Result) string {
+func lost(r *result.Result) string {
 	var out []string
 	for _, source := range slices.Sorted(maps.Keys(r.Lost)) {
 		if n := r.Lost[source]; n > 0 {
@@ -206,7 +209,7 @@ func lost(r *scenario.Result) string {
 	return strings.Join(out, ", ")
 }
 
-func (t *text) phases(r *scenario.Result) {
+func (t *text) phases(r *result.Result) {
 	if !t.o.Verbose {
 		return
 	}

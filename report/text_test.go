@@ -1,6 +1,11 @@
 package report
 
 import (
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/evidence/account"
+	"github.com/ctsim/ctsim/scenario/result"
+	"github.com/ctsim/ctsim/scenario/verdict"
+
 	"errors"
 	"flag"
 	"io/fs"
@@ -13,8 +18,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/ctsim/ctsim/scenario"
 )
 
 var update = flag.Bool("update", false, "write the golden files instead of comparing with them")
@@ -40,7 +43,7 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
-func render(t *testing.T, r *scenario.Result, o TextOptions) string {
+func render(t *testing.T, r *result.Result, o TextOptions) string {
 	t.Helper()
 	var b strings.Builder
 	if err := Text(&b, r, o); err != nil {
@@ -55,36 +58,36 @@ const (
 )
 
 // seenCall is what a program of ctsim's own met.
-func seenCall(t float64, text string, c scenario.CallFacts) scenario.Observation {
-	return scenario.Observation{T: t, Source: "client", At: "client", Kind: c.Call, Text: c.Call + text, Connection: 1, Call: &c}
+func seenCall(t float64, text string, c evidence.CallFacts) evidence.Observation {
+	return evidence.Observation{T: t, Source: "client", At: "client", Kind: c.Call, Text: c.Call + text, Connection: 1, Call: &c}
 }
 
 // seenPacket is a packet of the article's connection.
-func seenPacket(t float64, at, kind, src, dst, flags string) scenario.Observation {
-	return scenario.Observation{T: t, Source: "packet", At: at, Kind: kind, Connection: 1, Text: src + " > " + dst + " Flags [" + flags + "]",
-		Packet: &scenario.PacketFacts{Protocol: "TCP", Src: src, Dst: dst, Flags: flags}}
+func seenPacket(t float64, at, kind, src, dst, flags string) evidence.Observation {
+	return evidence.Observation{T: t, Source: "packet", At: at, Kind: kind, Connection: 1, Text: src + " > " + dst + " Flags [" + flags + "]",
+		Packet: &evidence.PacketFacts{Protocol: "TCP", Src: src, Dst: dst, Flags: flags}}
 }
 
 // entryOf is the article's entry that leads to a pod.
-func entryOf(event, state string, left int, pod string, assured bool, destroyer string) *scenario.EntryFacts {
-	return &scenario.EntryFacts{Event: event, Protocol: "tcp", State: state, Left: &left, Translates: true, Unreplied: !assured, Assured: assured,
-		Original: scenario.TupleFacts{Src: "172.18.219.65:59468", Dst: "10.108.33.37:2222"},
-		Reply:    scenario.TupleFacts{Src: pod + ":2222", Dst: "172.18.219.65:59468"}, Destroyer: destroyer}
+func entryOf(event, state string, left int, pod string, assured bool, destroyer string) *evidence.EntryFacts {
+	return &evidence.EntryFacts{Event: event, Protocol: "tcp", State: state, Left: &left, Translates: true, Unreplied: !assured, Assured: assured,
+		Original: evidence.TupleFacts{Src: "172.18.219.65:59468", Dst: "10.108.33.37:2222"},
+		Reply:    evidence.TupleFacts{Src: pod + ":2222", Dst: "172.18.219.65:59468"}, Destroyer: destroyer}
 }
 
 // article is the run the article tells of: one connection, two backends, the entry flushed.
-func article() *scenario.Result {
-	step := func(t float64, number int, at, kind, text string) scenario.Observation {
-		return scenario.Observation{T: t, Source: "step", At: at, Kind: kind, Text: text, Step: &scenario.StepFacts{Number: number}}
+func article() *result.Result {
+	step := func(t float64, number int, at, kind, text string) evidence.Observation {
+		return evidence.Observation{T: t, Source: "step", At: at, Kind: kind, Text: text, Step: &evidence.StepFacts{Number: number}}
 	}
-	event := func(t float64, text string, e *scenario.EntryFacts) scenario.Observation {
-		return scenario.Observation{T: t, Source: "conntrack", At: "master", Kind: e.Event, Text: text, Connection: 1, Entry: e}
+	event := func(t float64, text string, e *evidence.EntryFacts) evidence.Observation {
+		return evidence.Observation{T: t, Source: "conntrack", At: "master", Kind: e.Event, Text: text, Connection: 1, Entry: e}
 	}
 	const client, service, server1 = "172.18.219.65:59468", "10.108.33.37:2222", "172.18.166.130:2222"
-	r := &scenario.Result{
-		Schema: scenario.SchemaVersion, Scenario: "flush-multi-backend",
+	r := &result.Result{
+		Schema: result.SchemaVersion, Scenario: "flush-multi-backend",
 		Title:    "Flushing the conntrack entry of an open connection resets it when the Service has several backends",
-		Verdict:  scenario.Pass,
+		Verdict:  verdict.Pass,
 		Reason:   "the flow was translated to another backend after its entry was flushed, and reset by it",
 		Happened: "after 1 loss of its entry the flow was re-routed to another backend, which answered RST",
 		Cause: []string{
@@ -96,58 +99,58 @@ func article() *scenario.Result {
 		},
 		Cure:   "Let the entry never expire: keepalive more often than nf_conntrack_tcp_timeout_established.",
 		Kernel: "6.18.0", Started: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), DurationS: 0.2137,
-		Service: scenario.Service{Name: "default/myservice", Address: "10.108.33.37", Port: 2222, Protocol: "TCP",
+		Service: result.Service{Name: "default/myservice", Address: "10.108.33.37", Port: 2222, Protocol: "TCP",
 			Backends: []string{"172.18.166.130:2222", "172.18.166.131:2222"}},
-		Connections: []scenario.Connection{{ID: 1, Local: "172.18.219.65:59468", Outcome: scenario.Reset, Errno: "ECONNRESET",
-			NoticedBy: "client", Backends: []string{"172.18.166.131:2222", "172.18.166.130:2222"}, Breaks: 1, Peer: scenario.HalfOpen}},
+		Connections: []account.Connection{{ID: 1, Local: "172.18.219.65:59468", Outcome: account.Reset, Errno: "ECONNRESET",
+			NoticedBy: "client", Backends: []string{"172.18.166.131:2222", "172.18.166.130:2222"}, Breaks: 1, Peer: account.HalfOpen}},
 		Summary: map[string]int{"connections": 1, "reset": 1, "survived": 0},
 		Example: 1,
-		World:   []scenario.Place{{Name: "client", Kind: "pod", Role: "client", Address: "172.18.219.65", Node: "master"}},
-		Entries: []scenario.Entry{}, Rules: []scenario.RuleCount{},
-		Expectations: []scenario.Check{
-			{Text: "every connection is reset", Verdict: scenario.Pass, Reason: "1 of 1"},
-			{Text: "the first send after the break succeeds and the next one fails", Verdict: scenario.Pass},
+		World:   []evidence.Place{{Name: "client", Kind: "pod", Role: "client", Address: "172.18.219.65", Node: "master"}},
+		Entries: []account.Entry{}, Rules: []account.RuleCount{},
+		Expectations: []verdict.Check{
+			{Text: "every connection is reset", Verdict: verdict.Pass, Reason: "1 of 1"},
+			{Text: "the first send after the break succeeds and the next one fails", Verdict: verdict.Pass},
 		},
-		Timeline: []scenario.Observation{
+		Timeline: []evidence.Observation{
 			step(0.010100, 1, "client", "connect", "connect to 10.108.33.37:2222"),
 			seenPacket(0.010150, "client", "SYN", client, service, "S"),
 			event(0.010200, "    [NEW] tcp      6 120 SYN_SENT "+tuple+" [UNREPLIED] src=172.18.166.131"+replyFrom, entryOf("NEW", "SYN_SENT", 120, "172.18.166.131", false, "")),
-			seenCall(0.010300, ": ok", scenario.CallFacts{Call: "connect", Local: client, Remote: service}),
-			seenCall(0.010400, " 10 bytes: ok", scenario.CallFacts{Call: "send", Bytes: 10}),
+			seenCall(0.010300, ": ok", evidence.CallFacts{Call: "connect", Local: client, Remote: service}),
+			seenCall(0.010400, " 10 bytes: ok", evidence.CallFacts{Call: "send", Bytes: 10}),
 			step(0.050000, 2, "master", "flush", "conntrack -F"),
 			event(0.050200, "[DESTROY] tcp      6 86399 ESTABLISHED "+tuple+" src=172.18.166.131"+replyFrom+" [ASSURED]", entryOf("DESTROY", "ESTABLISHED", 86399, "172.18.166.131", true, "caller")),
-			seenCall(0.060000, ": 10 bytes: ok", scenario.CallFacts{Call: "send", Bytes: 10}),
+			seenCall(0.060000, ": 10 bytes: ok", evidence.CallFacts{Call: "send", Bytes: 10}),
 			event(0.060100, "    [NEW] tcp      6 300 ESTABLISHED "+tuple+" [UNREPLIED] src=172.18.166.130"+replyFrom, entryOf("NEW", "ESTABLISHED", 300, "172.18.166.130", false, "")),
 			seenPacket(0.060200, "server-1", "RST", server1, client, "R"),
 			seenPacket(0.060210, "node1", "RST", server1, client, "R"),
 			seenPacket(0.060220, "client", "RST", service, client, "R"),
-			seenCall(0.070000, ": ECONNRESET (connection reset by peer)", scenario.CallFacts{Call: "send", Errno: "ECONNRESET", Error: "connection reset by peer"}),
+			seenCall(0.070000, ": ECONNRESET (connection reset by peer)", evidence.CallFacts{Call: "send", Errno: "ECONNRESET", Error: "connection reset by peer"}),
 			{T: 0.070100, Source: "rule", At: "master", Kind: "counter", Text: "KUBE-SVC-OU4YAF3JEHVEJFUL +1"},
 		},
 		Lost:   map[string]int{"conntrack": 0, "packet": 0},
-		Phases: []scenario.Phase{{Name: "build", Seconds: 0.0081}, {Name: "rules", Seconds: 0.0124}, {Name: "steps", Seconds: 0.1932}},
+		Phases: []evidence.Phase{{Name: "build", Seconds: 0.0081}, {Name: "rules", Seconds: 0.0124}, {Name: "steps", Seconds: 0.1932}},
 	}
 	for i, text := range r.Cause {
-		r.Account = append(r.Account, scenario.Sentence{T: r.DurationS, Text: text, AtEnd: true, Facts: []int{i}})
+		r.Account = append(r.Account, account.Sentence{T: r.DurationS, Text: text, AtEnd: true, Facts: []int{i}})
 	}
 	return r
 }
 
 // crowd is a run of many connections and backends that failed, was interrupted and could not see everything.
-func crowd() *scenario.Result {
+func crowd() *result.Result {
 	r := article()
 	r.Scenario, r.Title, r.Cure = "flush-many", "Many connections through ten backends", ""
-	r.Verdict, r.Reason, r.Interrupted, r.Rootless = scenario.Fail, "2 of 4 connections survived", true, true
+	r.Verdict, r.Reason, r.Interrupted, r.Rootless = verdict.Fail, "2 of 4 connections survived", true, true
 	r.Service.Backends = nil
 	for _, last := range "0123456789" {
 		r.Service.Backends = append(r.Service.Backends, "172.18.166.13"+string(last)+":2222")
 	}
 	first := r.Connections[0]
 	survivor := first
-	survivor.Outcome, survivor.Errno, survivor.NoticedBy, survivor.Peer = scenario.Survived, "", "", ""
+	survivor.Outcome, survivor.Errno, survivor.NoticedBy, survivor.Peer = account.Survived, "", "", ""
 	survivor.Backends, survivor.Breaks = survivor.Backends[:1], 2
 	r.Connections, r.Example = nil, 2
-	for i, c := range []scenario.Connection{survivor, first, survivor, first} {
+	for i, c := range []account.Connection{survivor, first, survivor, first} {
 		c.ID = i + 1
 		r.Connections = append(r.Connections, c)
 	}
@@ -160,9 +163,9 @@ func crowd() *scenario.Result {
 	other.Connection = 3
 	r.Timeline = append(r.Timeline, other)
 	r.Summary = map[string]int{"connections": 4, "reset": 2, "survived": 2, "hang": 0}
-	r.Expectations = []scenario.Check{
-		{Text: "every connection is reset", Verdict: scenario.Fail, Reason: "connections 1 and 3 survived"},
-		{Text: "node1 shows no event", Verdict: scenario.Inconclusive, Reason: "7 conntrack events were lost"},
+	r.Expectations = []verdict.Check{
+		{Text: "every connection is reset", Verdict: verdict.Fail, Reason: "connections 1 and 3 survived"},
+		{Text: "node1 shows no event", Verdict: verdict.Inconclusive, Reason: "7 conntrack events were lost"},
 	}
 	r.Lost = map[string]int{"conntrack": 7, "packet": 0}
 	r.Missing = []string{"the kernel's stack at the RST: tracing needs root"}
@@ -171,7 +174,7 @@ func crowd() *scenario.Result {
 
 func TestText(t *testing.T) {
 	for name, c := range map[string]struct {
-		result *scenario.Result
+		result *result.Result
 		o      TextOptions
 	}{
 		"article.txt":         {article(), TextOptions{}},
@@ -181,7 +184,7 @@ func TestText(t *testing.T) {
 		"article-60.txt":      {article(), TextOptions{Width: 60}},
 		"crowd.txt":           {crowd(), TextOptions{}},
 		"crowd-verbose.txt":   {crowd(), TextOptions{Verbose: true}},
-		"nothing.txt":         {&scenario.Result{Scenario: "x", Verdict: scenario.Inconclusive, Interrupted: true}, TextOptions{Verbose: true}},
+		"nothing.txt":         {&result.Result{Scenario: "x", Verdict: verdict.Inconclusive, Interrupted: true}, TextOptions{Verbose: true}},
 	} {
 		t.Run(name, func(t *testing.T) { golden(t, name, render(t, c.result, c.o)) })
 	}

@@ -1,6 +1,11 @@
 package report
 
 import (
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/evidence/account"
+	"github.com/ctsim/ctsim/scenario/result"
+	"github.com/ctsim/ctsim/scenario/verdict"
+
 	"fmt"
 	"io"
 	"slices"
@@ -8,7 +13,6 @@ import (
 	"time"
 
 	"github.com/ctsim/ctsim/internal/printable"
-	"github.com/ctsim/ctsim/scenario"
 )
 
 // idleLimits are after how many seconds of silence something in production forgets a connection.
@@ -24,17 +28,17 @@ var idleLimits = []struct {
 
 // Try writes the result of a trial of somebody's own programs: what became of the connection, who noticed, what the
 // sockets were set to, and what that means in production.
-func Try(w io.Writer, r *scenario.Result, o TextOptions) error {
+func Try(w io.Writer, r *result.Result, o TextOptions) error {
 	t := newText(o)
 	t.trial(r)
 	_, err := io.WriteString(w, t.b.String())
 	return err
 }
 
-func (t *text) trial(r *scenario.Result) {
+func (t *text) trial(r *result.Result) {
 	c, ok := tried(r)
 	word := "INCONCLUSIVE"
-	if ok && r.Verdict != scenario.Inconclusive {
+	if ok && r.Verdict != verdict.Inconclusive {
 		word = strings.ToUpper(string(c.Outcome))
 	}
 	t.line("%s  %s", t.paint(verdictStyle(r.Verdict), word), t.paint(faint, "took "+seconds(r.DurationS)))
@@ -59,18 +63,18 @@ func (t *text) trial(r *scenario.Result) {
 }
 
 // tried is the connection that the trial was about; false if the client never had one.
-func tried(r *scenario.Result) (scenario.Connection, bool) {
+func tried(r *result.Result) (account.Connection, bool) {
 	for _, c := range r.Connections {
 		if c.ID == r.Example {
 			return c, c.Local != ""
 		}
 	}
-	return scenario.Connection{}, false
+	return account.Connection{}, false
 }
 
 // trialSentence is the result in a sentence or two.
-func trialSentence(r *scenario.Result, c scenario.Connection, ok bool) string {
-	if !ok || r.Verdict == scenario.Inconclusive {
+func trialSentence(r *result.Result, c account.Connection, ok bool) string {
+	if !ok || r.Verdict == verdict.Inconclusive {
 		return r.Reason
 	}
 	noticed := ""
@@ -78,7 +82,7 @@ func trialSentence(r *scenario.Result, c scenario.Connection, ok bool) string {
 		noticed = fmt.Sprintf(" at +%.3f s", *c.NoticedAt)
 	}
 	tries := ""
-	if c.Breaks > 1 && c.Outcome != scenario.Survived {
+	if c.Breaks > 1 && c.Outcome != account.Survived {
 		tries = fmt.Sprintf(" It took %d tries: until then the fresh pick was the old backend, by luck.", c.Breaks)
 	}
 	got := c.Errno
@@ -86,21 +90,21 @@ func trialSentence(r *scenario.Result, c scenario.Connection, ok bool) string {
 		got = "it gave up"
 	}
 	switch c.Outcome {
-	case scenario.Survived:
+	case account.Survived:
 		return "the connection survived." + tries
-	case scenario.Reset:
+	case account.Reset:
 		text := fmt.Sprintf("the connection is dead: the %s was told first, %s%s.", c.NoticedBy, got, noticed)
-		if c.Peer == scenario.HalfOpen {
+		if c.Peer == account.HalfOpen {
 			text += " The server does not know, its socket is half-open."
 		}
 		return text + " The program did not open a new one." + tries
-	case scenario.Hang:
+	case account.Hang:
 		return "the connection hangs: what is sent is not answered, and no side was told." + tries
-	case scenario.Timeout:
+	case account.Timeout:
 		return fmt.Sprintf("the connection hung until the %s gave it up%s.%s", c.NoticedBy, noticed, tries)
-	case scenario.Reconnected:
+	case account.Reconnected:
 		how := "silently opened a new one"
-		if slices.ContainsFunc(r.Timeline, func(o scenario.Observation) bool { return o.Source == "step" && o.Kind == "again" }) {
+		if slices.ContainsFunc(r.Timeline, func(o evidence.Observation) bool { return o.Source == "step" && o.Kind == "again" }) {
 			how = "opened a new one when it was used once more"
 		}
 		return fmt.Sprintf("the connection died (%s at the %s%s), and the program %s.%s", got, c.NoticedBy, noticed, how, tries)
@@ -109,7 +113,7 @@ func trialSentence(r *scenario.Result, c scenario.Connection, ok bool) string {
 }
 
 // ends are the connections and what was set on their sockets.
-func (t *text) ends(r *scenario.Result, c scenario.Connection) {
+func (t *text) ends(r *result.Result, c account.Connection) {
 	t.title("connections")
 	for _, one := range r.Connections {
 		text := fmt.Sprintf("%s → %s: %s", one.Local, strings.Join(one.Backends, " → "), one.Outcome)
@@ -124,7 +128,7 @@ func (t *text) ends(r *scenario.Result, c scenario.Connection) {
 	t.title("sockets, as the kernel had them before the fault")
 	for _, s := range []struct {
 		side string
-		set  *scenario.SocketSettings
+		set  *account.SocketSettings
 	}{{"client", c.ClientSocket}, {"server", c.ServerSocket}} {
 		if s.set != nil {
 			t.wrapped(fmt.Sprintf("  %-7s", s.side), "         ", s.set.Process+": "+s.set.Text)
@@ -133,11 +137,11 @@ func (t *text) ends(r *scenario.Result, c scenario.Connection) {
 }
 
 // production says whether the first keepalive probe of either end would come in time.
-func (t *text) production(c scenario.Connection) {
+func (t *text) production(c account.Connection) {
 	first, whose := 0.0, ""
 	for _, end := range []struct {
 		side string
-		set  *scenario.SocketSettings
+		set  *account.SocketSettings
 	}{{"client", c.ClientSocket}, {"server", c.ServerSocket}} {
 		if end.set != nil && end.set.KeepAlive && (whose == "" || end.set.IdleS < first) {
 			first, whose = end.set.IdleS, end.side
@@ -163,7 +167,7 @@ func (t *text) production(c scenario.Connection) {
 const shownOutput = 8
 
 // programs are how the programs ended, and the client's last words.
-func (t *text) programs(r *scenario.Result) {
+func (t *text) programs(r *result.Result) {
 	if len(r.Programs) == 0 {
 		return
 	}
@@ -181,8 +185,8 @@ func (t *text) programs(r *scenario.Result) {
 }
 
 // outputOf is what a program has written, in order.
-func outputOf(r *scenario.Result, at string) []scenario.Observation {
-	var out []scenario.Observation
+func outputOf(r *result.Result, at string) []evidence.Observation {
+	var out []evidence.Observation
 	for _, o := range r.Timeline {
 		if o.At == at && isOutput(o) {
 			out = append(out, o)
@@ -191,13 +195,13 @@ func outputOf(r *scenario.Result, at string) []scenario.Observation {
 	return out
 }
 
-func isOutput(o scenario.Observation) bool { return o.Output != nil }
+func isOutput(o evidence.Observation) bool { return o.Output != nil }
 
 // HasOutput tells whether programs of the user's own ran.
-func HasOutput(r *scenario.Result) bool { return len(r.Programs) > 0 }
+func HasOutput(r *result.Result) bool { return len(r.Programs) > 0 }
 
 // Output writes what the programs have written, a line each: when, who, which stream.
-func Output(w io.Writer, r *scenario.Result) error {
+func Output(w io.Writer, r *result.Result) error {
 	for _, o := range r.Timeline {
 		if isOutput(o) {
 			at := r.Started.Add(time.Duration(o.T * float64(time.Second))).UTC().Format("2006-01-02T15:04:05.000000Z")

@@ -1,23 +1,26 @@
 package report
 
 import (
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/evidence/account"
+	"github.com/ctsim/ctsim/scenario/result"
+	"github.com/ctsim/ctsim/scenario/verdict"
+
 	"strings"
 	"testing"
-
-	"github.com/ctsim/ctsim/scenario"
 )
 
 // TestTry: what a person asks first stands at the top, and each limit says whether a probe comes in time.
 func TestTry(t *testing.T) {
 	at, code := 1.5, 2
-	r := &scenario.Result{Verdict: scenario.Fail, Example: 1, Reason: "not as expected",
-		Connections: []scenario.Connection{{ID: 1, Local: "172.18.219.65:40000", Outcome: scenario.Reset, Errno: "ECONNRESET",
-			NoticedBy: "client", NoticedAt: &at, Peer: scenario.HalfOpen, Breaks: 3, Backends: []string{"server-1", "server-2"},
-			ClientSocket: &scenario.SocketSettings{Process: "psql", KeepAlive: true, IdleS: 7200, Text: "keepalive on"},
-			ServerSocket: &scenario.SocketSettings{Process: "postgres", Text: "keepalive off"}}},
-		Programs: []scenario.ProgramRun{{Side: "client", At: "client", ExitCode: &code, Ended: "exit code 2"}},
-		Timeline: []scenario.Observation{{Source: "client", At: "client", Kind: "stderr", Text: "lost\x1b[31m",
-			Output: &scenario.OutputFacts{Stream: "stderr", Line: "lost\x1b[31m"}}},
+	r := &result.Result{Verdict: verdict.Fail, Example: 1, Reason: "not as expected",
+		Connections: []account.Connection{{ID: 1, Local: "172.18.219.65:40000", Outcome: account.Reset, Errno: "ECONNRESET",
+			NoticedBy: "client", NoticedAt: &at, Peer: account.HalfOpen, Breaks: 3, Backends: []string{"server-1", "server-2"},
+			ClientSocket: &account.SocketSettings{Process: "psql", KeepAlive: true, IdleS: 7200, Text: "keepalive on"},
+			ServerSocket: &account.SocketSettings{Process: "postgres", Text: "keepalive off"}}},
+		Programs: []result.ProgramRun{{Side: "client", At: "client", ExitCode: &code, Ended: "exit code 2"}},
+		Timeline: []evidence.Observation{{Source: "client", At: "client", Kind: "stderr", Text: "lost\x1b[31m",
+			Output: &evidence.OutputFacts{Stream: "stderr", Line: "lost\x1b[31m"}}},
 		Cure: "one\ntwo"}
 	for _, c := range []struct {
 		name   string
@@ -33,11 +36,11 @@ func TestTry(t *testing.T) {
 			"350 s  AWS NLB, NAT gateway    cut: the client's first probe comes after 7200 s, 6850 s too",
 			"  client: exit code 2", "    client stderr| lost[31m", "  - one", "  - two"}},
 		{"no keepalive", func() { r.Connections[0].ClientSocket.KeepAlive = false }, []string{"350 s  AWS NLB, NAT gateway    cut: no probe ever comes"}},
-		{"silently reconnected", func() { r.Connections[0].Outcome = scenario.Reconnected }, []string{"RECONNECTED", "silently opened a new one"}},
+		{"silently reconnected", func() { r.Connections[0].Outcome = account.Reconnected }, []string{"RECONNECTED", "silently opened a new one"}},
 		{"used once more", func() {
-			r.Timeline = append(r.Timeline, scenario.Observation{Source: "step", Kind: "again"})
+			r.Timeline = append(r.Timeline, evidence.Observation{Source: "step", Kind: "again"})
 		}, []string{"opened a new one when it was used once more"}},
-		{"inconclusive", func() { r.Verdict = scenario.Inconclusive }, []string{"INCONCLUSIVE", "not as expected"}},
+		{"inconclusive", func() { r.Verdict = verdict.Inconclusive }, []string{"INCONCLUSIVE", "not as expected"}},
 	} {
 		c.change()
 		var b strings.Builder

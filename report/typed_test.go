@@ -1,6 +1,9 @@
 package report
 
 import (
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/scenario/result"
+
 	"fmt"
 	"reflect"
 	"regexp"
@@ -8,8 +11,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/ctsim/ctsim/scenario"
 )
 
 // texts are the fields of a result that are words for people: whatever stands in them, a report looks the same but for
@@ -23,7 +24,7 @@ var texts = map[string]bool{
 }
 
 // reworded is a copy of a result in which each text that is not empty is another.
-func reworded(r *scenario.Result, to func(string) string) *scenario.Result {
+func reworded(r *result.Result, to func(string) string) *result.Result {
 	out := printableResult(r) // a copy
 	reword(reflect.ValueOf(out).Elem(), false, to)
 	return out
@@ -60,7 +61,7 @@ var (
 
 // skeleton is a report without what is written in it: of the page all tags with their classes, places and sizes; of the text
 // the colours of each line, and whose it is.
-func skeleton(t *testing.T, r *scenario.Result) string {
+func skeleton(t *testing.T, r *result.Result) string {
 	t.Helper()
 	out := strings.Join(tag.FindAllString(body(rendered(t, r)), -1), "\n")
 	for _, o := range wideOptions {
@@ -75,7 +76,7 @@ func skeleton(t *testing.T, r *scenario.Result) string {
 var wideOptions = []TextOptions{{Width: 1 << 20, Color: true}, {Width: 1 << 20, Color: true, Verbose: true}}
 
 // whole is all that is written.
-func whole(t *testing.T, r *scenario.Result) string {
+func whole(t *testing.T, r *result.Result) string {
 	t.Helper()
 	out := body(rendered(t, r))
 	for _, o := range wideOptions {
@@ -112,10 +113,10 @@ func TestTextsDecideNothing(t *testing.T) {
 
 // TestFactsDecide: without the typed facts the same texts give another report, so that the test above sees something.
 func TestFactsDecide(t *testing.T) {
-	without := map[string]func(*scenario.Observation){
-		"entry": func(o *scenario.Observation) { o.Entry = nil }, "packet": func(o *scenario.Observation) { o.Packet = nil },
-		"path": func(o *scenario.Observation) { o.Path = nil }, "kernel event": func(o *scenario.Observation) { o.KernelEvent = nil },
-		"call": func(o *scenario.Observation) { o.Call = nil }, "socket": func(o *scenario.Observation) { o.Socket = nil },
+	without := map[string]func(*evidence.Observation){
+		"entry": func(o *evidence.Observation) { o.Entry = nil }, "packet": func(o *evidence.Observation) { o.Packet = nil },
+		"path": func(o *evidence.Observation) { o.Path = nil }, "kernel event": func(o *evidence.Observation) { o.KernelEvent = nil },
+		"call": func(o *evidence.Observation) { o.Call = nil }, "socket": func(o *evidence.Observation) { o.Socket = nil },
 	}
 	for name, take := range without {
 		r := recorded(t)["flush-multi-backend"]

@@ -1,20 +1,20 @@
 package report
 
 import (
+	"github.com/ctsim/ctsim/evidence"
+
 	"fmt"
 	"math"
 	"net"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/ctsim/ctsim/scenario"
 )
 
 // The words of typed facts, where a report says them in another way than the observation's own text.
 
 // entryFlags are an entry's flags as conntrack prints them, without their brackets.
-func entryFlags(e *scenario.EntryFacts) []string {
+func entryFlags(e *evidence.EntryFacts) []string {
 	var out []string
 	if e.Unreplied {
 		out = append(out, "UNREPLIED")
@@ -29,7 +29,7 @@ func entryFlags(e *scenario.EntryFacts) []string {
 }
 
 // entryLeft is how many seconds an entry has left; empty if that is not known.
-func entryLeft(e *scenario.EntryFacts) string {
+func entryLeft(e *evidence.EntryFacts) string {
 	if e.Left == nil {
 		return ""
 	}
@@ -37,7 +37,7 @@ func entryLeft(e *scenario.EntryFacts) string {
 }
 
 // entrySummary is an entry in a few words: "ESTABLISHED [UNREPLIED] 300 s left".
-func entrySummary(e *scenario.EntryFacts) string {
+func entrySummary(e *evidence.EntryFacts) string {
 	words := []string{}
 	if e.State != "" {
 		words = append(words, e.State)
@@ -52,7 +52,7 @@ func entrySummary(e *scenario.EntryFacts) string {
 }
 
 // entryLeads is where an entry leads: "10.108.33.37:2222 ⇒ 172.18.166.130:2222".
-func entryLeads(e *scenario.EntryFacts) string {
+func entryLeads(e *evidence.EntryFacts) string {
 	if !e.Translates {
 		return e.Original.Src + " → " + e.Original.Dst + ", not translated"
 	}
@@ -64,10 +64,10 @@ func entryLeads(e *scenario.EntryFacts) string {
 }
 
 // tupleWay is a tuple from end to end.
-func tupleWay(t scenario.TupleFacts) string { return t.Src + " → " + t.Dst }
+func tupleWay(t evidence.TupleFacts) string { return t.Src + " → " + t.Dst }
 
 // pathPacket is the packet of a path: "172.18.219.65:54124 → 10.108.33.37:2222 [P.]".
-func pathPacket(p *scenario.PathFacts) string {
+func pathPacket(p *evidence.PathFacts) string {
 	s := p.Src + " → " + p.Dst
 	if p.Flags != "" {
 		s += " [" + p.Flags + "]"
@@ -76,7 +76,7 @@ func pathPacket(p *scenario.PathFacts) string {
 }
 
 // pathTracked is the same with what conntrack said of the packet.
-func pathTracked(p *scenario.PathFacts) string {
+func pathTracked(p *evidence.PathFacts) string {
 	if p.State == "" {
 		return pathPacket(p)
 	}
@@ -85,10 +85,10 @@ func pathTracked(p *scenario.PathFacts) string {
 
 // pathChains are the chains that a packet came through, those of one built-in chain joined, each by the name that name
 // gives it.
-func pathChains(p *scenario.PathFacts, name func(string) string) []string {
+func pathChains(p *evidence.PathFacts, name func(string) string) []string {
 	var out []string
 	for i, h := range p.Hops {
-		var last scenario.HopFacts
+		var last evidence.HopFacts
 		if i > 0 {
 			last = p.Hops[i-1]
 		}
@@ -108,7 +108,7 @@ func pathChains(p *scenario.PathFacts, name func(string) string) []string {
 }
 
 // pathEnd is how a packet ended that was thrown away, and by which rule; empty for others.
-func pathEnd(p *scenario.PathFacts) string {
+func pathEnd(p *evidence.PathFacts) string {
 	if p.Verdict != "DROP" {
 		return ""
 	}
@@ -140,7 +140,7 @@ func shortName(chain string) string {
 }
 
 // kernelWhat is what the kernel did, without the functions.
-func kernelWhat(k *scenario.KernelFacts) string {
+func kernelWhat(k *evidence.KernelFacts) string {
 	var words []string
 	for _, w := range []struct{ name, value string }{{"error", k.Errno}, {"state", k.State}, {"reason", k.Reason}} {
 		if w.value != "" {
@@ -158,7 +158,7 @@ func kernelWhat(k *scenario.KernelFacts) string {
 }
 
 // callWords is what a call gave, without the call: "10 bytes, success", "ECONNRESET (connection reset by peer)".
-func callWords(c *scenario.CallFacts) string {
+func callWords(c *evidence.CallFacts) string {
 	failed := c.Errno
 	if c.Error != "" {
 		failed += " (" + c.Error + ")"
@@ -191,10 +191,10 @@ func callWords(c *scenario.CallFacts) string {
 }
 
 // slow tells whether it is worth a word how long a call took.
-func slow(c *scenario.CallFacts) bool { return c.Took != nil && *c.Took >= scenario.SlowCall.Seconds() }
+func slow(c *evidence.CallFacts) bool { return c.Took != nil && *c.Took >= evidence.SlowCall.Seconds() }
 
 // errnoOf is the name of the error that an observation tells of; empty if it tells of none.
-func errnoOf(o scenario.Observation) string {
+func errnoOf(o evidence.Observation) string {
 	switch {
 	case o.Call != nil:
 		return o.Call.Errno
@@ -207,7 +207,7 @@ func errnoOf(o scenario.Observation) string {
 }
 
 // isLoss tells whether an entry was lost while its connection was open; a RST ends both.
-func isLoss(o scenario.Observation) bool {
+func isLoss(o evidence.Observation) bool {
 	return o.Entry != nil && o.Entry.Destroyer != "" && o.Entry.Destroyer != "rst"
 }
 

@@ -81,11 +81,11 @@ func (s Scenario) checkSteps(p *checks) {
 		}
 	}
 	s.Steps.Walk(func(step Step) {
-		wrongStep(step, step.action.check(s))
+		wrongStep(step, step.Verb.check(s))
 		wrongStep(step, s.notForPrograms(step))
 	})
 	s.Steps.opened(s.World.Connections, func(step Step, n int) {
-		if one, ok := step.action.(names); ok && one.connection() > n && !s.foreignClient() {
+		if one, ok := step.Verb.(names); ok && one.connection() > n && !s.foreignClient() {
 			wrongStep(step, fmt.Sprintf("there is no connection %d then, only %d", one.connection(), n))
 		}
 	})

@@ -12,16 +12,16 @@ type names interface {
 	connection() int
 }
 
-func (s *sendStep) connection() int        { return s.Connection }
-func (s *deleteEntryStep) connection() int { return s.Connection }
+func (s *Send) connection() int        { return s.Connection }
+func (s *DeleteEntry) connection() int { return s.Connection }
 
 // opened calls f for every step with the number of connections that there are at most when it runs, in its last round
 // if it is repeated. Before is how many there are at the start; it gives how many there are at most in the end.
 func (steps Steps) opened(before int, f func(Step, int)) int {
 	for _, step := range steps {
 		f(step, before)
-		if r, ok := step.action.(*repeatStep); ok {
-			before = r.Steps.opened(min(before+r.Steps.more()*(r.rounds()-1), maxConnections), f)
+		if r, ok := step.Verb.(*Repeat); ok {
+			before = r.Steps.opened(min(before+r.Steps.more()*(r.Rounds()-1), maxConnections), f)
 		} else {
 			before = min(before+step.more(), maxConnections)
 		}
@@ -39,13 +39,13 @@ func (steps Steps) more() int {
 }
 
 func (s Step) more() int {
-	switch a := s.action.(type) {
-	case *connectStep:
+	switch a := s.Verb.(type) {
+	case *Connect:
 		if a.More {
 			return 1
 		}
-	case *repeatStep:
-		return a.rounds() * a.Steps.more()
+	case *Repeat:
+		return a.Rounds() * a.Steps.more()
 	}
 	return 0
 }

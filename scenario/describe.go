@@ -41,7 +41,7 @@ func (s Scenario) settings() []string {
 		out = append(out, fmt.Sprintf("%s, joined by a switch; the server pods are dealt out to all but master",
 			strings.Join(s.nodeNames(), ", ")))
 	}
-	if name, addr := s.client(); name != podClient {
+	if name, addr := s.client(); name != PodClient {
 		out = append(out, fmt.Sprintf("the client runs on %s, %s, and connects to %s", name, addr, s.target()))
 	}
 	if w.KubeProxy.MasqueradeAll {
@@ -96,7 +96,7 @@ func (steps Steps) lines(indent string) []string {
 	var out []string
 	for i, s := range steps {
 		out = append(out, fmt.Sprintf("%s%d. %s", indent, i+1, s.Describe()))
-		if r, ok := s.action.(*repeatStep); ok {
+		if r, ok := s.Verb.(*Repeat); ok {
 			out = append(out, r.Steps.lines(indent+"   ")...)
 		}
 	}

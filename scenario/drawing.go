@@ -70,9 +70,9 @@ func (p *Plan) Drawing() Drawing {
 	text := func(name string, address any) string {
 		out := fmt.Sprintf("%s %s", name, address)
 		switch {
-		case name == podClient && p.Client.At != podClient:
+		case name == PodClient && p.Client.At != PodClient:
 			out += " (idle)"
-		case name == p.Client.At && name != podClient:
+		case name == p.Client.At && name != PodClient:
 			out += " (the client)"
 		}
 		return out

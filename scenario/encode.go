@@ -163,7 +163,7 @@ func jsonName(f reflect.StructField) (name string, optional bool) {
 
 // encodeStep writes a step: its verb, what it does in words, and the verb's own fields as this run uses them.
 func encodeStep(o *object, s Step) error {
-	verb := reflect.ValueOf(s.action).Elem()
+	verb := reflect.ValueOf(s.Verb).Elem()
 	for _, f := range []struct {
 		name, text string
 	}{{"verb", s.Name}, {"text", s.InThisRun()}} {

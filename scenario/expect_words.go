@@ -1,6 +1,8 @@
 package scenario
 
 import (
+	"github.com/ctsim/ctsim/evidence/account"
+
 	"fmt"
 	"strings"
 )
@@ -17,7 +19,7 @@ type Atom interface {
 type (
 	// OutcomeAtom is the outcome of every connection, or of every one that is not named by itself.
 	OutcomeAtom struct {
-		Outcome Outcome
+		Outcome account.Outcome
 		// Rest is true if other connections are named.
 		Rest bool
 	}
@@ -29,7 +31,7 @@ type (
 	// ReroutedAtom tells whether the last entry leads to another backend than the first.
 	ReroutedAtom bool
 	// PeerAtom is what is left of the old backend's socket.
-	PeerAtom Outcome
+	PeerAtom account.Outcome
 	// LostAtom is how many of the client's messages never arrive, BreaksAtom how often an entry is destroyed at least.
 	LostAtom   int
 	BreaksAtom int
@@ -214,7 +216,7 @@ func (x PacketCheck) Describe() string {
 	}
 	at := x.At
 	if at == "" { // of a step, which has its defaults only when it runs
-		at = podClient
+		at = PodClient
 	}
 	return text + " at " + at
 }

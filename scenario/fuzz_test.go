@@ -1,6 +1,10 @@
-package scenario
+package scenario_test
 
 import (
+	"github.com/ctsim/ctsim/scenario"
+	"github.com/ctsim/ctsim/scenario/build"
+	"github.com/ctsim/ctsim/scenario/byhand"
+
 	"encoding/json"
 	"errors"
 	"os"
@@ -27,8 +31,8 @@ func FuzzParse(f *testing.F) {
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		lib, err := Parse("f", data)
-		var problems Problems
+		lib, err := scenario.Parse("f", data)
+		var problems scenario.Problems
 		switch {
 		case err != nil && (!errors.As(err, &problems) || len(problems) == 0 || problems.Error() == ""):
 			t.Fatalf("an error that is no Problems: %v", err)
@@ -38,7 +42,7 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		for _, s := range lib.Scenarios {
-			p, err := s.Plan(Size{})
+			p, err := s.Plan(scenario.Size{})
 			if err != nil {
 				t.Errorf("%s was accepted and cannot be planned: %v", s.Name, err)
 				continue
@@ -52,12 +56,12 @@ func FuzzParse(f *testing.F) {
 			if err := iptables.Rules(p.Proxy, p.Service).Err(); err != nil {
 				t.Errorf("%s: %v", s.Name, err)
 			}
-			if err := Topology(p).Check(); err != nil {
+			if err := build.Topology(p).Check(); err != nil {
 				t.Errorf("%s: %v", s.Name, err)
 			}
-			p.Steps.Walk(func(step Step) {
+			p.Steps.Walk(func(step scenario.Step) {
 				_ = step.Describe() + step.String()
-				Commands(step, Moment{Plan: p})
+				byhand.Commands(step, byhand.Moment{Plan: p})
 			})
 		}
 	})

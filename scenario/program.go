@@ -70,28 +70,28 @@ func (s Scenario) notForPrograms(step Step) string {
 		}
 		return ""
 	}
-	switch a := step.action.(type) {
-	case *startClientStep, *inputStep, *useStep:
+	switch a := step.Verb.(type) {
+	case *StartClient, *Input, *Use:
 		if !s.foreignClient() {
 			return "this is for a program of your own; set world.client.exec"
 		}
-	case *connectStep, *receiveStep:
+	case *Connect, *Receive:
 		return from("client")
-	case *sendStep:
+	case *Send:
 		return from(a.From)
-	case *shutdownStep:
+	case *Shutdown:
 		return from(a.From)
-	case *closeStep:
+	case *Close:
 		return from(a.From)
-	case *injectStep:
+	case *Inject:
 		if s.foreignClient() || s.foreignServer() {
 			return "what to inject is known only of ctsim's own programs"
 		}
-	case *stopServerStep:
+	case *StopServers:
 		if s.foreignServer() {
 			return server
 		}
-	case *waitStep:
+	case *Wait:
 		switch {
 		case a.Until == "client-closed" && s.foreignClient():
 			return client
@@ -109,15 +109,15 @@ func (s Scenario) clientProblem() string {
 	}
 	starts, atTop, early := 0, 0, false
 	for _, step := range s.Steps {
-		if _, ok := step.action.(*startClientStep); ok {
+		if _, ok := step.Verb.(*StartClient); ok {
 			atTop++
 		}
 	}
 	s.Steps.Walk(func(step Step) {
-		switch step.action.(type) {
-		case *startClientStep:
+		switch step.Verb.(type) {
+		case *StartClient:
 			starts++
-		case *inputStep, *useStep:
+		case *Input, *Use:
 			early = early || starts == 0
 		}
 	})

@@ -91,5 +91,5 @@ type Step struct {
 	// differs. They are empty in a scenario that is no plan yet.
 	Text, Here string
 	place      Problem // the same, with column and path, for its problems
-	action     action
+	Verb       Verb
 }

@@ -164,7 +164,7 @@ func (g schemaMaker) step() *jsonSchema {
 	byName := &jsonSchema{Type: "object", AdditionalProperties: false, MinProperties: 1, MaxProperties: 1,
 		Properties: map[string]*jsonSchema{}}
 	for _, verb := range Verbs() {
-		name, t := verb.Name, reflect.TypeOf(verb.action).Elem()
+		name, t := verb.Name, reflect.TypeOf(verb.Verb).Elem()
 		byName.Properties[name] = g.define("step-"+name, func() *jsonSchema { return g.stepBody(t) })
 		if len(g.structure(t).Required) == 0 {
 			bare = append(bare, name)

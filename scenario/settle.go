@@ -23,7 +23,7 @@ func (s Scenario) Plan(size Size) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.settle(), nil
+	return s.Settle(), nil
 }
 
 // World is Plan without the steps and what is expected of them: for somebody who works in the world by hand, and to
@@ -34,14 +34,14 @@ func (s Scenario) WorldPlan(size Size) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.settle(), nil
+	return s.Settle(), nil
 }
 
-// settle makes the plan of a scenario that has no problems.
-func (s Scenario) settle() *Plan {
+// Settle makes the plan of a scenario that has no problems.
+func (s Scenario) Settle() *Plan {
 	p := &Plan{
 		Scenario: s.Name, Title: s.Title, Cause: s.Cause, See: s.See, Cure: s.Cure, Source: s.Source,
-		TimeScale: max(s.TimeScale, 1), Network: nodeNetwork, Nodes: s.nodes(), Pods: s.pods(), Translates: nodeMaster,
+		TimeScale: max(s.TimeScale, 1), Network: nodeNetwork, Nodes: s.nodes(), Pods: s.pods(), Translates: NodeMaster,
 		Mode:    "iptables",
 		Proxy:   kube.ProxyConfig{ClusterCIDR: clusterCIDR, MasqueradeAll: s.World.KubeProxy.MasqueradeAll, NoInvalidDrop: s.World.KubeProxy.NoInvalidDrop},
 		Service: s.service(), Target: s.target(),
@@ -50,7 +50,7 @@ func (s Scenario) settle() *Plan {
 		Connections: s.World.Connections, Expect: s.Expect, Settings: s.settings(),
 	}
 	if s.World.ClientAt == outside {
-		p.Machines = []Machine{{Name: outside, Address: outsideAddress, Sysctls: s.podSysctls(podClient)}}
+		p.Machines = []Machine{{Name: outside, Address: outsideAddress, Sysctls: s.podSysctls(PodClient)}}
 	}
 	if s.foreignClient() {
 		p.Connections = 0
@@ -85,7 +85,7 @@ func (s Scenario) nodes() []Node {
 
 // pods are the client's and the servers'.
 func (s Scenario) pods() []Pod {
-	out := []Pod{{Name: podClient, Node: nodeMaster, Address: clientAddress, Sysctls: s.podSysctls(podClient)}}
+	out := []Pod{{Name: PodClient, Node: NodeMaster, Address: clientAddress, Sysctls: s.podSysctls(PodClient)}}
 	for i := range s.World.Backends {
 		out = append(out, Pod{Name: serverName(i), Node: s.serverNode(i), Address: s.serverAddress(i),
 			Sysctls: s.podSysctls("servers", serverName(i))})
@@ -185,24 +185,24 @@ func (p *Plan) hostNames() []HostNames {
 func (s Scenario) settled(steps Steps) Steps {
 	var out Steps
 	for _, step := range steps {
-		step.Text = step.action.describe()
-		switch a := step.action.(type) {
-		case *waitStep:
+		step.Text = step.Verb.describe()
+		switch a := step.Verb.(type) {
+		case *Wait:
 			here := *a
 			if here.For = s.here(a.For, time.Millisecond); here.For > 0 && s.TimeScale > 1 {
 				step.Here = here.For.String()
 			}
-			step.action = &here
-		case *receiveStep:
-			step.action = &receiveStep{AtMost: s.here(a.AtMost, time.Millisecond)}
-		case *ageStep:
-			step.action = &ageStep{By: s.here(a.By, time.Second)}
-		case *sysctlStep:
-			step.action = &sysctlStep{In: a.In, Key: a.Key, Value: s.scaledSysctl(a.Key, a.Value)}
-		case *repeatStep:
+			step.Verb = &here
+		case *Receive:
+			step.Verb = &Receive{AtMost: s.here(a.AtMost, time.Millisecond)}
+		case *Age:
+			step.Verb = &Age{By: s.here(a.By, time.Second)}
+		case *SetSysctl:
+			step.Verb = &SetSysctl{In: a.In, Key: a.Key, Value: s.scaledSysctl(a.Key, a.Value)}
+		case *Repeat:
 			here := *a
 			here.Steps = s.settled(a.Steps)
-			step.action = &here
+			step.Verb = &here
 		}
 		out = append(out, step)
 	}
@@ -213,7 +213,7 @@ func (s Scenario) settled(steps Steps) Steps {
 func (s Scenario) latecomers() []Latecomer {
 	var out []Latecomer
 	s.Steps.Walk(func(step Step) {
-		if t, ok := step.action.(*takeAddressStep); ok {
+		if t, ok := step.Verb.(*TakeAddress); ok {
 			i := s.serverNumber(t.Of)
 			out = append(out, Latecomer{Of: t.Of, Pod: Pod{Name: stranger, Node: s.serverNode(i), Address: s.serverAddress(i),
 				Sysctls: s.keepaliveSysctls()}})

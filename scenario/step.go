@@ -11,7 +11,7 @@ import (
 
 // action is what a step does: one kind of step, one type, one file. A new one also needs its line in three tables, each of
 // which a test holds complete: stepKinds for the language, take for the run, verbs for what is done by hand.
-type action interface {
+type Verb interface {
 	// describe says in words what the step does.
 	describe() string
 	// check reports what the plan cannot do, given the scenario it stands in.
@@ -30,34 +30,34 @@ const (
 
 // kind is one verb: its step with the defaults that are no zero values, and its effect.
 type kind struct {
-	make   func() action
+	make   func() Verb
 	effect effect
 }
 
 // stepKinds is the language's verbs.
 var stepKinds = map[string]kind{
-	"connect":          {func() action { return &connectStep{Timeout: ConnectTimeout} }, uses},
-	"send":             {func() action { return &sendStep{From: "client"} }, uses},
-	"shutdown":         {func() action { return &shutdownStep{} }, uses},
-	"flush":            {func() action { return &flushStep{On: "all"} }, breaks},
-	"delete-stale":     {func() action { return &deleteStaleStep{} }, breaks},
-	"age":              {func() action { return &ageStep{} }, breaks},
-	"wait":             {func() action { return &waitStep{} }, breaks},
-	"close":            {func() action { return &closeStep{} }, breaks},
-	"receive":          {func() action { return &receiveStep{AtMost: 5 * time.Second} }, uses},
-	"delete-entry":     {func() action { return &deleteEntryStep{On: nodeMaster} }, breaks},
-	"sysctl":           {func() action { return &sysctlStep{} }, breaks},
-	"remove-endpoints": {func() action { return &removeEndpointsStep{} }, breaks},
-	"add-endpoints":    {func() action { return &addEndpointsStep{} }, breaks},
-	"stop-servers":     {func() action { return &stopServerStep{} }, breaks},
-	"kill-pod":         {func() action { return &killPodStep{} }, breaks},
-	"take-address":     {func() action { return &takeAddressStep{} }, breaks},
-	"inject":           {func() action { return &injectStep{Flag: "ACK"} }, breaks},
-	"exec":             {func() action { return &execStep{} }, breaks},
-	"start-client":     {func() action { return &startClientStep{Quiet: quiet, AtMost: programTimeout} }, uses},
-	"input":            {func() action { return &inputStep{} }, uses},
-	"use":              {func() action { return &useStep{AtMost: programTimeout} }, uses},
-	"repeat":           {func() action { return &repeatStep{AtMost: 64} }, uses},
+	"connect":          {func() Verb { return &Connect{Timeout: ConnectTimeout} }, uses},
+	"send":             {func() Verb { return &Send{From: "client"} }, uses},
+	"shutdown":         {func() Verb { return &Shutdown{} }, uses},
+	"flush":            {func() Verb { return &Flush{On: "all"} }, breaks},
+	"delete-stale":     {func() Verb { return &DeleteStale{} }, breaks},
+	"age":              {func() Verb { return &Age{} }, breaks},
+	"wait":             {func() Verb { return &Wait{} }, breaks},
+	"close":            {func() Verb { return &Close{} }, breaks},
+	"receive":          {func() Verb { return &Receive{AtMost: 5 * time.Second} }, uses},
+	"delete-entry":     {func() Verb { return &DeleteEntry{On: NodeMaster} }, breaks},
+	"sysctl":           {func() Verb { return &SetSysctl{} }, breaks},
+	"remove-endpoints": {func() Verb { return &RemoveEndpoints{} }, breaks},
+	"add-endpoints":    {func() Verb { return &AddEndpoints{} }, breaks},
+	"stop-servers":     {func() Verb { return &StopServers{} }, breaks},
+	"kill-pod":         {func() Verb { return &KillPod{} }, breaks},
+	"take-address":     {func() Verb { return &TakeAddress{} }, breaks},
+	"inject":           {func() Verb { return &Inject{Flag: "ACK"} }, breaks},
+	"exec":             {func() Verb { return &Exec{} }, breaks},
+	"start-client":     {func() Verb { return &StartClient{Quiet: quiet, AtMost: programTimeout} }, uses},
+	"input":            {func() Verb { return &Input{} }, uses},
+	"use":              {func() Verb { return &Use{AtMost: programTimeout} }, uses},
+	"repeat":           {func() Verb { return &Repeat{AtMost: 64} }, uses},
 }
 
 // stepNames lists the kinds of steps by name.
@@ -68,7 +68,7 @@ func stepNames() []string { return slices.Sorted(maps.Keys(stepKinds)) }
 func Verbs() []Step {
 	var out []Step
 	for _, name := range stepNames() {
-		out = append(out, Step{Name: name, action: stepKinds[name].make()})
+		out = append(out, Step{Name: name, Verb: stepKinds[name].make()})
 	}
 	return out
 }
@@ -82,17 +82,17 @@ func (s *Step) DecodeYAML(d *strictyaml.Decoder, n strictyaml.Node, path string)
 	if !known {
 		return
 	}
-	s.action = stepKinds[name].make()
+	s.Verb = stepKinds[name].make()
 	s.place.Field = strictyaml.Join(path, name)
-	d.Body(body, n, s.place.Field, s.action)
-	strictyaml.SetDefaults(s.action)
+	d.Body(body, n, s.place.Field, s.Verb)
+	strictyaml.SetDefaults(s.Verb)
 }
 
 // Walk calls f for every step, those inside a repeat too.
 func (steps Steps) Walk(f func(Step)) {
 	for _, s := range steps {
 		f(s)
-		if r, ok := s.action.(*repeatStep); ok {
+		if r, ok := s.Verb.(*Repeat); ok {
 			r.Steps.Walk(f)
 		}
 	}
@@ -106,7 +106,7 @@ func (s Step) Describe() string {
 	if s.Text != "" {
 		return s.Text
 	}
-	return s.action.describe()
+	return s.Verb.describe()
 }
 
 // InThisRun is a step of a plan in words, and how long it takes here if that is not what it says.

@@ -8,18 +8,18 @@ import (
 )
 
 // flushStep empties the conntrack table of one node or of both.
-type flushStep struct {
+type Flush struct {
 	On string `yaml:"on" short:"yes" pattern:"^(all|master|node[1-4])$" default:"all" doc:"Whose table: master is the client's node, the one that translates."`
 }
 
-func (s *flushStep) describe() string {
+func (s *Flush) describe() string {
 	if s.On == "all" {
 		return "flush the conntrack table of every node"
 	}
 	return "flush the conntrack table of " + s.On
 }
 
-func (s *flushStep) check(sc Scenario) string {
+func (s *Flush) check(sc Scenario) string {
 	if s.On == "all" {
 		return ""
 	}
@@ -35,27 +35,27 @@ func wrongNode(sc Scenario, name string) string {
 }
 
 // waitStep lets real time pass, or waits until the entries of the connections are gone from the translating node.
-type waitStep struct {
+type Wait struct {
 	For    time.Duration `yaml:"for" short:"yes" min:"1ms" max:"1000h" doc:"How long; at most one hour of this run's own time."`
 	Until  string        `yaml:"until" enum:"entry-gone,client-closed,server-closed" doc:"A fact to wait for: the conntrack entry has expired; the client's or the server's socket is closed by the kernel."`
 	Packet *PacketCheck  `yaml:"packet" doc:"A packet to wait for, on every connection."`
 	AtMost time.Duration `yaml:"at_most" min:"1s" max:"1h" default:"10m" doc:"With until or packet: give up after this."`
 }
 
-func (s *waitStep) describe() string {
+func (s *Wait) describe() string {
 	if s.Packet != nil {
 		return "wait for a packet: " + s.Packet.Describe()
 	}
 	switch s.Until {
 	case "entry-gone":
-		return "wait until the conntrack entry on " + nodeMaster + " has expired"
+		return "wait until the conntrack entry on " + NodeMaster + " has expired"
 	case "":
 		return "wait " + s.For.String()
 	}
 	return "wait until the " + strings.TrimSuffix(s.Until, "-closed") + "'s socket is closed by the kernel"
 }
 
-func (s *waitStep) check(sc Scenario) string {
+func (s *Wait) check(sc Scenario) string {
 	switch {
 	case btoi(s.For != 0)+btoi(s.Until != "")+btoi(s.Packet != nil) != 1:
 		return "want one of a duration, until and packet"
@@ -80,21 +80,21 @@ func btoi(b bool) int {
 
 // repeatStep does its steps again and again: a number of times, or until a fact holds for every connection. A
 // connection for which it holds is left out of the following rounds.
-type repeatStep struct {
+type Repeat struct {
 	Until  string `yaml:"until" enum:"rerouted" doc:"A fact: rerouted, the connection's entry leads to another backend than its first."`
 	Times  int    `yaml:"times" min:"1" max:"1000" doc:"How often."`
 	AtMost int    `yaml:"at_most" min:"1" max:"1000" default:"64" doc:"With until: give up after this many rounds."`
 	Steps  Steps  `yaml:"steps,required" doc:"What to repeat."`
 }
 
-func (s *repeatStep) describe() string {
+func (s *Repeat) describe() string {
 	if s.Until != "" {
 		return "repeat until the flow is re-routed to another backend"
 	}
 	return fmt.Sprintf("repeat %d times", s.Times)
 }
 
-func (s *repeatStep) check(sc Scenario) string {
+func (s *Repeat) check(sc Scenario) string {
 	switch {
 	case (s.Times == 0) == (s.Until == ""):
 		return "want either times or until"
@@ -106,8 +106,8 @@ func (s *repeatStep) check(sc Scenario) string {
 	return ""
 }
 
-// rounds is how often it is repeated at most.
-func (s *repeatStep) rounds() int {
+// Rounds is how often it is repeated at most.
+func (s *Repeat) Rounds() int {
 	if s.Until != "" {
 		return max(s.AtMost, 1)
 	}

@@ -8,14 +8,14 @@ import (
 )
 
 // sysctlStep sets a sysctl of one pod or node.
-type sysctlStep struct {
+type SetSysctl struct {
 	In    string `yaml:"in,required" doc:"The pod or node."`
 	Key   string `yaml:"key,required" doc:"The sysctl, net.… with dots."`
 	Value string `yaml:"value,required" scalar:"yes" doc:"Its value."`
 }
 
-func (s *sysctlStep) describe() string { return fmt.Sprintf("set %s=%s in %s", s.Key, s.Value, s.In) }
-func (s *sysctlStep) check(sc Scenario) string {
+func (s *SetSysctl) describe() string { return fmt.Sprintf("set %s=%s in %s", s.Key, s.Value, s.In) }
+func (s *SetSysctl) check(sc Scenario) string {
 	if wrong := wrongSysctl(s.Key); wrong != "" {
 		return s.Key + " " + wrong
 	}
@@ -30,14 +30,14 @@ func wrongPlace(sc Scenario, name string) string {
 }
 
 // execStep runs a command in a pod or node and notes what it printed and how it ended.
-type execStep struct {
+type Exec struct {
 	In      string        `yaml:"in,required" doc:"The pod or node."`
 	Command []string      `yaml:"command,required" doc:"The program and its arguments; no shell."`
 	Timeout time.Duration `yaml:"timeout" min:"100ms" max:"10m" default:"10s" doc:"It is killed after this."`
 }
 
-func (s *execStep) describe() string { return "run in " + s.In + ": " + strings.Join(s.Command, " ") }
-func (s *execStep) check(sc Scenario) string {
+func (s *Exec) describe() string { return "run in " + s.In + ": " + strings.Join(s.Command, " ") }
+func (s *Exec) check(sc Scenario) string {
 	if len(s.Command) == 0 {
 		return "the command is empty"
 	}

@@ -1,6 +1,8 @@
 package scenario
 
 import (
+	"github.com/ctsim/ctsim/evidence/account"
+
 	"fmt"
 	"strings"
 	"time"
@@ -27,7 +29,7 @@ type Trial struct {
 	// likes.
 	Printed, First, Input string
 	// Expect is the outcome that passes; empty is one that a user does not notice: survived or reconnected.
-	Expect Outcome
+	Expect account.Outcome
 }
 
 // Fault is what a trial does to the connection.
@@ -141,9 +143,9 @@ func (t Trial) expect() yaml.MapSlice {
 	if t.Expect != "" {
 		return yaml.MapSlice{{Key: "outcome", Value: string(t.Expect)}}
 	}
-	return yaml.MapSlice{{Key: "outcome", Value: string(Survived)}, {Key: "alternatives", Value: []any{yaml.MapSlice{
+	return yaml.MapSlice{{Key: "outcome", Value: string(account.Survived)}, {Key: "alternatives", Value: []any{yaml.MapSlice{
 		{Key: "reason", Value: "the program opened a new connection by itself"},
-		{Key: "expect", Value: yaml.MapSlice{{Key: "outcome", Value: string(Reconnected)}}}}}}}
+		{Key: "expect", Value: yaml.MapSlice{{Key: "outcome", Value: string(account.Reconnected)}}}}}}}
 }
 
 // Scenario is the trial as a scenario; the error is Problems.
@@ -164,7 +166,7 @@ func (t Trial) Scenario() (Scenario, error) {
 func (steps Steps) forget() {
 	for i := range steps {
 		steps[i].Line = 0
-		if r, ok := steps[i].action.(*repeatStep); ok {
+		if r, ok := steps[i].Verb.(*Repeat); ok {
 			r.Steps.forget()
 		}
 	}

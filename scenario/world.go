@@ -11,8 +11,8 @@ import (
 
 // The article's world.
 const (
-	nodeMaster = "master"
-	podClient  = "client"
+	NodeMaster = "master"
+	PodClient  = "client"
 )
 
 var (
@@ -34,7 +34,7 @@ func serverName(i int) string { return "server-" + strconv.Itoa(i+1) }
 
 // nodeNames are master, node1, node2 …
 func (s Scenario) nodeNames() []string {
-	names := []string{nodeMaster}
+	names := []string{NodeMaster}
 	for i := 1; i < max(s.World.Nodes, 2); i++ {
 		names = append(names, "node"+strconv.Itoa(i))
 	}
@@ -73,11 +73,11 @@ func nthAddress(a netip.Addr, n int) netip.Addr {
 func (s Scenario) client() (string, netip.Addr) {
 	switch s.World.ClientAt {
 	case "node":
-		return nodeMaster, masterAddress
+		return NodeMaster, masterAddress
 	case outside:
 		return outside, outsideAddress
 	}
-	return podClient, clientAddress
+	return PodClient, clientAddress
 }
 
 // target is what the client connects to: the service's virtual address, or from outside its node port on master.
@@ -129,7 +129,7 @@ func (s Scenario) sysctls(place string) []Sysctl {
 
 // places are the names sysctls can be set for.
 func (s Scenario) places() []string {
-	out := append([]string{"nodes", "pods", "servers", podClient}, s.nodeNames()...)
+	out := append([]string{"nodes", "pods", "servers", PodClient}, s.nodeNames()...)
 	for i := range s.World.Backends {
 		out = append(out, serverName(i))
 	}

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"github.com/ctsim/ctsim/evidence/account"
+	"github.com/ctsim/ctsim/scenario/result"
+
 	"bytes"
 	"encoding/json"
 	"flag"
@@ -13,7 +16,6 @@ import (
 	"testing"
 
 	"github.com/ctsim/ctsim/cmd/ctsim/systemtest"
-	"github.com/ctsim/ctsim/scenario"
 )
 
 // updateApplications is not among the flags of `make golden`: what this kernel and these programs do is a recording.
@@ -25,7 +27,7 @@ type application struct {
 	client, server string
 	flags          []string
 	// flush, day and short are the outcomes of a flush, and of idle time longer than 86400 s and 350 s.
-	flush, day, short scenario.Outcome
+	flush, day, short account.Outcome
 	// rootOnly names what it needs that a user namespace has not; empty if nothing.
 	rootOnly string
 }
@@ -51,7 +53,7 @@ exec nginx -e stderr -c $HOME/conf`
 const requests = `curl -sS --rate 60/m http://myservice/[1-60]`
 
 func applications() []application {
-	const survived, reset, reconnected = scenario.Survived, scenario.Reset, scenario.Reconnected
+	const survived, reset, reconnected = account.Survived, account.Reset, account.Reconnected
 	sql := []string{"--port", "5432", "--user", "nobody", "--input", "select 1;"}
 	echo := []string{"--printed", "ready", "--input", "hello"}
 	return []application{
@@ -71,7 +73,7 @@ func TestKernelApplications(t *testing.T) {
 	}
 	b := newBinary(t, systemtest.Caller{Name: "self", UID: os.Geteuid()})
 	before, keys := systemtest.LeavingsNow(t), makeKeys(t)
-	table := make([][]scenario.Result, len(applications()))
+	table := make([][]result.Result, len(applications()))
 	var group sync.WaitGroup
 	slots := make(chan struct{}, 4)
 	for i, app := range applications() {
@@ -79,9 +81,9 @@ func TestKernelApplications(t *testing.T) {
 			t.Logf("%s: left out, %s", app.name, app.rootOnly)
 			continue
 		}
-		table[i] = make([]scenario.Result, 3)
+		table[i] = make([]result.Result, 3)
 		for j, one := range []struct {
-			want  scenario.Outcome
+			want  account.Outcome
 			flags []string
 		}{{app.flush, nil}, {app.day, []string{"--fault", "expire"}}, {app.short, []string{"--fault", "expire", "--timeout", "350s"}}} {
 			group.Go(func() {
@@ -99,13 +101,13 @@ func TestKernelApplications(t *testing.T) {
 }
 
 // application runs one trial with Debian's programs.
-func (b *binary) application(t *testing.T, app application, keys string, want scenario.Outcome, flags []string) scenario.Result {
+func (b *binary) application(t *testing.T, app application, keys string, want account.Outcome, flags []string) result.Result {
 	args := append([]string{"--client", strings.ReplaceAll(app.client, "KEYS", keys),
 		"--server", strings.ReplaceAll(app.server, "KEYS", keys), "--expect", string(want)}, app.flags...)
 	if !strings.Contains(strings.Join(args, " "), "--after") {
 		args = append(args, "--after", "100ms")
 	}
-	var r scenario.Result
+	var r result.Result
 	stdout, stderr, code := b.Run(t, append(append([]string{"try", "--output", "json"}, args...), flags...)...)
 	if err := json.Unmarshal([]byte(stdout), &r); err != nil || code != 0 {
 		t.Errorf("%s %v: exit code %d, %v: %s\n%s", app.name, flags, code, err, r.Reason, stderr)
@@ -129,7 +131,7 @@ func makeKeys(t *testing.T) string {
 func realRoot(t *testing.T) bool { return os.Geteuid() == 0 && systemtest.Mapped(t, systemtest.Nobody) }
 
 // writeApplications writes the table of the documents.
-func writeApplications(t *testing.T, table [][]scenario.Result) {
+func writeApplications(t *testing.T, table [][]result.Result) {
 	t.Helper()
 	release, _, _ := strings.Cut(table[0][0].Kernel, "-") // what an owner adds to it is of no use to the reader
 	var d bytes.Buffer
@@ -177,14 +179,14 @@ KEYS is a folder with the keys of a host and a user.
 	}
 }
 
-func firstProbe(s *scenario.SocketSettings) string {
+func firstProbe(s *account.SocketSettings) string {
 	if s == nil || !s.KeepAlive {
 		return "never"
 	}
 	return fmt.Sprintf("%g s", s.IdleS)
 }
 
-func cell(r scenario.Result) string {
+func cell(r result.Result) string {
 	c := r.Connections[0]
 	if c.Errno == "" {
 		return string(c.Outcome)
@@ -193,7 +195,7 @@ func cell(r scenario.Result) string {
 }
 
 // lastWords is the last line that the client wrote to stderr.
-func lastWords(r scenario.Result) string {
+func lastWords(r result.Result) string {
 	said := "nothing"
 	for _, o := range r.Timeline {
 		if o.Source == "client" && o.Kind == "stderr" && strings.TrimSpace(o.Text) != "" {

@@ -1,6 +1,10 @@
 package main
 
 import (
+	"github.com/ctsim/ctsim/scenario/replay"
+	"github.com/ctsim/ctsim/scenario/result"
+	"github.com/ctsim/ctsim/scenario/verdict"
+
 	"context"
 	"sync"
 
@@ -11,7 +15,7 @@ import (
 // outcome is what became of one scenario of a batch: a result, or the reason why there is none.
 type outcome struct {
 	name   string
-	result *scenario.Result
+	result *result.Result
 	err    error
 }
 
@@ -25,7 +29,7 @@ type batch struct {
 // startBatch runs the scenarios in their order, up to parallel of them at a time. One that cannot be run does not stop
 // the others; when ctx is cancelled the rest is not started. Ended is called after each, before its outcome is out.
 func startBatch(ctx context.Context, plans []*scenario.Plan, parallel int,
-	options func(*scenario.Plan) scenario.Options, ended func(*scenario.Plan)) *batch {
+	options func(*scenario.Plan) replay.Options, ended func(*scenario.Plan)) *batch {
 	b := &batch{outcomes: make([]outcome, len(plans)), ready: make([]chan struct{}, len(plans))}
 	next := make(chan int, len(plans))
 	for i := range plans {
@@ -46,11 +50,11 @@ func startBatch(ctx context.Context, plans []*scenario.Plan, parallel int,
 	return b
 }
 
-func runOne(ctx context.Context, p *scenario.Plan, o scenario.Options) outcome {
+func runOne(ctx context.Context, p *scenario.Plan, o replay.Options) outcome {
 	if ctx.Err() != nil {
 		return outcome{name: p.Scenario, err: context.Cause(ctx)}
 	}
-	e, err := scenario.Run(ctx, p, o)
+	e, err := replay.Run(ctx, p, o)
 	if err != nil && ctx.Err() != nil {
 		// Whatever failed, it failed because the run was being ended: Ctrl-C reaches iptables as well as ctsim.
 		err = context.Cause(ctx)
@@ -58,7 +62,7 @@ func runOne(ctx context.Context, p *scenario.Plan, o scenario.Options) outcome {
 	if err != nil {
 		return outcome{name: p.Scenario, err: err}
 	}
-	return outcome{name: p.Scenario, result: scenario.NewResult(p, e)}
+	return outcome{name: p.Scenario, result: result.New(p, e)}
 }
 
 // outcome waits for the i-th scenario to end.
@@ -76,11 +80,11 @@ func exitCodeOf(outcomes []outcome) int {
 	code := cmdline.ExitPass
 	for _, o := range outcomes {
 		switch {
-		case o.err == nil && o.result.Verdict == scenario.Fail:
+		case o.err == nil && o.result.Verdict == verdict.Fail:
 			return cmdline.ExitFail
 		case o.err != nil:
 			code = cmdline.ExitUnsupported
-		case o.result.Verdict != scenario.Pass && code == cmdline.ExitPass:
+		case o.result.Verdict != verdict.Pass && code == cmdline.ExitPass:
 			code = cmdline.ExitInconclusive
 		}
 	}

@@ -1,17 +1,19 @@
 package main
 
 import (
+	"github.com/ctsim/ctsim/scenario/result"
+	"github.com/ctsim/ctsim/scenario/verdict"
+
 	"errors"
 	"syscall"
 	"testing"
 
 	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
-	"github.com/ctsim/ctsim/scenario"
 )
 
 func TestExitCodeOf(t *testing.T) {
-	result := func(v scenario.Verdict) outcome { return outcome{result: &scenario.Result{Verdict: v}} }
-	pass, fail, open := result(scenario.Pass), result(scenario.Fail), result(scenario.Inconclusive)
+	result := func(v verdict.Verdict) outcome { return outcome{result: &result.Result{Verdict: v}} }
+	pass, fail, open := result(verdict.Pass), result(verdict.Fail), result(verdict.Inconclusive)
 	broken := outcome{err: errors.New("cannot be run")}
 	for _, c := range []struct {
 		name string
@@ -34,7 +36,7 @@ func TestExitCodeOf(t *testing.T) {
 }
 
 func TestTally(t *testing.T) {
-	all := []outcome{{result: &scenario.Result{Verdict: scenario.Pass}}, {result: &scenario.Result{Verdict: scenario.Inconclusive}},
+	all := []outcome{{result: &result.Result{Verdict: verdict.Pass}}, {result: &result.Result{Verdict: verdict.Inconclusive}},
 		{err: errors.New("cannot be run")}, {err: cmdline.Interruption{Signal: syscall.SIGINT}}}
 	if got, want := tally(all), "4 scenarios: 1 pass, 1 inconclusive, 1 not run, 1 interrupted"; got != want {
 		t.Errorf("got %q, want %q", got, want)

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/scenario/result"
+
 	"bytes"
 	"encoding/json"
 	"os"
@@ -12,7 +15,6 @@ import (
 
 	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 	"github.com/ctsim/ctsim/cmd/ctsim/systemtest"
-	"github.com/ctsim/ctsim/scenario"
 )
 
 // rst is a RST as tshark shows it at one hop.
@@ -49,22 +51,22 @@ func TestKernelCapture(t *testing.T) {
 }
 
 // reported runs a scenario with --report, and gives its result and the report's folder.
-func (b *binary) reported(t *testing.T, name string) (*scenario.Result, string) {
+func (b *binary) reported(t *testing.T, name string) (*result.Result, string) {
 	t.Helper()
 	out := filepath.Join(b.Tmp, "out")
 	stdout, stderr, code := b.Run(t, "run", name, "--output", "json", "--report", out)
 	if code != cmdline.ExitPass {
 		t.Fatalf("exit code %d\n%s%s", code, stdout, stderr)
 	}
-	var r scenario.Result
+	var r result.Result
 	if err := json.Unmarshal([]byte(stdout), &r); err != nil {
 		t.Fatal(err)
 	}
 	return &r, filepath.Join(out, name)
 }
 
-func addressOf(r *scenario.Result, pod string) string {
-	i := slices.IndexFunc(r.World, func(p scenario.Place) bool { return p.Name == pod })
+func addressOf(r *result.Result, pod string) string {
+	i := slices.IndexFunc(r.World, func(p evidence.Place) bool { return p.Name == pod })
 	if i < 0 {
 		return "no pod " + pod
 	}
@@ -144,13 +146,13 @@ func TestKernelWatchers(t *testing.T) {
 			if code != want {
 				t.Fatalf("exit code %d, want %d\n%s", code, want, stderr)
 			}
-			var r scenario.Result
+			var r result.Result
 			if err := json.Unmarshal([]byte(stdout), &r); err != nil {
 				t.Fatal(err)
 			}
 			for _, o := range r.Timeline {
 				watched := sources == "all" || slices.Contains(strings.Split(sources, ","), o.Source)
-				if slices.Contains(scenario.Sources, scenario.Source(o.Source)) && !watched {
+				if slices.Contains(evidence.Sources, evidence.Source(o.Source)) && !watched {
 					t.Errorf("not watched, and seen: %+v", o)
 					break
 				}

@@ -1,13 +1,15 @@
 package main
 
 import (
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/scenario/result"
+
 	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 	"github.com/ctsim/ctsim/report"
-	"github.com/ctsim/ctsim/scenario"
 )
 
 // output writes the reports of a batch: reports to stdout, scenarios without one to stderr.
@@ -40,11 +42,11 @@ func (inv *invocation) textOptions(flags runFlags) report.TextOptions {
 }
 
 // observer is what a running scenario tells its observations to; nil if nobody wants them before the end.
-func (o *output) observer(name string) func(scenario.Observation) {
+func (o *output) observer(name string) func(evidence.Observation) {
 	if o.lines == nil {
 		return nil
 	}
-	return func(seen scenario.Observation) {
+	return func(seen evidence.Observation) {
 		// A reader that went away ends the process by SIGPIPE; any other error ends the run.
 		_ = o.lines.Observation(name, seen)
 	}
@@ -97,7 +99,7 @@ func (o *output) end(outcomes []outcome) (err error) {
 }
 
 func (o *output) document(outcomes []outcome) error {
-	var results []*scenario.Result
+	var results []*result.Result
 	var failures []report.Failure
 	for _, one := range outcomes {
 		if one.err != nil {

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/scenario/replay"
+
 	"bufio"
 	"context"
 	"fmt"
@@ -42,7 +45,7 @@ func runCommand(inv *invocation) *cli.Command {
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "show only the verdict and its reason"},
 			&cli.StringFlag{Name: "report", Usage: "write everything about each run to `DIR`/NAME"},
 			&cli.StringFlag{Name: "pcap", Usage: "write the run's packets to `FILE`, as pcapng"},
-			&cli.StringFlag{Name: "watch", Usage: "watch `SOURCES`: all, none, or some of " + scenario.JoinSources(scenario.Sources), DefaultText: "all"},
+			&cli.StringFlag{Name: "watch", Usage: "watch `SOURCES`: all, none, or some of " + evidence.JoinSources(evidence.Sources), DefaultText: "all"},
 			&cli.StringFlag{Name: "color", Value: "auto", Usage: "colour the text `WHEN`: auto, always, never"},
 		},
 		Action: inv.run,
@@ -57,7 +60,7 @@ type runFlags struct {
 	parallel       int
 	// saved is where files are written besides stdout.
 	saved   saved
-	options scenario.Options
+	options replay.Options
 }
 
 func (inv *invocation) run(c *cli.Context) error {
@@ -108,14 +111,14 @@ func (inv *invocation) runFlags(c *cli.Context) (f runFlags, err error) {
 		return f, err
 	}
 	f.options.Flavour = flavour
-	if f.options.Watch, err = scenario.ParseSources(c.String("watch")); err != nil {
+	if f.options.Watch, err = evidence.ParseSources(c.String("watch")); err != nil {
 		return f, inv.Usage("run", "--watch %s", err)
 	}
 	if err = inv.NotEmpty(c, "report", "pcap"); err != nil { // the evidence would be gone
 		return f, err
 	}
 	f.saved = saved{folder: c.String("report"), pcap: c.String("pcap")}
-	if f.saved.pcap != "" && f.options.Watch != nil && !slices.Contains(f.options.Watch, scenario.FromPackets) {
+	if f.saved.pcap != "" && f.options.Watch != nil && !slices.Contains(f.options.Watch, evidence.FromPackets) {
 		return f, inv.Usage("run", "--pcap needs --watch packet")
 	}
 	f.parallel, err = inv.AtLeastOne(c, "parallel")
@@ -161,14 +164,14 @@ func (inv *invocation) runAll(ctx context.Context, plans []*scenario.Plan, flags
 	out := inv.newOutput(flags, len(plans), status)
 	ctx, quit := context.WithCancelCause(ctx)
 	defer quit(nil)
-	var before func(context.Context, *scenario.Pause) error
+	var before func(context.Context, *replay.Pause) error
 	if flags.step {
 		before = inv.newStepper(quit).before(bufio.NewReader(inv.Stdin))
 	}
 	flags.options.Rootless, flags.options.Sudo = rootless.Is(), cmdline.BySudo()
-	b := startBatch(ctx, plans, flags.parallel, func(p *scenario.Plan) scenario.Options {
+	b := startBatch(ctx, plans, flags.parallel, func(p *scenario.Plan) replay.Options {
 		o := flags.options
-		o.Progress = func(now scenario.Progress) { status.update(p.Scenario, now) }
+		o.Progress = func(now replay.Progress) { status.update(p.Scenario, now) }
 		o.Observe, o.Before = out.observer(p.Scenario), before
 		return o
 	}, func(p *scenario.Plan) { status.ended(p.Scenario) })

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"github.com/ctsim/ctsim/scenario/byhand"
+
 	"errors"
 	"fmt"
 
@@ -8,7 +10,6 @@ import (
 
 	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 	"github.com/ctsim/ctsim/cmd/ctsim/library"
-	"github.com/ctsim/ctsim/scenario"
 )
 
 func scriptCommand(inv *invocation) *cli.Command {
@@ -53,8 +54,8 @@ func (inv *invocation) script(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	text, err := scenario.Script(plans[0])
-	var cannot *scenario.Unscriptable
+	text, err := byhand.Script(plans[0])
+	var cannot *byhand.Unscriptable
 	switch {
 	case errors.As(err, &cannot):
 		return cmdline.NewExit(cmdline.ExitUsage, err.Error(), inv.Program()+" run "+cmdline.Quote(found[0].Name))

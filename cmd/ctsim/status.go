@@ -1,6 +1,8 @@
 package main
 
 import (
+	"github.com/ctsim/ctsim/scenario/replay"
+
 	"fmt"
 	"io"
 	"sync"
@@ -8,7 +10,6 @@ import (
 
 	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 	"github.com/ctsim/ctsim/internal/printable"
-	"github.com/ctsim/ctsim/scenario"
 )
 
 // redraw is how often the status line is drawn: often enough for tenths of a second that count down.
@@ -34,7 +35,7 @@ type status struct {
 
 // progress is what a run told last, and when.
 type progress struct {
-	scenario.Progress
+	replay.Progress
 	at time.Time
 }
 
@@ -67,7 +68,7 @@ func (s *status) draw() {
 }
 
 // update takes what a run reports of itself.
-func (s *status) update(name string, p scenario.Progress) {
+func (s *status) update(name string, p replay.Progress) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	last := s.runs[name]
@@ -134,7 +135,7 @@ func (s *status) line(now time.Time) string {
 	return ""
 }
 
-func describe(name string, p scenario.Progress) string {
+func describe(name string, p replay.Progress) string {
 	line := name + ": "
 	if p.Step > 0 {
 		line += fmt.Sprintf("step %d/%d ", p.Step, p.Steps)

@@ -1,11 +1,11 @@
 package main
 
 import (
+	"github.com/ctsim/ctsim/scenario/replay"
+
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/ctsim/ctsim/scenario"
 )
 
 func TestStatusLine(t *testing.T) {
@@ -13,8 +13,8 @@ func TestStatusLine(t *testing.T) {
 	if got := s.line(time.Now()); got != "" {
 		t.Errorf("before any run: %q", got)
 	}
-	s.update("first", scenario.Progress{Step: 3, Steps: 5, Text: "waiting for the entry to expire", Left: 2100 * time.Millisecond})
-	s.update("second", scenario.Progress{Text: "building the world"})
+	s.update("first", replay.Progress{Step: 3, Steps: 5, Text: "waiting for the entry to expire", Left: 2100 * time.Millisecond})
+	s.update("second", replay.Progress{Text: "building the world"})
 	at := s.runs["first"].at
 	for after, want := range map[time.Duration]string{
 		0:                       "0 of 2 done; first: step 3/5 waiting for the entry to expire, 2.1 s left",
@@ -37,9 +37,9 @@ func TestStatusWithoutTerminal(t *testing.T) {
 		var b strings.Builder
 		s := newStatus(&b, 1, verbose)
 		for range 3 {
-			s.update("x", scenario.Progress{Step: 1, Steps: 2, Text: "wait", Left: time.Second})
+			s.update("x", replay.Progress{Step: 1, Steps: 2, Text: "wait", Left: time.Second})
 		}
-		s.update("x", scenario.Progress{Step: 2, Steps: 2, Text: "send"})
+		s.update("x", replay.Progress{Step: 2, Steps: 2, Text: "send"})
 		s.above(func() { b.WriteString("report\n") })
 		s.close()
 		want := "report\n"
@@ -56,7 +56,7 @@ func TestStatusWithoutTerminal(t *testing.T) {
 func TestStatusIsTakenBack(t *testing.T) {
 	var b strings.Builder
 	s := &status{w: &b, live: true, width: 80, total: 1, stop: make(chan struct{}), runs: map[string]*progress{}}
-	s.update("x", scenario.Progress{Step: 1, Steps: 1, Text: "wait"})
+	s.update("x", replay.Progress{Step: 1, Steps: 1, Text: "wait"})
 	s.drawing.Go(s.draw)
 	for drawn := false; !drawn; time.Sleep(time.Millisecond) {
 		s.mu.Lock()

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"github.com/ctsim/ctsim/scenario/byhand"
+	"github.com/ctsim/ctsim/scenario/replay"
+
 	"bufio"
 	"context"
 	"errors"
@@ -15,7 +18,6 @@ import (
 
 	"github.com/ctsim/ctsim/internal/printable"
 	"github.com/ctsim/ctsim/internal/strictyaml"
-	"github.com/ctsim/ctsim/scenario"
 )
 
 // errQuit is why a run ended that its user has seen enough of.
@@ -41,7 +43,7 @@ type stepper struct {
 	quit  context.CancelCauseFunc
 	going bool // on without stopping
 	begun bool
-	pause *scenario.Pause
+	pause *replay.Pause
 }
 
 // newStepper reads stdin from now on. Quit ends the run.
@@ -73,8 +75,8 @@ func (s *stepper) read(ctx context.Context, in *bufio.Reader) (line string, ok b
 }
 
 // before is scenario.Options.Before.
-func (s *stepper) before(in *bufio.Reader) func(context.Context, *scenario.Pause) error {
-	return func(ctx context.Context, p *scenario.Pause) error {
+func (s *stepper) before(in *bufio.Reader) func(context.Context, *replay.Pause) error {
+	return func(ctx context.Context, p *replay.Pause) error {
 		if s.going {
 			return nil
 		}
@@ -110,7 +112,7 @@ func (s *stepper) announce() string {
 		s.begun = true
 		fmt.Fprintf(&b, "The world is up. Enter takes a step, help lists what else there is. The clock goes on while you look:\n"+
 			"entries and keepalive timers run out as they would.\n")
-		for _, timer := range scenario.Timers(s.pause.Plan) {
+		for _, timer := range byhand.Timers(s.pause.Plan) {
 			fmt.Fprintf(&b, "Here %s.\n", timer)
 		}
 	}
@@ -120,7 +122,7 @@ func (s *stepper) announce() string {
 		fmt.Fprintf(&b, ", %d of round %d", n, p.Round)
 	}
 	fmt.Fprintf(&b, "  %s\n", printable.Line(p.Step.Describe()))
-	commands := scenario.Commands(p.Step, momentOf(p))
+	commands := byhand.Commands(p.Step, momentOf(p))
 	for i, c := range commands {
 		if i == mostCommands {
 			fmt.Fprintf(&b, "  … and %d more\n", len(commands)-mostCommands)
@@ -135,13 +137,13 @@ func (s *stepper) announce() string {
 const mostCommands = 8
 
 // momentOf is what the commands of the next step depend on. A table that cannot be read gives no command.
-func momentOf(p *scenario.Pause) scenario.Moment {
-	m := scenario.Moment{Plan: p.Plan, Endpoints: p.Endpoints, Serving: p.Serving, Ports: p.Ports, Connections: p.Connections,
-		Entries: map[string][]scenario.Tracked{}}
+func momentOf(p *replay.Pause) byhand.Moment {
+	m := byhand.Moment{Plan: p.Plan, Endpoints: p.Endpoints, Serving: p.Serving, Ports: p.Ports, Connections: p.Connections,
+		Entries: map[string][]byhand.Tracked{}}
 	for _, node := range p.Nodes() {
 		entries, _ := p.Table(node)
 		for _, e := range entries {
-			m.Entries[node] = append(m.Entries[node], scenario.Tracked{Src: e.Original.Src, Dst: e.Original.Dst, Left: e.Timeout})
+			m.Entries[node] = append(m.Entries[node], byhand.Tracked{Src: e.Original.Src, Dst: e.Original.Dst, Left: e.Timeout})
 		}
 	}
 	alive := p.Places()
@@ -155,7 +157,7 @@ func momentOf(p *scenario.Pause) scenario.Moment {
 
 // byHand is a command as it is typed on a cluster, in a shell of the pod or node, and as it works here and now from
 // another terminal.
-func byHand(p *scenario.Pause, c scenario.Command) string {
+func byHand(p *replay.Pause, c byhand.Command) string {
 	line := printable.Line(c.Line)
 	if c.Into != "" {
 		return fmt.Sprintf("  by hand, in %s, into %s: %s\n", c.At, c.Into, line)
@@ -182,8 +184,8 @@ func (s *stepper) do(ctx context.Context, words []string) (done bool, err error)
 	case "step", "s":
 		return true, nil
 	case "skip":
-		if scenario.Skippable(s.pause.Step) {
-			return true, scenario.ErrSkip
+		if byhand.Skippable(s.pause.Step) {
+			return true, replay.ErrSkip
 		}
 		err = errors.New("this step cannot be left out: it makes what later ones need")
 	case "continue", "c":

@@ -1,6 +1,10 @@
 package main
 
 import (
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/evidence/account"
+	"github.com/ctsim/ctsim/scenario/replay"
+
 	"bytes"
 	"context"
 	"errors"
@@ -136,7 +140,7 @@ func (inv *invocation) tryFlags(c *cli.Context) (f runFlags, t scenario.Trial, e
 	t = scenario.Trial{Client: c.String("client"), Server: c.String("server"), User: c.String("user"), Port: c.Int("port"),
 		Backends: c.Int("backends"), Timeout: c.Duration("timeout"), After: c.Duration("after"), Quiet: c.Duration("quiet-for"),
 		Hold: c.Duration("hold"), Ready: c.Duration("ready"), Printed: c.String("printed"), First: c.String("first"), Input: c.String("input"),
-		Expect: scenario.Outcome(c.String("expect"))}
+		Expect: account.Outcome(c.String("expect"))}
 	operands := c.Args().Slice()
 	switch {
 	case t.Client != "" && len(operands) > 0:
@@ -198,9 +202,9 @@ func (inv *invocation) tryOne(ctx context.Context, plan *scenario.Plan, flags ru
 	defer status.close()
 	o := flags.options
 	o.Rootless = rootless.Is()
-	o.Progress = func(p scenario.Progress) { status.update(plan.Scenario, p) }
+	o.Progress = func(p replay.Progress) { status.update(plan.Scenario, p) }
 	if flags.verbose {
-		o.Observe = func(seen scenario.Observation) { inv.printed(status, seen) }
+		o.Observe = func(seen evidence.Observation) { inv.printed(status, seen) }
 	}
 	one := runOne(ctx, plan, o)
 	status.ended(plan.Scenario)
@@ -230,7 +234,7 @@ func (inv *invocation) tryOne(ctx context.Context, plan *scenario.Plan, flags ru
 }
 
 // printed shows a line of a program's output as it comes.
-func (inv *invocation) printed(status *status, o scenario.Observation) {
+func (inv *invocation) printed(status *status, o evidence.Observation) {
 	if slices.Contains([]string{"stdout", "stderr"}, o.Kind) {
 		status.above(func() { fmt.Fprintf(inv.Stderr, "%s %s| %s\n", o.At, o.Kind, printable.Line(o.Text)) })
 	}

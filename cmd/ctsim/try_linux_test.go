@@ -1,6 +1,9 @@
 package main
 
 import (
+	"github.com/ctsim/ctsim/evidence/account"
+	"github.com/ctsim/ctsim/scenario/result"
+
 	"bytes"
 	"context"
 	"encoding/json"
@@ -11,21 +14,20 @@ import (
 
 	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 	"github.com/ctsim/ctsim/cmd/ctsim/systemtest"
-	"github.com/ctsim/ctsim/scenario"
 )
 
 // quick are flags that keep a trial short where nothing depends on how long the connection is idle.
 var quick = []string{"--after", "10ms", "--quiet-for", "50ms"}
 
 // try runs a trial and gives its result.
-func (b *binary) try(t *testing.T, code int, args ...string) scenario.Result {
+func (b *binary) try(t *testing.T, code int, args ...string) result.Result {
 	t.Helper()
 	args = append(append([]string{"try", "--output", "json"}, quick...), args...)
 	stdout, stderr, got := b.Run(t, args...)
 	if got != code {
 		t.Fatalf("%v: exit code %d, want %d\n%s\n%s", args, got, code, stderr, stdout)
 	}
-	var r scenario.Result
+	var r result.Result
 	if err := json.Unmarshal([]byte(stdout), &r); err != nil {
 		t.Fatal(err)
 	}
@@ -40,22 +42,22 @@ func TestKernelTry(t *testing.T) {
 		for _, c := range []struct {
 			name    string
 			code    int
-			outcome scenario.Outcome
+			outcome account.Outcome
 			noticed string
 			args    []string
 		}{
-			{"reset", 1, scenario.Reset, "client", []string{"--client", client, "--server", server, "--input", "hello"}},
-			{"reset expected", 0, scenario.Reset, "client", []string{"--client", client, "--input", "hello", "--expect", "reset"}},
-			{"one backend", 0, scenario.Survived, "", []string{"--client", client, "--server", server, "--input", "hello", "--backends", "1"}},
-			{"by itself", 1, scenario.Reset, "client", []string{"--client", "(sleep 0.3; while echo x; do sleep 0.2; done) | " + client,
+			{"reset", 1, account.Reset, "client", []string{"--client", client, "--server", server, "--input", "hello"}},
+			{"reset expected", 0, account.Reset, "client", []string{"--client", client, "--input", "hello", "--expect", "reset"}},
+			{"one backend", 0, account.Survived, "", []string{"--client", client, "--server", server, "--input", "hello", "--backends", "1"}},
+			{"by itself", 1, account.Reset, "client", []string{"--client", "(sleep 0.3; while echo x; do sleep 0.2; done) | " + client,
 				"--server", server}},
-			{"expired", 1, scenario.Reset, "client", []string{"--client", client, "--server", server, "--input", "hello",
+			{"expired", 1, account.Reset, "client", []string{"--client", client, "--server", server, "--input", "hello",
 				"--fault", "expire", "--timeout", "350s"}},
-			{"kept", 0, scenario.Survived, "", []string{"--client", client + " --keepalive-idle 60s", "--server", server, "--input", "hello",
+			{"kept", 0, account.Survived, "", []string{"--client", client + " --keepalive-idle 60s", "--server", server, "--input", "hello",
 				"--fault", "expire", "--timeout", "350s"}},
-			{"reconnected", 0, scenario.Reconnected, "client", []string{"--client", "while :; do " + client + " --receive; done",
+			{"reconnected", 0, account.Reconnected, "client", []string{"--client", "while :; do " + client + " --receive; done",
 				"--server", server, "--input", "hello"}},
-			{"hang", 1, scenario.Hang, "", []string{"--client", client, "--server", server, "--input", "hello", "--fault", "loose-off",
+			{"hang", 1, account.Hang, "", []string{"--client", client, "--server", server, "--input", "hello", "--fault", "loose-off",
 				"--hold", "1s"}},
 		} {
 			t.Run(c.name, func(t *testing.T) {

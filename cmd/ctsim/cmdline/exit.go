@@ -1,6 +1,8 @@
 package cmdline
 
 import (
+	"github.com/ctsim/ctsim/scenario/build"
+
 	"context"
 	"errors"
 	"fmt"
@@ -74,7 +76,7 @@ func (inv *Call) Report(err error) int {
 	var (
 		coded       *Exit
 		problems    scenario.Problems
-		unsupported *scenario.Unsupported
+		unsupported *build.Unsupported
 		interrupted Interruption
 	)
 	switch {

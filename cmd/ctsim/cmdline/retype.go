@@ -1,11 +1,11 @@
 package cmdline
 
 import (
+	"github.com/ctsim/ctsim/scenario/byhand"
+
 	"os"
 	"slices"
 	"strings"
-
-	"github.com/ctsim/ctsim/scenario"
 )
 
 // Program is how ctsim was called, ready to paste.
@@ -57,4 +57,4 @@ func Join(args []string) string {
 }
 
 // Quote is one word for a shell.
-func Quote(word string) string { return scenario.ShellQuote(word) }
+func Quote(word string) string { return byhand.ShellQuote(word) }

@@ -1,6 +1,8 @@
 package labs
 
 import (
+	"github.com/ctsim/ctsim/scenario/build"
+
 	"errors"
 	"fmt"
 	"os"
@@ -9,7 +11,6 @@ import (
 
 	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 	"github.com/ctsim/ctsim/lab"
-	"github.com/ctsim/ctsim/scenario"
 )
 
 func labExecCommand(inv *invocation) *cli.Command {
@@ -73,5 +74,5 @@ func (inv *invocation) execIn(c *cli.Context, pod string, command []string) erro
 	if errors.As(err, &notStarted) {
 		return cmdline.NewExit(notStarted.Code, fmt.Sprintf("%s in %s", notStarted, pod), "")
 	}
-	return scenario.Unsupportable(err)
+	return build.Unsupportable(err)
 }

@@ -2,6 +2,8 @@
 package labs
 
 import (
+	"github.com/ctsim/ctsim/scenario/build"
+
 	"errors"
 	"fmt"
 	"os"
@@ -13,7 +15,6 @@ import (
 	"github.com/ctsim/ctsim/cmd/ctsim/rootless"
 	"github.com/ctsim/ctsim/internal/strictyaml"
 	"github.com/ctsim/ctsim/lab"
-	"github.com/ctsim/ctsim/scenario"
 )
 
 // invocation is a call of the command line with what the commands of this folder make of it.
@@ -104,7 +105,7 @@ func (inv *invocation) inLab(c *cli.Context, do func(*lab.Lab) error) error {
 	}
 	l, err := lab.Open(record)
 	if err != nil {
-		return scenario.Unsupportable(err)
+		return build.Unsupportable(err)
 	}
 	return errors.Join(inv.labError(record.Name, do(l)), l.Close())
 }
@@ -212,7 +213,7 @@ func (inv *invocation) labError(name string, err error) error {
 	case errors.Is(err, lab.ErrNoChange), errors.Is(err, lab.ErrFull):
 		return cmdline.UsageHint(inv.Program()+" lab backends", "%s", err)
 	}
-	return scenario.Unsupportable(err)
+	return build.Unsupportable(err)
 }
 
 // noPod is the error of a pod or node that does not exist.

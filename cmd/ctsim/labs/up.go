@@ -1,6 +1,8 @@
 package labs
 
 import (
+	"github.com/ctsim/ctsim/scenario/build"
+
 	"context"
 	"errors"
 	"fmt"
@@ -117,7 +119,7 @@ func (inv *invocation) labNotMade(ctx context.Context, s *lab.Store, r *lab.Reco
 	case errors.Is(err, lab.ErrHolder):
 		return rootless.Forbidden(inv.Call, err)
 	}
-	return scenario.Unsupportable(err)
+	return build.Unsupportable(err)
 }
 
 // shownServers is how many commands for servers are printed; those for the rest are like them.

@@ -1,0 +1,202 @@
+package account
+
+import (
+	"github.com/ctsim/ctsim/evidence"
+
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/ctsim/ctsim/probe"
+	"github.com/ctsim/ctsim/probe/conntrack"
+	"github.com/ctsim/ctsim/probe/packet"
+)
+
+// Account is what became of one connection: its facts, each list in the order of time, and the outcome they show.
+type Account struct {
+	Connection
+	Flow    evidence.FlowFacts
+	Events  []*evidence.EntryEvent
+	Packets []*packet.Packet
+	reports []*probe.Report
+	Last    []*evidence.LastState
+	// lastBreak is when the last entry was destroyed by anything but the connection's own packets; zero if none was.
+	LastBreak time.Time
+	// failedSend is the number of the client's send after lastBreak that failed first; 0 if none did.
+	FailedSend int
+	// noticed is when the kernel told one of the programs, noticedBy the fact that shows it; only of external programs. Of
+	// their connections, those that were closed before the first break, and those that replace a lost one, stand aside: no
+	// expectation is about them. replacedBy is the one in the place of this.
+	noticed     time.Time
+	noticedBy   any
+	established bool
+	Aside       bool
+	replacedBy  int
+}
+
+// AccountsOf sorts the evidence by connection and says what became of each; a connection that was never opened has an
+// account too. The packets are those of followed.
+func AccountsOf(e *evidence.Evidence, connections int, ix evidence.Index, packets []packet.Packet) []*Account {
+	out := make([]*Account, connections)
+	for i := range out {
+		out[i] = &Account{Connection: Connection{ID: i + 1, Backends: []string{}}, Flow: evidence.FlowFacts{Id: i + 1}}
+	}
+	at := func(id int) *Account {
+		if id < 1 || id > len(out) {
+			return &Account{} // of no connection: collected and forgotten
+		}
+		return out[id-1]
+	}
+	for _, f := range e.Flows {
+		at(f.Id).Flow, at(f.Id).Local = f, f.Local.String()
+	}
+	for i := range e.Events {
+		a := at(ix.Event(&e.Events[i]))
+		a.Events = append(a.Events, &e.Events[i])
+	}
+	for i := range packets {
+		a := at(ix.Packet(&packets[i]))
+		a.Packets = append(a.Packets, &packets[i])
+	}
+	for i := range e.Reports {
+		a := at(ix.Report(&e.Reports[i]))
+		a.reports = append(a.reports, &e.Reports[i])
+	}
+	for i := range e.Last {
+		a := at(e.Last[i].Flow)
+		a.Last = append(a.Last, &e.Last[i])
+	}
+	for _, a := range out {
+		slices.SortStableFunc(a.Events, func(a, b *evidence.EntryEvent) int { return a.Time.Compare(b.Time) })
+		slices.SortStableFunc(a.reports, func(a, b *probe.Report) int { return a.Time.Compare(b.Time) })
+		a.follow(e)
+		a.conclude(e.World)
+	}
+	if e.External {
+		JudgeExternal(e, out)
+	}
+	withSettings(e, out)
+	return out
+}
+
+// follow reads the entries' fates and the sends off the lists.
+func (a *Account) follow(e *evidence.Evidence) {
+	for _, ev := range a.Events {
+		if !e.Translates(ev.Node) {
+			continue
+		}
+		if pod := e.Pick(ev); ev.Type == conntrack.New && pod != "" {
+			a.Backends = append(a.Backends, pod)
+		}
+		if by := ev.DestroyedBy(); by == conntrack.Caller || by == conntrack.Expired {
+			a.Breaks++
+			a.LastBreak = ev.Time
+		}
+	}
+	sends := 0
+	for _, r := range a.reports {
+		if r.Err != nil && a.Errno == "" && r.Call != probe.Close {
+			a.Errno, a.NoticedBy = probe.Errno(r.Err), string(r.Side)
+		}
+		if r.Side == probe.Client && r.Call == probe.Send && r.Time.After(a.LastBreak) {
+			sends++
+			if r.Err != nil && a.FailedSend == 0 {
+				a.FailedSend = sends
+			}
+		}
+	}
+}
+
+// conclude names what became of the connection.
+func (a *Account) conclude(w evidence.World) {
+	a.Outcome = a.outcome(w)
+	if a.Outcome == Reset && a.NoticedBy != string(probe.Server) {
+		a.halfOpen()
+	}
+}
+
+// halfOpen notes that a server still holds its socket of a connection that the client has lost.
+func (a *Account) halfOpen() {
+	if a.openServer() != nil {
+		a.Peer = HalfOpen
+	}
+}
+
+// openServer is the last state of a server's socket that is still established; nil if there is none.
+func (a *Account) openServer() *evidence.LastState {
+	for _, l := range a.Last {
+		if l.Side == probe.Server && l.State == "ESTABLISHED" {
+			return l
+		}
+	}
+	return nil
+}
+
+func (a *Account) outcome(w evidence.World) Outcome {
+	switch a.Errno {
+	case "ECONNREFUSED":
+		return Refused
+	case "ECONNRESET", "EPIPE":
+		return Reset
+	case "ETIMEDOUT", "EHOSTUNREACH", "ENETUNREACH":
+		return Timeout
+	}
+	if a.Flow.Local.Port() == 0 {
+		return Timeout // no socket, and no error: the run ended while it was connecting
+	}
+	for _, l := range a.Last {
+		switch {
+		case l.Closed() && l.Side == probe.Client:
+			return Reset // its application has not looked yet
+		case l.Retransmits > 0:
+			return Hang
+		}
+	}
+	first, last := "", ""
+	for _, r := range a.reports {
+		if r.Side == probe.Server && r.Call == probe.Recv && r.Bytes > 0 {
+			if first == "" {
+				first = r.At
+			}
+			last = r.At
+		}
+	}
+	if last != "" && a.udp() {
+		return Survived // each message is on its own; who received it is for the events to say
+	}
+	if first != last || (last != "" && !w.IsPod(last)) {
+		return WrongBackend
+	}
+	return Survived
+}
+
+// Rerouted is true if the last entry leads to another backend than the first.
+func (a *Account) Rerouted() bool {
+	return len(a.Backends) > 1 && a.Backends[len(a.Backends)-1] != a.Backends[0]
+}
+
+// udp is true if the connection's packets are UDP.
+func (a *Account) udp() bool { return len(a.Packets) > 0 && a.Packets[0].Protocol == packet.UDP }
+
+// Lost counts the client's messages that were sent with success and that no server has received.
+func (a *Account) Lost() int {
+	n := 0
+	for _, r := range a.reports {
+		switch {
+		case r.Err != nil || r.Bytes == 0:
+		case r.Side == probe.Client && r.Call == probe.Send:
+			n++
+		case r.Side == probe.Server && r.Call == probe.Recv:
+			n--
+		}
+	}
+	return n
+}
+
+// Count is a number of things in words: "1 break", "3 breaks".
+func Count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}

@@ -1,0 +1,125 @@
+package byhand
+
+import (
+	"github.com/ctsim/ctsim/scenario"
+
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// sysctlAct takes the function that sets a place's sysctls when the world is built.
+func sysctlAct(s *scenario.SetSysctl) act {
+	setting := ShellQuote(s.Key + "=" + s.Value)
+	return act{at: s.In, line: "sysctl -w " + setting, script: calls("set_sysctls", setting)}
+}
+
+// execAct has a deadline in a script, which nobody watches.
+func execAct(s *scenario.Exec) act {
+	line := shellWords(s.Command)
+	return act{at: s.In, line: line, script: func(place string) string {
+		return "ip netns exec " + place + " timeout " + seconds(s.Timeout) + " " + line + ` || echo "exit code $?"`
+	}}
+}
+
+// seconds is a duration as sleep and timeout take it.
+func seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) }
+
+// waitCommands are how a person sees that the wait is over; a script finds out by itself, and gives up after a time.
+func waitCommands(s *scenario.Wait, m Moment) []Command {
+	at := m.Plan.Client.At
+	switch {
+	case s.Packet != nil:
+		place := s.Packet.At
+		if place == "" || place == "client" {
+			place = at
+		}
+		if place == "servers" {
+			return nil
+		}
+		return []Command{{At: place, Line: fmt.Sprintf("tcpdump -nn -i eth0 %s port %d", m.protocol(), m.Plan.Service.Port)}}
+	case s.Until == "entry-gone":
+		var out []Command
+		for _, id := range m.Connections {
+			if p := m.Ports[id]; p != 0 {
+				out = append(out, Command{At: m.Plan.Translates, Line: fmt.Sprintf("conntrack -L -p %s --orig-port-src %d", m.protocol(), p)})
+			}
+		}
+		return out
+	case s.Until == "client-closed":
+		return []Command{{At: at, Line: fmt.Sprintf("ss -tno 'dport = :%d'", m.Plan.Target.Port())}}
+	case s.Until == "server-closed" && m.Serving != "":
+		return []Command{{At: m.Serving, Line: fmt.Sprintf("ss -tno 'sport = :%d'", m.Plan.Service.Port)}}
+	case s.For > 0:
+		return []Command{{At: at, Line: "sleep " + seconds(s.For)}}
+	}
+	return nil
+}
+
+func scriptWait(s *scenario.Wait, w *scriptWriter) error {
+	limit := int((s.AtMost + time.Second - 1) / time.Second)
+	switch {
+	case s.Packet != nil:
+		return scriptPacket(s.Packet, w, limit)
+	case s.Until == "entry-gone":
+		if w.next != 2 {
+			return w.cannot("with several connections the script does not know which entry is meant")
+		}
+		w.line(`expired "$(client_port 1)" %d`, limit)
+	case s.Until == "client-closed":
+		w.act(act{into: "client", line: "/wait " + s.AtMost.String()})
+	case s.Until == "server-closed":
+		w.line("server_closed %d %d", w.next-1, limit)
+	default:
+		w.line("sleep %s%s", seconds(s.For), w.scaled())
+	}
+	return nil
+}
+
+// scaled is a comment that gives the step's duration as the scenario has it, if time_scale makes it another.
+func (w *scriptWriter) scaled() string {
+	if w.step.Here == "" {
+		return ""
+	}
+	return fmt.Sprintf(" # %s, divided by %d", strings.TrimPrefix(w.step.Text, "wait "), w.plan.TimeScale)
+}
+
+// scriptPacket waits by the client's own counters: the only packets that a kernel counts and a run waits for.
+func scriptPacket(p *scenario.PacketCheck, w *scriptWriter, limit int) error {
+	counter := map[string]string{"keepalive": "TcpExtTCPKeepAlive", "retransmission": "TcpRetransSegs"}[p.Flag]
+	if counter == "" || p.From != "client" && p.From != "" || p.At != "client" {
+		return w.cannot("no counter of the kernel tells of it: %s", p.Describe())
+	}
+	w.line(`counted "$client" %s "$(counter "$client" %s)" %d %d`, counter, counter, w.next-1, limit)
+	return nil
+}
+
+// scriptRepeat is a loop; at the prompt each of its steps comes by itself.
+func scriptRepeat(s *scenario.Repeat, w *scriptWriter) error {
+	rounds := strings.Repeat("r", w.depth+1) + "ounds"
+	if s.Until == "" {
+		w.line("for %s in $(seq %d); do", strings.TrimSuffix(rounds, "s"), s.Times)
+	} else {
+		if w.next != 2 {
+			return w.cannot("with several connections, those that are re-routed would have to be left out one by one")
+		}
+		w.line("%s=0", rounds)
+		w.line(`until rerouted "$(client_port 1)"; do`)
+		w.line("\t%s=$((%s + 1))", rounds, rounds)
+		w.line("\t"+`[ "$%s" -le %d ] || unclear "not re-routed in %d rounds"`, rounds, s.AtMost, s.AtMost)
+	}
+	repeat := w.step
+	before := len(w.variants)
+	w.depth++
+	err := w.steps(s.Steps)
+	w.depth--
+	if err != nil {
+		return err
+	}
+	if w.step = repeat; len(w.variants) != before {
+		return w.cannot("the endpoints change in it, and with them the rules")
+	}
+	w.line("done")
+	return nil
+}

@@ -1,0 +1,25 @@
+package replay
+
+import (
+	"github.com/ctsim/ctsim/evidence"
+
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// complete adds what only the machine can tell.
+func (r *run) complete() *evidence.Evidence {
+	r.ev.Ended = time.Now()
+	r.ev.Machine = evidence.Machine{Release: release(), Rootless: r.options.Rootless, Phases: r.phases}
+	return &r.ev
+}
+
+// release is `uname -r`.
+func release() string {
+	var u unix.Utsname
+	if unix.Uname(&u) != nil {
+		return "unknown"
+	}
+	return unix.ByteSliceToString(u.Release[:])
+}

@@ -1,0 +1,135 @@
+package replay
+
+import (
+	"github.com/ctsim/ctsim/evidence/account"
+	"github.com/ctsim/ctsim/scenario"
+
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ctsim/ctsim/probe/conntrack"
+)
+
+func (r *run) flush(_ context.Context, s *scenario.Flush, _ []*flow) error {
+	nodes := r.plan.NodeNames()
+	if s.On != "all" {
+		nodes = []string{s.On}
+	}
+	for _, node := range nodes {
+		port, err := conntrack.Flush(r.lab.Namespace(node))
+		if err != nil {
+			return fmt.Errorf("flush on %s: %w", node, err)
+		}
+		r.flushed(port)
+	}
+	return r.drain()
+}
+
+func (r *run) wait(ctx context.Context, s *scenario.Wait, text string, active []*flow) error {
+	if s.Packet != nil {
+		return r.untilSeen(ctx, s, text, active)
+	}
+	if s.Until == "" {
+		return errors.Join(r.pause(ctx, s.For, text), r.drain())
+	}
+	if s.Until != "entry-gone" {
+		return r.untilClosed(ctx, s, text, active)
+	}
+	give := time.Now().Add(s.AtMost)
+	for {
+		// Reading the table also makes the kernel destroy what has expired, with its event: left alone, that
+		// comes up to a minute late.
+		left, err := r.longestEntry(active)
+		if err != nil {
+			return err
+		}
+		if left < 0 {
+			return r.drain()
+		}
+		if time.Now().After(give) {
+			r.unmet("the conntrack entry did not expire within " + s.AtMost.String())
+			return r.drain()
+		}
+		if err := r.pause(ctx, max(left, 20*time.Millisecond), text); err != nil {
+			return err
+		}
+	}
+}
+
+// closed waits until the kernel has closed a side's socket of every connection: by a RST, or after a timeout.
+func (r *run) untilClosed(ctx context.Context, s *scenario.Wait, text string, active []*flow) error {
+	give := time.Now().Add(s.AtMost)
+	for _, f := range active {
+		for {
+			conn := r.end(f, strings.TrimSuffix(s.Until, "-closed"))
+			if conn == nil {
+				break
+			}
+			if state, err := conn.State(); err != nil || state.Closed() {
+				if conn.Over() != nil {
+					<-conn.Over() // the kernel has told; the program is about to
+				}
+				break
+			}
+			if time.Now().After(give) {
+				r.unmet("the socket was not closed within " + s.AtMost.String())
+				return r.drain()
+			}
+			if err := r.pause(ctx, 5*time.Millisecond, text); err != nil {
+				return err
+			}
+		}
+	}
+	return r.drain()
+}
+
+// longestEntry is the time left to the entry of the connections that lives longest, negative if there is none.
+func (r *run) longestEntry(active []*flow) (time.Duration, error) {
+	entries, err := conntrack.List(r.lab.Namespace(r.plan.Translates))
+	if err != nil {
+		return 0, fmt.Errorf("read the conntrack table of %s: %w", r.plan.Translates, err)
+	}
+	mine := map[string]bool{}
+	for _, f := range active {
+		if f.address().IsValid() {
+			mine[f.address().String()] = true
+		}
+	}
+	left := time.Duration(-1)
+	for _, e := range entries {
+		if mine[e.Original.Src.String()] || mine[e.Original.Dst.String()] {
+			left = max(left, e.Timeout)
+		}
+	}
+	return left, nil
+}
+
+func (r *run) repeat(ctx context.Context, s *scenario.Repeat, active []*flow) error {
+	rounds := s.Rounds()
+	number := r.pausing.number
+	r.pausing.rounds = append(r.pausing.rounds, 0)
+	defer func() { r.pausing.number, r.pausing.rounds = number, r.pausing.rounds[:len(r.pausing.rounds)-1] }()
+	for round := range rounds {
+		for i, step := range s.Steps {
+			r.pausing.number = append(slices.Clone(number), i+1)
+			r.pausing.rounds[len(r.pausing.rounds)-1] = round + 1
+			if err := r.step(ctx, step, active); err != nil {
+				return err
+			}
+		}
+		if s.Until != "" {
+			if active = r.notRerouted(active); len(active) == 0 {
+				return nil
+			}
+		}
+	}
+	if s.Until != "" {
+		r.unmet(fmt.Sprintf("%d of %s not re-routed in %s", len(active),
+			account.Count(len(r.flows), "connection was", "connections were"), account.Count(rounds, "round", "rounds")))
+	}
+	return nil
+}

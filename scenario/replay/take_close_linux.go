@@ -1,0 +1,50 @@
+package replay
+
+import (
+	"github.com/ctsim/ctsim/scenario"
+
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/ctsim/ctsim/probe/conntrack"
+)
+
+func (r *run) closeSocket(_ context.Context, s *scenario.Close, active []*flow) error {
+	for _, f := range active {
+		conn := r.end(f, s.From)
+		if conn != nil {
+			_ = conn.Close() // reported
+		}
+	}
+	return r.drain()
+}
+
+func (r *run) receive(_ context.Context, s *scenario.Receive, active []*flow) error {
+	for _, f := range active {
+		if f.conn != nil {
+			_, _ = f.conn.Receive(scenario.MessageSize, time.Now().Add(s.AtMost)) // reported
+		}
+	}
+	return r.drain()
+}
+
+func (r *run) deleteEntryOf(_ context.Context, s *scenario.DeleteEntry, _ []*flow) error {
+	ns := r.lab.Namespace(s.On)
+	entries, err := conntrack.List(ns)
+	if err != nil {
+		return fmt.Errorf("read the conntrack table of %s: %w", s.On, err)
+	}
+	for _, e := range entries {
+		r.mu.Lock()
+		mine := r.index.Of(time.Now(), e.Original.Src, e.Original.Dst, e.Reply.Src, e.Reply.Dst) == s.Connection
+		r.mu.Unlock()
+		if !mine {
+			continue
+		}
+		if err := r.deleteEntry(ns, e); err != nil {
+			return fmt.Errorf("delete %s on %s: %w", e.Original, s.On, err)
+		}
+	}
+	return r.drain()
+}

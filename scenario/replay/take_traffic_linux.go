@@ -1,0 +1,124 @@
+package replay
+
+import (
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/scenario"
+
+	"context"
+	"errors"
+	"net/netip"
+	"time"
+
+	"github.com/ctsim/ctsim/probe"
+)
+
+func (r *run) connect(ctx context.Context, c *scenario.Connect, active []*flow) error {
+	if c.More {
+		f := &flow{id: len(r.flows) + 1}
+		r.flows = append(r.flows, f)
+		active = []*flow{f}
+	}
+	for _, f := range active {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if f.tried {
+			continue
+		}
+		f.tried = true
+		since := time.Now()
+		conn, local, err := r.dial(ctx, c.Timeout, f.id, netip.AddrPortFrom(r.ev.Client, uint16(c.Port)))
+		r.opened(evidence.FlowFacts{Id: f.id, Local: local, Since: since})
+		if err == nil {
+			f.conn = conn // an error is reported; it is a fact about the connection, not a failure of the run
+		}
+	}
+	return errors.Join(r.drain(), ctx.Err())
+}
+
+func (r *run) dial(ctx context.Context, limit time.Duration, id int, from netip.AddrPort) (*probe.Conn, netip.AddrPort, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return probe.Dial(ctx, r.lab.Namespace(r.ev.ClientAt), r.protocol(), id, from, r.service(),
+		socketOptions(r.plan.Client.Socket), r.report)
+}
+
+func (r *run) send(ctx context.Context, s *scenario.Send, active []*flow) error {
+	if s.Connection != 0 {
+		active = r.flows
+	}
+	var speaking []*flow
+	for _, f := range active {
+		conn := r.end(f, s.From)
+		if conn == nil || (s.Connection != 0 && f.id != s.Connection) {
+			continue // never connected, no server has heard of it, or not meant
+		}
+		f.sent++
+		f.speaker = conn
+		_ = conn.Send(probe.Message(f.id, f.sent)) // the result is reported
+		speaking = append(speaking, f)
+	}
+	for _, f := range speaking {
+		if err := r.settle(ctx, f, s.From == "client" && !r.plan.ExternalServer()); err != nil {
+			return err
+		}
+	}
+	return r.drain()
+}
+
+// silence is how long a UDP message may take to arrive before it counts as lost: a hundred times what it takes here.
+const silence = 200 * time.Millisecond
+
+// settle waits until the last message of a connection has arrived, its socket is closed (the RST is here), or the
+// kernel has retransmitted it twice without an answer: a hang in the making, about 0.6 s after the send. Of UDP
+// nobody knows what became of a message that does not arrive; there the wait ends with silence.
+func (r *run) settle(ctx context.Context, f *flow, toServer bool) error {
+	start := time.Now()
+	for pause := 20 * time.Microsecond; ; pause = min(2*pause, 5*time.Millisecond) {
+		if toServer && r.arrived(f) {
+			return nil
+		}
+		if r.plan.UDP() && time.Since(start) > silence {
+			return nil
+		}
+		state, err := f.speaker.State()
+		if err != nil || state.Closed() || state.Retransmits >= 2 || (!toServer && state.Unacked == 0) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+}
+
+// run waits until the FIN has arrived, is acknowledged, or has been retransmitted twice.
+func (r *run) shutdown(ctx context.Context, s *scenario.Shutdown, active []*flow) error {
+	for _, f := range active {
+		conn := r.end(f, s.From)
+		if conn == nil {
+			continue
+		}
+		_ = conn.CloseWrite() // reported
+		f.speaker = conn
+		if err := r.settle(ctx, f, false); err != nil {
+			return err
+		}
+	}
+	return r.drain()
+}
+
+// socketOptions is a plan's setting of a socket as the probe takes it.
+func socketOptions(s scenario.Socket) probe.SocketOptions {
+	return probe.SocketOptions{KeepAlive: s.KeepAlive, KeepIdle: s.KeepIdle, KeepInterval: s.KeepInterval,
+		KeepCount: s.KeepCount, UserTimeout: s.UserTimeout}
+}
+
+// protocol is what client and servers speak.
+func (r *run) protocol() probe.Protocol {
+	if r.plan.UDP() {
+		return probe.UDP
+	}
+	return probe.TCP
+}

@@ -1,0 +1,105 @@
+package replay
+
+import (
+	"github.com/ctsim/ctsim/evidence"
+
+	"errors"
+
+	"github.com/ctsim/ctsim/probe/kernel"
+	"github.com/ctsim/ctsim/topology"
+)
+
+// kernelWatcher is the kernel's own trace. Reading the kernel's types takes longest of all watchers, so that it starts
+// beside the topology and joins the others later.
+type kernelWatcher struct {
+	*kernel.Watcher
+	run     *run
+	err     error
+	started chan struct{}
+	// joined is true once it is known that it has started well.
+	joined bool
+	// places are the names of the namespaces, by inode number.
+	places map[uint64]string
+}
+
+// Drain has nothing to wait for before the first step.
+func (w *kernelWatcher) Drain() error {
+	if !w.joined {
+		return nil
+	}
+	return w.Watcher.Drain()
+}
+
+func (w *kernelWatcher) Close() error {
+	<-w.started
+	if w.Watcher == nil {
+		return nil
+	}
+	err := w.Watcher.Close()
+	w.run.mu.Lock()
+	defer w.run.mu.Unlock()
+	w.run.ev.Lost[string(evidence.FromKernel)] += w.Lost()
+	return err
+}
+
+// startKernel begins to start the kernel's trace and does not wait for it.
+func (r *run) startKernel() {
+	if !r.options.watches(evidence.FromKernel) {
+		return
+	}
+	w := &kernelWatcher{run: r, started: make(chan struct{}), places: map[uint64]string{}}
+	r.kernel = w
+	r.watchers = append(r.watchers, w)
+	go func() {
+		defer close(w.started)
+		w.Watcher, w.err = kernel.Watch(w.event)
+	}()
+}
+
+// joinKernel waits until the kernel's trace has started, and watches every namespace of the lab.
+func (r *run) joinKernel() error {
+	w := r.kernel
+	if w == nil {
+		return nil
+	}
+	<-w.started
+	var unavailable *kernel.Unavailable
+	if errors.As(w.err, &unavailable) {
+		r.missing(evidence.FromKernel, w.err.Error())
+		return nil
+	} else if w.err != nil {
+		return w.err
+	}
+	r.ev.Lost[string(evidence.FromKernel)] += 0
+	w.joined = true
+	for _, name := range r.lab.Names() {
+		if ns := r.lab.Namespace(name); ns != nil {
+			if err := r.watchKernel(ns); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// watchKernel adds a namespace.
+func (r *run) watchKernel(ns *topology.Namespace) error {
+	if r.kernel == nil || !r.kernel.joined {
+		return nil
+	}
+	r.mu.Lock()
+	r.kernel.places[ns.Inode()] = ns.Name()
+	r.mu.Unlock()
+	return r.kernel.Add(ns)
+}
+
+func (w *kernelWatcher) event(e kernel.Event) {
+	r := w.run
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	ev := evidence.KernelEvent{At: w.places[e.Namespace], Event: e}
+	r.ev.Kernel = append(r.ev.Kernel, ev)
+	if !r.ev.Folded(len(r.ev.Kernel) - 1) {
+		r.live(func() evidence.Observation { return r.ev.KernelObservation(&ev, r.index.Kernel(&ev)) })
+	}
+}

@@ -1,0 +1,96 @@
+package result
+
+import (
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/evidence/account"
+	"github.com/ctsim/ctsim/scenario"
+	"github.com/ctsim/ctsim/scenario/verdict"
+
+	"slices"
+
+	"github.com/ctsim/ctsim/probe/packet"
+)
+
+// NewResult makes the result of a run out of its evidence. It is pure.
+func New(p *scenario.Plan, e *evidence.Evidence) *Result {
+	ix := e.Index()
+	packets := e.Followed()
+	accounts := account.AccountsOf(e, max(p.Connections, e.Connections), ix, packets)
+	r := &Result{
+		Schema: SchemaVersion, Scenario: p.Scenario, Title: p.Title, Cure: p.Cure,
+		Kernel: e.Release, Rootless: e.Rootless, Phases: e.Phases,
+		Started: e.Started, DurationS: e.Since(e.Ended),
+		Service: serviceResult(p),
+		World:   e.World.Places, Rules: account.RuleCounts(e), Saved: e.Saved,
+		Lost: e.Lost, Missing: e.Missing, Interrupted: e.Interrupted, Programs: programRuns(e),
+	}
+	if p.TimeScale > 1 {
+		r.TimeScale = p.TimeScale
+	}
+	count(r, accounts)
+	if e.External && r.Cure == "" {
+		r.Cure = account.Advice(accounts)
+	}
+	r.Expectations, r.Verdict, r.Reason = verdict.Judge(p, e, accounts)
+	example := account.Typical(accounts, p.Expect.Outcome)
+	recount(r, e, ix, packets, accounts, example)
+	r.Happened = account.Summary(example, accounts)
+	if r.Verdict == verdict.Pass {
+		r.Reason = "as expected: " + r.Happened
+	}
+	return r
+}
+
+// count sums up what became of the connections.
+func count(r *Result, accounts []*account.Account) {
+	r.Summary = map[string]int{"connections": len(accounts)}
+	for _, o := range slices.Concat(account.Outcomes, []account.Outcome{account.HalfOpen}) {
+		r.Summary[string(o)] = 0
+	}
+	for _, a := range accounts {
+		r.Connections = append(r.Connections, a.Connection)
+		r.Summary[string(a.Outcome)]++
+		if a.Peer != "" {
+			r.Summary[string(a.Peer)]++
+		}
+	}
+}
+
+// recount fills in all observations, and the account and the entries of the example.
+func recount(r *Result, e *evidence.Evidence, ix evidence.Index, packets []packet.Packet, accounts []*account.Account, example *account.Account) {
+	comments := account.Comments(e, ix, packets, accounts)
+	r.Capture = Capture{Hops: e.Hops, Packets: packets, Comments: comments}
+	told := account.Tell(e, ix, example, accounts)
+	timeline := e.Timeline(ix, packets, comments, account.LastStates(told))
+	r.Timeline, r.Account = timeline.Observations, account.Sentences(e, told, timeline)
+	for _, s := range r.Account {
+		r.Cause = append(r.Cause, s.String())
+	}
+	r.Example, r.Entries = example.ID, example.Entries(e)
+}
+
+func serviceResult(p *scenario.Plan) Service {
+	svc := p.Service
+	out := Service{Name: svc.String(), Address: svc.ClusterIP.String(), Port: int(svc.Port), Protocol: p.Protocol()}
+	for _, ep := range svc.Endpoints {
+		out.Backends = append(out.Backends, ep.String())
+	}
+	return out
+}
+
+// programRuns are the programs of the run, the client first.
+func programRuns(e *evidence.Evidence) []ProgramRun {
+	var out []ProgramRun
+	for _, p := range e.Programs {
+		one := ProgramRun{Side: string(p.Side), At: p.At, Command: p.Command, Ended: p.Exit.String(), EndedAt: e.Since(p.Exit.Time)}
+		switch {
+		case !p.Exit.Asked:
+			code := p.Exit.Code
+			one.ExitCode = &code
+		case !p.Exit.Killed:
+			one.Ended = "ran until it was ended"
+		}
+		out = append(out, one)
+	}
+	return out
+}

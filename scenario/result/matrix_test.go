@@ -1,0 +1,167 @@
+package result
+
+import (
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/evidence/account"
+	"github.com/ctsim/ctsim/evidence/recorded"
+	"github.com/ctsim/ctsim/scenario"
+	"github.com/ctsim/ctsim/scenario/builtin"
+	"github.com/ctsim/ctsim/scenario/verdict"
+
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/ctsim/ctsim/dataplane"
+	"github.com/ctsim/ctsim/internal/strictyaml"
+	"github.com/ctsim/ctsim/probe"
+	"github.com/ctsim/ctsim/probe/conntrack"
+	"github.com/ctsim/ctsim/probe/packet"
+)
+
+// row shows for one field of an expectation that it decides: right passes on the recorded evidence, each of wrong
+// fails on the same, and right fails once the evidence is without what it asks for.
+type row struct {
+	evidence string
+	right    scenario.Expect
+	wrong    []scenario.Expect
+	without  func(*evidence.Evidence)
+}
+
+// judged is the verdict on evidence if a scenario expects x.
+func judged(t *testing.T, name string, x scenario.Expect, e *evidence.Evidence) *Result {
+	t.Helper()
+	s := builtin.Find(t, name)
+	s.Expect = x
+	strictyaml.SetDefaults(&s.Expect)
+	return New(s.Settle(), e)
+}
+
+func TestEveryExpectationCanFail(t *testing.T) {
+	for field, r := range rows() {
+		t.Run(field, func(t *testing.T) {
+			if got := judged(t, r.evidence, r.right, recorded.Of(t, r.evidence)); got.Verdict != verdict.Pass {
+				t.Errorf("what was seen is expected: %s: %s", got.Verdict, got.Reason)
+			}
+			for i, wrong := range r.wrong {
+				if got := judged(t, r.evidence, wrong, recorded.Of(t, r.evidence)); got.Verdict != verdict.Fail {
+					t.Errorf("wrong[%d] is expected: %s: %s", i, got.Verdict, got.Reason)
+				}
+			}
+			if r.without == nil {
+				return
+			}
+			e := recorded.Of(t, r.evidence)
+			r.without(e)
+			if got := judged(t, r.evidence, r.right, e); got.Verdict != verdict.Fail {
+				t.Errorf("the observation is missing: %s: %s", got.Verdict, got.Reason)
+			}
+		})
+	}
+}
+
+// A field of the language of expectations without a row is one that might never decide anything.
+func TestEveryExpectationHasARow(t *testing.T) {
+	rows, known := rows(), map[string]bool{"Alternative.reason": true} // words for people
+	var walk func(reflect.Type)
+	walk = func(typ reflect.Type) {
+		for typ.Kind() == reflect.Pointer || typ.Kind() == reflect.Slice {
+			typ = typ.Elem()
+		}
+		if typ.Kind() != reflect.Struct {
+			return
+		}
+		for i := range typ.NumField() {
+			name := typ.Name() + "." + fieldOf(typ.Field(i))
+			if known[name] || fieldOf(typ.Field(i)) == "" {
+				continue
+			}
+			known[name] = true
+			if r, ok := rows[name]; !ok || len(r.wrong) == 0 && r.without == nil {
+				t.Errorf("no row shows that %s can fail", name)
+			}
+			walk(typ.Field(i).Type)
+		}
+	}
+	walk(reflect.TypeFor[scenario.Expect]())
+	for name := range rows {
+		if !known[name] {
+			t.Errorf("the row %s is about no field", name)
+		}
+	}
+}
+
+// variants are expectations that differ in one thing from one that holds.
+func variants[T any](with func(T) scenario.Expect, values ...T) []scenario.Expect {
+	var out []scenario.Expect
+	for _, v := range values {
+		out = append(out, with(v))
+	}
+	return out
+}
+
+// pattern, packetSeen, ruleMet and one put what is under test into an expectation that is right otherwise.
+func pattern(p scenario.EventPattern) scenario.Expect {
+	return scenario.Expect{Outcome: account.Reset, Events: []scenario.EventsCheck{{Sequence: []scenario.EventPattern{p}}}}
+}
+
+func packetSeen(p scenario.PacketCheck) scenario.Expect {
+	return scenario.Expect{Outcome: account.Reset, Packets: []scenario.PacketCheck{p}}
+}
+func ruleMet(r scenario.RuleCheck) scenario.Expect {
+	return scenario.Expect{Outcome: account.Hang, Rules: []scenario.RuleCheck{r}}
+}
+func socketIs(s scenario.SocketCheck) scenario.Expect {
+	return scenario.Expect{Outcome: account.Reset, Sockets: []scenario.SocketCheck{s}}
+}
+func shareIs(s scenario.ShareCheck) scenario.Expect { return scenario.Expect{Share: &s} }
+func one(c scenario.ConnectionCheck) scenario.Expect {
+	return scenario.Expect{Outcome: account.Hang, Connections: []scenario.ConnectionCheck{c}}
+}
+
+// withoutErrors takes away what the programs met, and what the kernel says of their sockets.
+func withoutErrors(e *evidence.Evidence) {
+	e.Reports = slices.DeleteFunc(e.Reports, func(r probe.Report) bool { return r.Err != nil })
+	e.Last = nil
+}
+
+func withoutRST(e *evidence.Evidence) {
+	e.Packets = slices.DeleteFunc(e.Packets, func(p packet.Packet) bool { return p.Flags.Has(packet.RST) })
+}
+
+// withoutEvents takes away the events of a type that carry a state, or all of the type if none is given.
+func withoutEvents(typ conntrack.EventType, state string) func(*evidence.Evidence) {
+	return func(e *evidence.Evidence) {
+		e.Events = slices.DeleteFunc(e.Events, func(ev evidence.EntryEvent) bool {
+			return ev.Type == typ && (state == "" || ev.HasTCP && ev.TCP.String() == state)
+		})
+	}
+}
+
+// withoutNode takes away the events of one node; the other's are much the same.
+func withoutNode(node string) func(*evidence.Evidence) {
+	return func(e *evidence.Evidence) {
+		e.Events = slices.DeleteFunc(e.Events, func(ev evidence.EntryEvent) bool { return ev.Node == node })
+	}
+}
+
+func withoutRules(e *evidence.Evidence) {
+	for node, counters := range e.Rules {
+		e.Rules[node] = slices.DeleteFunc(counters, func(c dataplane.Counter) bool {
+			return strings.Contains(c.Rule, "INVALID")
+		})
+	}
+}
+
+// withoutArrivals takes away what servers received.
+func withoutArrivals(e *evidence.Evidence) {
+	e.Reports = slices.DeleteFunc(e.Reports, func(r probe.Report) bool { return r.Call == probe.Recv && r.Err == nil })
+}
+
+func withoutFinals(e *evidence.Evidence) { e.Last = nil }
+
+func fieldOf(f reflect.StructField) string {
+	name, _ := strictyaml.FieldName(f)
+	return name
+}

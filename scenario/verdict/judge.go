@@ -1,0 +1,95 @@
+package verdict
+
+import (
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/evidence/account"
+	"github.com/ctsim/ctsim/scenario"
+
+	"fmt"
+	"strings"
+)
+
+// Verdict tells whether what the scenario expects was seen.
+type Verdict string
+
+// The three answers. What could not be observed is Inconclusive, never Pass.
+const (
+	Pass         Verdict = "pass"
+	Fail         Verdict = "fail"
+	Inconclusive Verdict = "inconclusive"
+)
+
+// Check is one thing the scenario expects, and whether it was seen.
+type Check struct {
+	Text    string  `json:"text"`
+	Verdict Verdict `json:"verdict"`
+	Reason  string  `json:"reason,omitempty"`
+}
+
+// Judge compares the accounts with what is expected; where that fails and an alternative holds, with the alternative.
+func Judge(p *scenario.Plan, e *evidence.Evidence, accounts []*account.Account) (checks []Check, v Verdict, reason string) {
+	checks = checksOf(p.Expect, e, accounts, len(p.Servers))
+	v, reason = conclude(e, checks)
+	if e.Interrupted { // what was not seen may have come, and what was good until now may not have stayed so
+		for i := range checks {
+			checks[i].Verdict, checks[i].Reason = Inconclusive, ""
+		}
+	}
+	for _, a := range p.Expect.Alternatives {
+		if v != Fail {
+			break
+		}
+		others := checksOf(a.Expect, e, accounts, len(p.Servers))
+		if is, why := conclude(e, others); is != Fail { // one in doubt leaves the whole in doubt
+			checks = append(others, Check{Text: "this kernel shows the alternative", Verdict: is, Reason: a.Reason})
+			v, reason = is, why
+		}
+	}
+	return checks, v, reason
+}
+
+// conclude sums the checks up: one failure is a failure, else one doubt is a doubt.
+func conclude(e *evidence.Evidence, checks []Check) (Verdict, string) {
+	if e.Interrupted {
+		return Inconclusive, "the run was interrupted before its last step"
+	}
+	for _, v := range []Verdict{Fail, Inconclusive} {
+		reasons := reasons(checks, v)
+		if len(reasons) == 0 {
+			continue
+		}
+		if e.Unmet != "" {
+			reasons = append(reasons, e.Unmet)
+		}
+		return v, map[Verdict]string{Fail: "not as expected: ", Inconclusive: "cannot be told: "}[v] + strings.Join(reasons, "; ")
+	}
+	if e.Unmet != "" {
+		return Inconclusive, "cannot be told: " + e.Unmet
+	}
+	return Pass, ""
+}
+
+// notWatched is why a check cannot be told whose source nobody watched.
+const notWatched = " was not watched"
+
+// reasons are those of the checks with that verdict, each with the check it is of. What several lack for the same reason
+// is said once.
+func reasons(checks []Check, v Verdict) []string {
+	var out, unwatched []string
+	resting := map[string]int{}
+	for _, c := range checks {
+		switch {
+		case c.Verdict != v:
+		case strings.HasSuffix(c.Reason, notWatched):
+			if resting[c.Reason]++; resting[c.Reason] == 1 {
+				unwatched = append(unwatched, c.Reason)
+			}
+		default:
+			out = append(out, c.Text+": "+c.Reason)
+		}
+	}
+	for _, reason := range unwatched {
+		out = append(out, fmt.Sprintf("%s, which %s", reason, account.Count(resting[reason], "expectation rests on", "expectations rest on")))
+	}
+	return out
+}
