@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/ctsim/ctsim/dataplane"
-	"github.com/ctsim/ctsim/probe"
+	"github.com/ctsim/ctsim/probe/peer"
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/kernel"
 	"github.com/ctsim/ctsim/probe/packet"
@@ -27,7 +27,7 @@ type Evidence struct {
 	Connections int
 	Events      []EntryEvent
 	Packets     []packet.Packet
-	Reports     []probe.Report
+	Reports     []peer.Report
 	Deeds       []Deed
 	// ours are the port ids under which ctsim itself has flushed tables, deleted those under which it deleted one entry.
 	Ours, Deleted map[uint32]bool
@@ -160,7 +160,7 @@ type SavedRules struct{ Node, Before, After string }
 // FlowFacts is what identifies a connection: its client's address, from a time on, because a source port may be used
 // again.
 type FlowFacts struct {
-	Id    int
+	ID    int
 	Local netip.AddrPort
 	Since time.Time
 }
@@ -189,23 +189,23 @@ type SocketSample struct {
 	Time time.Time
 	At   string
 	Flow int
-	Side probe.Side
+	Side peer.Side
 	socket.Socket
 }
 
 // LastState is what a socket was in at the end.
 type LastState struct {
 	Flow int
-	Side probe.Side
+	Side peer.Side
 	At   string
-	probe.SocketState
+	peer.SocketState
 	// timer is the kind that runs, as netstat names it; empty if it was not asked for.
 	Timer string
 }
 
 // OutputLine is a line that an external program has written.
 type OutputLine struct {
-	Side probe.Side
+	Side peer.Side
 	At   string
 	program.Line
 }
@@ -213,14 +213,14 @@ type OutputLine struct {
 // Settings are what an external program had set on its end of a connection before the first break.
 type Settings struct {
 	Flow int
-	Side probe.Side
+	Side peer.Side
 	At   string
 	program.Settings
 }
 
 // Ran is an external program and how it ended.
 type Ran struct {
-	Side        probe.Side
+	Side        peer.Side
 	At, Command string
 	Exit        program.Exit
 }

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/ctsim/ctsim/probe"
+	"github.com/ctsim/ctsim/probe/peer"
 	"github.com/ctsim/ctsim/probe/packet"
 	"github.com/ctsim/ctsim/probe/rulepath"
 )
@@ -34,7 +34,7 @@ func (e *Evidence) Index() Index {
 	}
 	for _, ev := range e.Events {
 		f := ix.at(ends{client: ev.Original.Src}, ev.Time)
-		if f.Id == 0 || !e.Translates(ev.Node) || ev.Reply.Dst == ev.Original.Src {
+		if f.ID == 0 || !e.Translates(ev.Node) || ev.Reply.Dst == ev.Original.Src {
 			continue
 		}
 		// A client on the node itself has the address that its node masquerades with: by chance one connection is given the
@@ -67,14 +67,14 @@ func (ix Index) at(e ends, t time.Time) FlowFacts {
 func (ix Index) Of(t time.Time, all ...netip.AddrPort) int {
 	for i := 0; i+1 < len(all); i += 2 {
 		for _, e := range []ends{{all[i], all[i+1]}, {all[i+1], all[i]}} {
-			if f := ix.at(e, t); f.Id != 0 {
-				return f.Id
+			if f := ix.at(e, t); f.ID != 0 {
+				return f.ID
 			}
 		}
 	}
 	for _, a := range all {
-		if f := ix.at(ends{client: a}, t); f.Id != 0 {
-			return f.Id
+		if f := ix.at(ends{client: a}, t); f.ID != 0 {
+			return f.ID
 		}
 	}
 	return 0
@@ -88,7 +88,7 @@ func (ix Index) Packet(p *packet.Packet) int {
 	return ix.Of(p.Time, p.Src, p.Dst, p.Error.Src, p.Error.Dst)
 }
 
-func (ix Index) Report(r *probe.Report) int {
+func (ix Index) Report(r *peer.Report) int {
 	if r.Connection != 0 {
 		return r.Connection
 	}

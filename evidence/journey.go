@@ -32,7 +32,7 @@ func (e *Evidence) journeys(ix Index, packets []packet.Packet) []int {
 	for i := range packets {
 		p := &packets[i]
 		id := ix.Packet(p)
-		k := key{id, p.Payload, p.Protocol, p.Seq, p.Ack, p.Flags, ix.at(ends{client: p.Src}, p.Time).Id == 0}
+		k := key{id, p.Payload, p.Protocol, p.Seq, p.Ack, p.Flags, ix.at(ends{client: p.Src}, p.Time).ID == 0}
 		h := hop{p.At, p.Direction}
 		j := last[k]
 		if begins := p.Direction == packet.Out && !e.forwards(p.At); j == nil || begins || slices.Contains(j.hops, h) {

@@ -15,7 +15,7 @@ func TestJourneys(t *testing.T) {
 	start := time.Unix(1_700_000_000, 0)
 	client, service := netip.MustParseAddrPort("172.18.219.65:40000"), netip.MustParseAddrPort("10.108.33.37:2222")
 	server1, server2 := netip.MustParseAddrPort("172.18.166.130:2222"), netip.MustParseAddrPort("172.18.166.131:2222")
-	e := &Evidence{Started: start, Flows: []FlowFacts{{Id: 1, Local: client}}, World: World{ClientAt: "client", Service: service,
+	e := &Evidence{Started: start, Flows: []FlowFacts{{ID: 1, Local: client}}, World: World{ClientAt: "client", Service: service,
 		Nodes: []string{"master", "node1"}, Pods: map[netip.Addr]string{server1.Addr(): "server-1", server2.Addr(): "server-2"}}}
 	var packets []packet.Packet
 	see := func(at string, direction packet.Direction, src, dst netip.AddrPort) {

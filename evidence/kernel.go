@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ctsim/ctsim/probe"
+	"github.com/ctsim/ctsim/probe/peer"
 	"github.com/ctsim/ctsim/probe/kernel"
 )
 
@@ -40,7 +40,7 @@ func (e *Evidence) KernelObservation(ev *KernelEvent, connection int) Observatio
 func kernelFacts(ev *KernelEvent) *KernelFacts {
 	out := &KernelFacts{Tracepoint: ev.Kind.String(), State: ev.State, Reason: ev.Reason, OfPacket: ev.Packet, Functions: ev.Story()}
 	if ev.Kind == kernel.ErrorReport {
-		out.Errno = probe.Errno(ev.Errno)
+		out.Errno = peer.Errno(ev.Errno)
 	}
 	if ev.Src.IsValid() && ev.Dst.IsValid() {
 		out.Src, out.Dst = ev.Src.String(), ev.Dst.String()

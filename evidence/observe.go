@@ -8,7 +8,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/ctsim/ctsim/probe"
+	"github.com/ctsim/ctsim/probe/peer"
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/packet"
 )
@@ -102,7 +102,7 @@ func (e *Evidence) DestroyedBy(ev *EntryEvent) string {
 	return "ended by the kernel"
 }
 
-func (e *Evidence) ApplicationObservation(r *probe.Report, connection int) Observation {
+func (e *Evidence) ApplicationObservation(r *peer.Report, connection int) Observation {
 	facts := callFacts(r)
 	at, text := r.Time, r.String()
 	if !r.Began.IsZero() {
@@ -120,18 +120,18 @@ func (e *Evidence) ApplicationObservation(r *probe.Report, connection int) Obser
 // SlowCall is from how long on it is worth a word how long a call took.
 const SlowCall = 100 * time.Millisecond
 
-func callFacts(r *probe.Report) *CallFacts {
-	out := &CallFacts{Call: string(r.Call), Bytes: r.Bytes, Errno: probe.Errno(r.Err)}
+func callFacts(r *peer.Report) *CallFacts {
+	out := &CallFacts{Call: string(r.Call), Bytes: r.Bytes, Errno: peer.Errno(r.Err)}
 	if r.Local.IsValid() {
 		out.Local = r.Local.String()
 	}
 	if r.Remote.IsValid() {
 		out.Remote = r.Remote.String()
 	}
-	if r.Call == probe.Recv && r.Bytes > 0 {
+	if r.Call == peer.Recv && r.Bytes > 0 {
 		out.Data = strconv.Quote(string(r.Data))
 	}
-	if words := probe.ErrnoText(r.Err); r.Err != nil && words != out.Errno { // "ECONNRESET (connection reset by peer)"
+	if words := peer.ErrnoText(r.Err); r.Err != nil && words != out.Errno { // "ECONNRESET (connection reset by peer)"
 		out.Error = strings.TrimSuffix(strings.TrimPrefix(words, out.Errno+" ("), ")")
 	}
 	return out
@@ -144,7 +144,7 @@ var capitals = regexp.MustCompile(`\bE[A-Z0-9]+\b`)
 func namedErrno(line string) string {
 	for _, word := range capitals.FindAllString(line, -1) {
 		for errno := syscall.Errno(1); errno < 134; errno++ {
-			if probe.Errno(errno) == word {
+			if peer.Errno(errno) == word {
 				return word
 			}
 		}

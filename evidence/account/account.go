@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/ctsim/ctsim/probe"
+	"github.com/ctsim/ctsim/probe/peer"
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/packet"
 )
@@ -18,7 +18,7 @@ type Account struct {
 	Flow    evidence.FlowFacts
 	Events  []*evidence.EntryEvent
 	Packets []*packet.Packet
-	reports []*probe.Report
+	reports []*peer.Report
 	Last    []*evidence.LastState
 	// lastBreak is when the last entry was destroyed by anything but the connection's own packets; zero if none was.
 	LastBreak time.Time
@@ -39,7 +39,7 @@ type Account struct {
 func AccountsOf(e *evidence.Evidence, connections int, ix evidence.Index, packets []packet.Packet) []*Account {
 	out := make([]*Account, connections)
 	for i := range out {
-		out[i] = &Account{Connection: Connection{ID: i + 1, Backends: []string{}}, Flow: evidence.FlowFacts{Id: i + 1}}
+		out[i] = &Account{Connection: Connection{ID: i + 1, Backends: []string{}}, Flow: evidence.FlowFacts{ID: i + 1}}
 	}
 	at := func(id int) *Account {
 		if id < 1 || id > len(out) {
@@ -48,7 +48,7 @@ func AccountsOf(e *evidence.Evidence, connections int, ix evidence.Index, packet
 		return out[id-1]
 	}
 	for _, f := range e.Flows {
-		at(f.Id).Flow, at(f.Id).Local = f, f.Local.String()
+		at(f.ID).Flow, at(f.ID).Local = f, f.Local.String()
 	}
 	for i := range e.Events {
 		a := at(ix.Event(&e.Events[i]))
@@ -68,7 +68,7 @@ func AccountsOf(e *evidence.Evidence, connections int, ix evidence.Index, packet
 	}
 	for _, a := range out {
 		slices.SortStableFunc(a.Events, func(a, b *evidence.EntryEvent) int { return a.Time.Compare(b.Time) })
-		slices.SortStableFunc(a.reports, func(a, b *probe.Report) int { return a.Time.Compare(b.Time) })
+		slices.SortStableFunc(a.reports, func(a, b *peer.Report) int { return a.Time.Compare(b.Time) })
 		a.follow(e)
 		a.conclude(e.World)
 	}
@@ -95,10 +95,10 @@ func (a *Account) follow(e *evidence.Evidence) {
 	}
 	sends := 0
 	for _, r := range a.reports {
-		if r.Err != nil && a.Errno == "" && r.Call != probe.Close {
-			a.Errno, a.NoticedBy = probe.Errno(r.Err), string(r.Side)
+		if r.Err != nil && a.Errno == "" && r.Call != peer.Close {
+			a.Errno, a.NoticedBy = peer.Errno(r.Err), string(r.Side)
 		}
-		if r.Side == probe.Client && r.Call == probe.Send && r.Time.After(a.LastBreak) {
+		if r.Side == peer.Client && r.Call == peer.Send && r.Time.After(a.LastBreak) {
 			sends++
 			if r.Err != nil && a.FailedSend == 0 {
 				a.FailedSend = sends
@@ -110,7 +110,7 @@ func (a *Account) follow(e *evidence.Evidence) {
 // conclude names what became of the connection.
 func (a *Account) conclude(w evidence.World) {
 	a.Outcome = a.outcome(w)
-	if a.Outcome == Reset && a.NoticedBy != string(probe.Server) {
+	if a.Outcome == Reset && a.NoticedBy != string(peer.Server) {
 		a.halfOpen()
 	}
 }
@@ -125,7 +125,7 @@ func (a *Account) halfOpen() {
 // openServer is the last state of a server's socket that is still established; nil if there is none.
 func (a *Account) openServer() *evidence.LastState {
 	for _, l := range a.Last {
-		if l.Side == probe.Server && l.State == "ESTABLISHED" {
+		if l.Side == peer.Server && l.State == "ESTABLISHED" {
 			return l
 		}
 	}
@@ -146,7 +146,7 @@ func (a *Account) outcome(w evidence.World) Outcome {
 	}
 	for _, l := range a.Last {
 		switch {
-		case l.Closed() && l.Side == probe.Client:
+		case l.Closed() && l.Side == peer.Client:
 			return Reset // its application has not looked yet
 		case l.Retransmits > 0:
 			return Hang
@@ -154,7 +154,7 @@ func (a *Account) outcome(w evidence.World) Outcome {
 	}
 	first, last := "", ""
 	for _, r := range a.reports {
-		if r.Side == probe.Server && r.Call == probe.Recv && r.Bytes > 0 {
+		if r.Side == peer.Server && r.Call == peer.Recv && r.Bytes > 0 {
 			if first == "" {
 				first = r.At
 			}
@@ -184,9 +184,9 @@ func (a *Account) Lost() int {
 	for _, r := range a.reports {
 		switch {
 		case r.Err != nil || r.Bytes == 0:
-		case r.Side == probe.Client && r.Call == probe.Send:
+		case r.Side == peer.Client && r.Call == peer.Send:
 			n++
-		case r.Side == probe.Server && r.Call == probe.Recv:
+		case r.Side == peer.Server && r.Call == peer.Recv:
 			n--
 		}
 	}

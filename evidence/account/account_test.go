@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/ctsim/ctsim/evidence"
-	"github.com/ctsim/ctsim/probe"
+	"github.com/ctsim/ctsim/probe/peer"
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/packet"
 	"github.com/google/go-cmp/cmp"
@@ -28,7 +28,7 @@ func otherFacts() *facts {
 		World: evidence.World{Service: f.service, ClientAt: "web-1", Client: f.client.Addr(), Nodes: []string{"west", "east"}, Translating: []string{"west"},
 			Pods: map[netip.Addr]string{f.first.Addr(): "api-0", f.other.Addr(): "api-1"}},
 		Lost: map[string]int{}}
-	f.Flows = []evidence.FlowFacts{{Id: 1, Local: f.client, Since: f.after(0)}}
+	f.Flows = []evidence.FlowFacts{{ID: 1, Local: f.client, Since: f.after(0)}}
 	return f
 }
 
@@ -48,7 +48,7 @@ func (f *facts) rst(ms int, at string, direction packet.Direction, src netip.Add
 }
 
 func (f *facts) send(ms int, err error) {
-	f.Reports = append(f.Reports, probe.Report{Side: probe.Client, At: "web-1", Call: probe.Send, Connection: 1, Time: f.after(ms), Bytes: 5,
+	f.Reports = append(f.Reports, peer.Report{Side: peer.Client, At: "web-1", Call: peer.Send, Connection: 1, Time: f.after(ms), Bytes: 5,
 		Local: f.client, Remote: f.service, Err: err})
 }
 
@@ -73,7 +73,7 @@ func TestAccountOfOtherFacts(t *testing.T) {
 	f.rst(22, "api-1", packet.Out, f.other)
 	f.rst(23, "web-1", packet.In, f.service)
 	f.send(30, syscall.ECONNRESET)
-	f.Last = []evidence.LastState{{Flow: 1, Side: probe.Server, At: "api-0", SocketState: probe.SocketState{State: "ESTABLISHED"}}}
+	f.Last = []evidence.LastState{{Flow: 1, Side: peer.Server, At: "api-0", SocketState: peer.SocketState{State: "ESTABLISHED"}}}
 	a, sentences, all := f.accounted()
 	want := Connection{ID: 1, Local: "10.1.0.7:55000", Outcome: Reset, Errno: "ECONNRESET", NoticedBy: "client",
 		Backends: []string{"api-0", "api-1"}, Breaks: 1, Peer: HalfOpen}

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/ctsim/ctsim/dataplane"
-	"github.com/ctsim/ctsim/probe"
+	"github.com/ctsim/ctsim/probe/peer"
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/rulepath"
 )
@@ -244,25 +244,25 @@ func stateText(ev *evidence.EntryEvent) string {
 
 // sends tells at each place which call was the first to fail, and whether the one before had not.
 func (t *teller) sends() {
-	last := map[string]*probe.Report{} // the successful send before, by place
+	last := map[string]*peer.Report{} // the successful send before, by place
 	failed := map[string]bool{}
 	for _, r := range t.a.reports {
 		before := last[r.At]
-		if r.Err == nil && r.Call == probe.Send {
+		if r.Err == nil && r.Call == peer.Send {
 			last[r.At] = r
 		}
-		if r.Err == nil || failed[r.At] || r.Call == probe.Close && len(failed) > 0 {
+		if r.Err == nil || failed[r.At] || r.Call == peer.Close && len(failed) > 0 {
 			continue
 		}
 		failed[r.At] = true
-		whose, errno := "the client's", probe.ErrnoText(r.Err)
-		if r.Side == probe.Server {
+		whose, errno := "the client's", peer.ErrnoText(r.Err)
+		if r.Side == peer.Server {
 			whose = r.At + "'s"
 		}
 		switch {
-		case r.Call == probe.Send && before != nil && before.Time.Before(t.a.LastBreak):
+		case r.Call == peer.Send && before != nil && before.Time.Before(t.a.LastBreak):
 			t.say(r.Time, on(before, r), "%s first send after the break already gets %s", whose, errno)
-		case r.Call == probe.Send && before != nil:
+		case r.Call == peer.Send && before != nil:
 			t.say(r.Time, on(before, r), "%s send before had returned success; this one gets %s", whose, errno)
 		default:
 			t.say(r.Time, on(r), "%s %s gets %s", whose, r.Call, errno)
@@ -279,7 +279,7 @@ func (t *teller) losses() {
 	}
 	var facts []any
 	for _, r := range t.a.reports {
-		if r.Err == nil && r.Bytes > 0 && (r.Side == probe.Client && r.Call == probe.Send || r.Side == probe.Server && r.Call == probe.Recv) {
+		if r.Err == nil && r.Bytes > 0 && (r.Side == peer.Client && r.Call == peer.Send || r.Side == peer.Server && r.Call == peer.Recv) {
 			facts = append(facts, r)
 		}
 	}
@@ -293,7 +293,7 @@ func (t *teller) goesOn() {
 	}
 	last := slices.MaxFunc(t.out, func(a, b claim) int { return a.time.Compare(b.time) }).time
 	for _, r := range t.a.reports {
-		if r.Side == probe.Server && r.Call == probe.Recv && r.Bytes > 0 && r.Time.After(last) {
+		if r.Side == peer.Server && r.Call == peer.Recv && r.Bytes > 0 && r.Time.After(last) {
 			t.say(r.Time, on(r), "the client's next message arrives at %s: the connection goes on", r.At)
 			return
 		}
@@ -305,9 +305,9 @@ func (t *teller) astray() {
 	if t.a.Outcome != WrongBackend {
 		return
 	}
-	var first *probe.Report
+	var first *peer.Report
 	for _, r := range t.a.reports {
-		if r.Side != probe.Server || r.Call != probe.Recv || r.Bytes == 0 {
+		if r.Side != peer.Server || r.Call != peer.Recv || r.Bytes == 0 {
 			continue
 		}
 		switch {

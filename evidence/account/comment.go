@@ -7,7 +7,7 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/ctsim/ctsim/probe"
+	"github.com/ctsim/ctsim/probe/peer"
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/packet"
 )
@@ -55,7 +55,7 @@ func comment(e *evidence.Evidence, a *Account, p *packet.Packet) string {
 // these two addresses, or the packet that drew it was a SYN. The fact is nil where it is that there was no such socket.
 func (a *Account) whyReset(sent *packet.Packet) (why string, known any) {
 	for _, r := range a.reports {
-		if r.At == sent.At && (r.Call == probe.Accept || r.Call == probe.Connect) && r.Err == nil &&
+		if r.At == sent.At && (r.Call == peer.Accept || r.Call == peer.Connect) && r.Err == nil &&
 			r.Local == sent.Src && r.Remote == sent.Dst {
 			return sent.At + " no longer has this connection", r
 		}

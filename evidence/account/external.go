@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/ctsim/ctsim/probe"
+	"github.com/ctsim/ctsim/probe/peer"
 	"github.com/ctsim/ctsim/probe/packet"
 )
 
@@ -23,7 +23,7 @@ func JudgeExternal(e *evidence.Evidence, accounts []*Account) {
 			}
 		}
 		a.Outcome = w.outcome()
-		if a.Outcome == Reset && a.NoticedBy == string(probe.Client) {
+		if a.Outcome == Reset && a.NoticedBy == string(peer.Client) {
 			a.halfOpen()
 		}
 		a.established, a.Aside = w.established, w.aside()
@@ -63,18 +63,18 @@ func (w *witness) see(p *packet.Packet) {
 			w.used = p.Time
 		}
 	case p.Direction == packet.In && p.Flags.Has(packet.RST) && w.left.IsZero() && w.e.Pods[p.Dst.Addr()] == p.At:
-		w.notice(probe.Server, p.Time, p, "ECONNRESET")
+		w.notice(peer.Server, p.Time, p, "ECONNRESET")
 	}
 }
 
 func (w *witness) clientGets(p *packet.Packet) {
 	switch {
 	case p.Flags.Has(packet.RST) && !w.established:
-		w.notice(probe.Client, p.Time, p, "ECONNREFUSED")
+		w.notice(peer.Client, p.Time, p, "ECONNREFUSED")
 	case p.Flags.Has(packet.RST) && w.left.IsZero() && !w.peerLeft.IsZero():
-		w.notice(probe.Client, p.Time, p, "EPIPE")
+		w.notice(peer.Client, p.Time, p, "EPIPE")
 	case p.Flags.Has(packet.RST) && w.left.IsZero():
-		w.notice(probe.Client, p.Time, p, "ECONNRESET")
+		w.notice(peer.Client, p.Time, p, "ECONNRESET")
 	case p.Flags.Has(packet.SYN):
 		w.established = true
 	case p.Flags.Has(packet.FIN) && w.peerLeft.IsZero():
@@ -84,7 +84,7 @@ func (w *witness) clientGets(p *packet.Packet) {
 }
 
 // notice notes who was first to be told, and by which packet it is known.
-func (w *witness) notice(side probe.Side, at time.Time, by *packet.Packet, errno string) {
+func (w *witness) notice(side peer.Side, at time.Time, by *packet.Packet, errno string) {
 	if w.a.NoticedBy == "" {
 		w.a.NoticedBy, w.a.Errno, w.a.noticed, w.a.noticedBy = string(side), errno, at, by
 		t := w.e.Since(at)
@@ -103,10 +103,10 @@ func (w *witness) outcome() Outcome {
 	case !w.established:
 		return Timeout
 	case unanswered && !w.left.IsZero():
-		w.notice(probe.Client, w.left, w.leaving, "") // it has lost patience
+		w.notice(peer.Client, w.left, w.leaving, "") // it has lost patience
 		return Timeout
 	case w.left.IsZero() && w.peerLeft.IsZero() && !there && !w.e.Interrupted:
-		w.notice(probe.Client, w.e.Ended, w.went, "ETIMEDOUT") // the kernel has given up on what went out last
+		w.notice(peer.Client, w.e.Ended, w.went, "ETIMEDOUT") // the kernel has given up on what went out last
 		return Timeout
 	case there && (own.Retransmits > 0 || unanswered && own.Unacked > 0):
 		return Hang
@@ -116,7 +116,7 @@ func (w *witness) outcome() Outcome {
 
 // own is the client's socket as it was at the end; false if there was none any more.
 func (w *witness) own() (evidence.LastState, bool) {
-	i := slices.IndexFunc(w.a.Last, func(l *evidence.LastState) bool { return l.Side == probe.Client })
+	i := slices.IndexFunc(w.a.Last, func(l *evidence.LastState) bool { return l.Side == peer.Client })
 	if i < 0 {
 		return evidence.LastState{}, false
 	}
@@ -150,7 +150,7 @@ func withSettings(e *evidence.Evidence, accounts []*Account) {
 		}
 		one := &SocketSettings{Process: set.Process, KeepAlive: set.KeepAlive, IdleS: set.Idle.Seconds(),
 			IntervalS: set.Interval.Seconds(), Count: set.Count, UserTimeoutS: set.UserTimeout.Seconds(), Text: set.String()}
-		if set.Side == probe.Client {
+		if set.Side == peer.Client {
 			accounts[set.Flow-1].ClientSocket = one
 		} else {
 			accounts[set.Flow-1].ServerSocket = one

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ctsim/ctsim/probe"
+	"github.com/ctsim/ctsim/probe/peer"
 	"github.com/ctsim/ctsim/probe/packet"
 )
 
@@ -16,8 +16,8 @@ import (
 // server; "break" is the loss of the entry.
 func TestJudgeExternal(t *testing.T) {
 	established := []string{"c> SYN", "c< SYNACK", "c> data", "c< data"}
-	open := &evidence.LastState{Side: probe.Client, SocketState: probe.SocketState{State: "ESTABLISHED"}}
-	hanging := &evidence.LastState{Side: probe.Client, SocketState: probe.SocketState{State: "ESTABLISHED", Unacked: 1, Retransmits: 3}}
+	open := &evidence.LastState{Side: peer.Client, SocketState: peer.SocketState{State: "ESTABLISHED"}}
+	hanging := &evidence.LastState{Side: peer.Client, SocketState: peer.SocketState{State: "ESTABLISHED", Unacked: 1, Retransmits: 3}}
 	for _, c := range []struct {
 		name    string
 		packets []string
@@ -65,7 +65,7 @@ func TestReconnected(t *testing.T) {
 		e, lost := told([]string{"c> SYN", "c< SYNACK", "break", "c> data", "c< RST"})
 		_, other := told([]string{"c> SYN", "c< SYNACK", "c> data", "c< data"})
 		lost.ID, other.ID = 1, 2
-		other.Last = []*evidence.LastState{{Side: probe.Client, SocketState: probe.SocketState{State: "ESTABLISHED"}}}
+		other.Last = []*evidence.LastState{{Side: peer.Client, SocketState: peer.SocketState{State: "ESTABLISHED"}}}
 		other.Flow.Since = e.Started.Add(c.since)
 		JudgeExternal(e, []*Account{lost, other})
 		if lost.Outcome != c.want || (other.Replaces == 1) != (c.want == Reconnected) || other.Aside != (c.want == Reconnected) {
@@ -80,7 +80,7 @@ func told(words []string) (*evidence.Evidence, *Account) {
 	server := netip.MustParseAddrPort("172.18.166.130:2222")
 	e := &evidence.Evidence{Started: time.Unix(1e9, 0), World: evidence.World{Service: service, ClientAt: "client", Client: client.Addr(),
 		External: true, Pods: map[netip.Addr]string{server.Addr(): "server-1"}}}
-	a := &Account{Connection: Connection{ID: 1}, Flow: evidence.FlowFacts{Id: 1, Local: client, Since: e.Started}}
+	a := &Account{Connection: Connection{ID: 1}, Flow: evidence.FlowFacts{ID: 1, Local: client, Since: e.Started}}
 	flags := map[string]packet.TCPFlags{"SYN": packet.SYN, "SYNACK": packet.SYN | packet.ACK, "data": packet.PSH | packet.ACK,
 		"FIN": packet.FIN | packet.ACK, "RST": packet.RST}
 	for i, w := range words {

@@ -11,7 +11,7 @@ import (
 	"time"
 	"unsafe"
 
-	"github.com/ctsim/ctsim/probe"
+	"github.com/ctsim/ctsim/probe/peer"
 )
 
 // Evidence is kept as JSON by reflection over its fields, unexported ones too: what is added to it is recorded
@@ -24,7 +24,7 @@ func record(v reflect.Value) any {
 		return record(v.Elem()) // nil is left out, as every zero value
 	}
 	if err, ok := v.Interface().(error); ok && v.Kind() == reflect.Interface {
-		return probe.Errno(err)
+		return peer.Errno(err)
 	}
 	switch t := v.Interface().(type) {
 	case time.Time:
@@ -152,7 +152,7 @@ func replayMap(text json.RawMessage, v reflect.Value) error {
 
 func errnoNamed(name string) error {
 	for errno := syscall.Errno(1); errno < 134; errno++ {
-		if probe.Errno(errno) == name {
+		if peer.Errno(errno) == name {
 			return errno
 		}
 	}

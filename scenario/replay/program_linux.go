@@ -15,7 +15,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ctsim/ctsim/probe"
+	"github.com/ctsim/ctsim/probe/peer"
 	"github.com/ctsim/ctsim/probe/packet"
 	"github.com/ctsim/ctsim/probe/program"
 	"github.com/ctsim/ctsim/probe/socket"
@@ -24,11 +24,11 @@ import (
 // foreignProgram is a program that ctsim has not written, in the place of the client or of a server.
 type foreignProgram struct {
 	*program.Program
-	side probe.Side
+	side peer.Side
 }
 
 // Conn is always nil: the program's sockets are its own.
-func (p *foreignProgram) Conn(int) *probe.Conn { return nil }
+func (p *foreignProgram) Conn(int) *peer.Conn { return nil }
 
 // Close ends the program. Ending it twice is harmless.
 func (p *foreignProgram) Close() error {
@@ -57,7 +57,7 @@ func (r *run) programs() []*foreignProgram {
 }
 
 // startProgram starts the program of one side in a pod or on a node.
-func (r *run) startProgram(side probe.Side, end scenario.End) (*foreignProgram, error) {
+func (r *run) startProgram(side peer.Side, end scenario.End) (*foreignProgram, error) {
 	var hosts []program.Host
 	for _, h := range r.plan.Names {
 		hosts = append(hosts, program.Host{Address: h.Address, Names: h.Names})
@@ -72,7 +72,7 @@ func (r *run) startProgram(side probe.Side, end scenario.End) (*foreignProgram, 
 }
 
 // printed notes a line of a program's output.
-func (r *run) printed(side probe.Side, place string, l program.Line) {
+func (r *run) printed(side peer.Side, place string, l program.Line) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.over {
@@ -101,7 +101,7 @@ func (r *run) serveForeign(ctx context.Context) error {
 
 func (r *run) serveForeignOn(ctx context.Context, end scenario.End) error {
 	port := r.plan.Service.Port
-	p, err := r.startProgram(probe.Server, end)
+	p, err := r.startProgram(peer.Server, end)
 	if err != nil {
 		return err
 	}
@@ -126,7 +126,7 @@ func hinted(err error, hint string) error {
 }
 
 func (r *run) startClient() (err error) {
-	r.client, err = r.startProgram(probe.Client, r.plan.Client)
+	r.client, err = r.startProgram(peer.Client, r.plan.Client)
 	return err
 }
 
@@ -149,7 +149,7 @@ func (r *run) discover(p packet.Packet) {
 		return
 	}
 	r.begun[p.Src] = p.Seq
-	f := evidence.FlowFacts{Id: len(r.ev.Flows) + 1, Local: p.Src, Since: p.Time}
+	f := evidence.FlowFacts{ID: len(r.ev.Flows) + 1, Local: p.Src, Since: p.Time}
 	r.ev.Flows = append(r.ev.Flows, f)
 	r.index.Add(f.Local, f)
 }
@@ -162,7 +162,7 @@ func (r *run) adopt() {
 		return
 	}
 	for _, f := range r.ev.Flows[len(r.flows):] {
-		r.flows = append(r.flows, &flow{id: f.Id, local: f.Local, tried: true})
+		r.flows = append(r.flows, &flow{id: f.ID, local: f.Local, tried: true})
 	}
 }
 
@@ -284,7 +284,7 @@ func (r *run) foreignEnds(f *flow) []evidence.SocketSample {
 	now := time.Now()
 	if own, err := r.clientSockets(); err == nil && r.plan.ExternalClient() && r.newest(f) {
 		if s, ok := own[f.address()]; ok {
-			out = append(out, evidence.SocketSample{Time: now, At: r.ev.ClientAt, Flow: f.id, Side: probe.Client, Socket: s})
+			out = append(out, evidence.SocketSample{Time: now, At: r.ev.ClientAt, Flow: f.id, Side: peer.Client, Socket: s})
 		}
 	}
 	r.mu.Lock()
@@ -300,7 +300,7 @@ func (r *run) foreignEnds(f *flow) []evidence.SocketSample {
 		}
 		for _, s := range all {
 			if s.State != socket.Listening && at.Of(now, unmapped(s.Local), unmapped(s.Remote)) == f.id {
-				out = append(out, evidence.SocketSample{Time: now, At: name, Flow: f.id, Side: probe.Server, Socket: s})
+				out = append(out, evidence.SocketSample{Time: now, At: name, Flow: f.id, Side: peer.Server, Socket: s})
 			}
 		}
 	}
@@ -322,7 +322,7 @@ func (r *run) lookForeign(last bool) {
 		for _, l := range r.foreignEnds(f) {
 			r.mu.Lock()
 			if last {
-				state := probe.SocketState{State: l.State.String(), Retransmits: l.Timer.Retransmits}
+				state := peer.SocketState{State: l.State.String(), Retransmits: l.Timer.Retransmits}
 				if l.Info != nil {
 					state.Unacked = l.Info.Unacked
 				}

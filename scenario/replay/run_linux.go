@@ -15,7 +15,7 @@ import (
 
 	"github.com/ctsim/ctsim/dataplane"
 	"github.com/ctsim/ctsim/dataplane/modes"
-	"github.com/ctsim/ctsim/probe"
+	"github.com/ctsim/ctsim/probe/peer"
 	"github.com/ctsim/ctsim/probe/packet"
 	"github.com/ctsim/ctsim/probe/rulepath"
 	"github.com/ctsim/ctsim/probe/socket"
@@ -25,7 +25,7 @@ import (
 // flow is one connection while the run lasts.
 type flow struct {
 	id   int
-	conn *probe.Conn
+	conn *peer.Conn
 	// tried is true once connect was called.
 	tried bool
 	// local is the client's address of a connection that a program of the user's own has opened, and done is true once
@@ -34,12 +34,12 @@ type flow struct {
 	done  bool
 	// sent counts messages, from either side; speaker is the end that sent the last one.
 	sent    int
-	speaker *probe.Conn
+	speaker *peer.Conn
 }
 
-// server is a pod's program: *probe.Listener or *probe.Datagrams.
+// server is a pod's program: *peer.Listener or *peer.Datagrams.
 type server interface {
-	Conn(id int) *probe.Conn
+	Conn(id int) *peer.Conn
 	Stop() error
 	Close() error
 }
@@ -227,9 +227,9 @@ func (r *run) serveOn(pod string) error {
 	var l server
 	var err error
 	if r.plan.UDP() {
-		l, err = probe.ServeDatagrams(r.lab.Namespace(pod), address, r.report)
+		l, err = peer.ServeDatagrams(r.lab.Namespace(pod), address, r.report)
 	} else {
-		l, err = probe.Serve(r.lab.Namespace(pod), address, socketOptions(r.plan.Servers[0].Socket), r.report)
+		l, err = peer.Serve(r.lab.Namespace(pod), address, socketOptions(r.plan.Servers[0].Socket), r.report)
 	}
 	if err != nil {
 		return fmt.Errorf("server on %s: %w", pod, err)
@@ -327,7 +327,7 @@ func (r *run) close() error {
 func (r *run) service() netip.AddrPort { return r.plan.Target }
 
 // serverConn is the server's end of a connection: of the pods that have heard of it, the first.
-func (r *run) serverConn(f *flow) *probe.Conn {
+func (r *run) serverConn(f *flow) *peer.Conn {
 	for _, l := range r.servers {
 		if c := l.Conn(f.id); c != nil {
 			return c
@@ -337,7 +337,7 @@ func (r *run) serverConn(f *flow) *probe.Conn {
 }
 
 // end is one side's socket of a connection: "client" or "server"; nil if there is none.
-func (r *run) end(f *flow, side string) *probe.Conn {
+func (r *run) end(f *flow, side string) *peer.Conn {
 	if side == "server" {
 		return r.serverConn(f)
 	}

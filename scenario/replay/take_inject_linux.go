@@ -8,7 +8,7 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/ctsim/ctsim/probe"
+	"github.com/ctsim/ctsim/probe/peer"
 	"github.com/ctsim/ctsim/probe/packet"
 )
 
@@ -22,7 +22,7 @@ func (r *run) inject(_ context.Context, s *scenario.Inject, active []*flow) erro
 		if !ok {
 			return fmt.Errorf("inject: no packet of connection %d has left %s yet", f.id, server.At())
 		}
-		stray := probe.Stray{Src: last.Src, Dst: last.Dst, Ack: last.Ack, RST: s.Flag == "RST",
+		stray := peer.Stray{Src: last.Src, Dst: last.Dst, Ack: last.Ack, RST: s.Flag == "RST",
 			Seq: last.Seq + uint32(last.Payload) + uint32(int32(s.Offset))}
 		if err := stray.Send(r.lab.Namespace(server.At())); err != nil {
 			return err
@@ -32,7 +32,7 @@ func (r *run) inject(_ context.Context, s *scenario.Inject, active []*flow) erro
 }
 
 // lastFrom is the last packet that a server's socket has sent, for its numbers; not a SYN, which counts one more.
-func (r *run) lastFrom(server *probe.Conn) (packet.Packet, bool) {
+func (r *run) lastFrom(server *peer.Conn) (packet.Packet, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	from, to := server.Local(), server.Remote()

@@ -9,7 +9,7 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/ctsim/ctsim/probe"
+	"github.com/ctsim/ctsim/probe/peer"
 )
 
 func (r *run) connect(ctx context.Context, c *scenario.Connect, active []*flow) error {
@@ -28,7 +28,7 @@ func (r *run) connect(ctx context.Context, c *scenario.Connect, active []*flow) 
 		f.tried = true
 		since := time.Now()
 		conn, local, err := r.dial(ctx, c.Timeout, f.id, netip.AddrPortFrom(r.ev.Client, uint16(c.Port)))
-		r.opened(evidence.FlowFacts{Id: f.id, Local: local, Since: since})
+		r.opened(evidence.FlowFacts{ID: f.id, Local: local, Since: since})
 		if err == nil {
 			f.conn = conn // an error is reported; it is a fact about the connection, not a failure of the run
 		}
@@ -36,10 +36,10 @@ func (r *run) connect(ctx context.Context, c *scenario.Connect, active []*flow) 
 	return errors.Join(r.drain(), ctx.Err())
 }
 
-func (r *run) dial(ctx context.Context, limit time.Duration, id int, from netip.AddrPort) (*probe.Conn, netip.AddrPort, error) {
+func (r *run) dial(ctx context.Context, limit time.Duration, id int, from netip.AddrPort) (*peer.Conn, netip.AddrPort, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	return probe.Dial(ctx, r.lab.Namespace(r.ev.ClientAt), r.protocol(), id, from, r.service(),
+	return peer.Dial(ctx, r.lab.Namespace(r.ev.ClientAt), r.protocol(), id, from, r.service(),
 		socketOptions(r.plan.Client.Socket), r.report)
 }
 
@@ -55,7 +55,7 @@ func (r *run) send(ctx context.Context, s *scenario.Send, active []*flow) error 
 		}
 		f.sent++
 		f.speaker = conn
-		_ = conn.Send(probe.Message(f.id, f.sent)) // the result is reported
+		_ = conn.Send(peer.Message(f.id, f.sent)) // the result is reported
 		speaking = append(speaking, f)
 	}
 	for _, f := range speaking {
@@ -110,15 +110,15 @@ func (r *run) shutdown(ctx context.Context, s *scenario.Shutdown, active []*flow
 }
 
 // socketOptions is a plan's setting of a socket as the probe takes it.
-func socketOptions(s scenario.Socket) probe.SocketOptions {
-	return probe.SocketOptions{KeepAlive: s.KeepAlive, KeepIdle: s.KeepIdle, KeepInterval: s.KeepInterval,
+func socketOptions(s scenario.Socket) peer.SocketOptions {
+	return peer.SocketOptions{KeepAlive: s.KeepAlive, KeepIdle: s.KeepIdle, KeepInterval: s.KeepInterval,
 		KeepCount: s.KeepCount, UserTimeout: s.UserTimeout}
 }
 
 // protocol is what client and servers speak.
-func (r *run) protocol() probe.Protocol {
+func (r *run) protocol() peer.Protocol {
 	if r.plan.UDP() {
-		return probe.UDP
+		return peer.UDP
 	}
-	return probe.TCP
+	return peer.TCP
 }

@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ctsim/ctsim/probe"
+	"github.com/ctsim/ctsim/probe/peer"
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/packet"
 	"github.com/ctsim/ctsim/topology"
@@ -82,14 +82,14 @@ func (r *run) event(node string, e conntrack.Event) {
 }
 
 // report notes what an application met.
-func (r *run) report(p probe.Report) {
+func (r *run) report(p peer.Report) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.over {
 		return
 	}
-	if p.Side == probe.Server && p.Call == probe.Recv {
-		if id, number, ok := probe.ParseMessage(p.Data); ok {
+	if p.Side == peer.Server && p.Call == peer.Recv {
+		if id, number, ok := peer.ParseMessage(p.Data); ok {
 			r.received[id] = max(r.received[id], number)
 		}
 	}

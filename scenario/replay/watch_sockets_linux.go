@@ -8,13 +8,13 @@ import (
 	"slices"
 	"time"
 
-	"github.com/ctsim/ctsim/probe"
+	"github.com/ctsim/ctsim/probe/peer"
 	"github.com/ctsim/ctsim/probe/socket"
 )
 
 // ends are all sockets of a connection that the programs know of, the client's first.
-func (r *run) ends(f *flow) []*probe.Conn {
-	var out []*probe.Conn
+func (r *run) ends(f *flow) []*peer.Conn {
+	var out []*peer.Conn
 	if f.conn != nil {
 		out = append(out, f.conn)
 	}
@@ -27,15 +27,15 @@ func (r *run) ends(f *flow) []*probe.Conn {
 }
 
 // sideOf is which end of the connection a socket is.
-func (f *flow) sideOf(c *probe.Conn) probe.Side {
+func (f *flow) sideOf(c *peer.Conn) peer.Side {
 	if c == f.conn {
-		return probe.Client
+		return peer.Client
 	}
-	return probe.Server
+	return peer.Server
 }
 
 // socket is what the kernel says of one end; false if it is gone, or its pod is.
-func (r *run) socket(c *probe.Conn) (socket.Socket, bool) {
+func (r *run) socket(c *peer.Conn) (socket.Socket, bool) {
 	reader := r.readers[c.At()]
 	if reader == nil {
 		ns := r.lab.Namespace(c.At())
@@ -79,7 +79,7 @@ func (r *run) look() {
 
 // timer is the timer that runs on a socket, as netstat names it; empty if no expectation asks for one and there are too
 // many connections to ask the kernel for each.
-func (r *run) timer(c *probe.Conn) string {
+func (r *run) timer(c *peer.Conn) string {
 	asked := r.plan.Followed() ||
 		slices.ContainsFunc(r.plan.Expect.Sockets, func(s scenario.SocketCheck) bool { return s.Timer != "" })
 	if !asked {

@@ -15,7 +15,7 @@ import (
 
 	"github.com/ctsim/ctsim/dataplane"
 	"github.com/ctsim/ctsim/internal/strictyaml"
-	"github.com/ctsim/ctsim/probe"
+	"github.com/ctsim/ctsim/probe/peer"
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/packet"
 )
@@ -122,7 +122,7 @@ func one(c scenario.ConnectionCheck) scenario.Expect {
 
 // withoutErrors takes away what the programs met, and what the kernel says of their sockets.
 func withoutErrors(e *evidence.Evidence) {
-	e.Reports = slices.DeleteFunc(e.Reports, func(r probe.Report) bool { return r.Err != nil })
+	e.Reports = slices.DeleteFunc(e.Reports, func(r peer.Report) bool { return r.Err != nil })
 	e.Last = nil
 }
 
@@ -156,7 +156,7 @@ func withoutRules(e *evidence.Evidence) {
 
 // withoutArrivals takes away what servers received.
 func withoutArrivals(e *evidence.Evidence) {
-	e.Reports = slices.DeleteFunc(e.Reports, func(r probe.Report) bool { return r.Call == probe.Recv && r.Err == nil })
+	e.Reports = slices.DeleteFunc(e.Reports, func(r peer.Report) bool { return r.Call == peer.Recv && r.Err == nil })
 }
 
 func withoutFinals(e *evidence.Evidence) { e.Last = nil }

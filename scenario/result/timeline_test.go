@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ctsim/ctsim/probe"
+	"github.com/ctsim/ctsim/probe/peer"
 	"github.com/ctsim/ctsim/probe/packet"
 )
 
@@ -66,7 +66,7 @@ func TestTimelineTies(t *testing.T) {
 	e := &evidence.Evidence{Started: start,
 		Packets: []packet.Packet{{At: "first", Time: at}, {At: "second", Time: at}},
 		Events:  []evidence.EntryEvent{{Node: "master"}},
-		Reports: []probe.Report{{At: scenario.PodClient, Side: probe.Client, Call: probe.Send, Time: at}},
+		Reports: []peer.Report{{At: scenario.PodClient, Side: peer.Client, Call: peer.Send, Time: at}},
 		Deeds:   []evidence.Deed{{Time: at, At: "step", Kind: "flush"}}}
 	e.Events[0].Time = at
 	var got []string
@@ -84,9 +84,9 @@ func TestIndexByTime(t *testing.T) {
 	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	port := netip.MustParseAddrPort("172.18.219.65:40000")
 	ix := evidence.Index{}
-	ix.Add(port, evidence.FlowFacts{Id: 1, Local: port, Since: start})
-	ix.Add(port, evidence.FlowFacts{Id: 2, Local: port, Since: start.Add(time.Minute)})
-	ix.Add(port, evidence.FlowFacts{Id: 2, Local: port, Since: start.Add(time.Minute)}) // known already
+	ix.Add(port, evidence.FlowFacts{ID: 1, Local: port, Since: start})
+	ix.Add(port, evidence.FlowFacts{ID: 2, Local: port, Since: start.Add(time.Minute)})
+	ix.Add(port, evidence.FlowFacts{ID: 2, Local: port, Since: start.Add(time.Minute)}) // known already
 	for after, want := range map[time.Duration]int{-time.Second: 1, 0: 1, 59 * time.Second: 1, time.Minute: 2, time.Hour: 2} {
 		if got := ix.Of(start.Add(after), netip.AddrPort{}, port); got != want {
 			t.Errorf("after %v the port is connection %d's, want %d", after, got, want)

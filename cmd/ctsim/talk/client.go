@@ -9,7 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
-	"github.com/ctsim/ctsim/probe"
+	"github.com/ctsim/ctsim/probe/peer"
 	"github.com/ctsim/ctsim/topology"
 )
 
@@ -61,7 +61,7 @@ func timestampsFlag() cli.Flag {
 }
 
 // socketOptions reads socketFlags.
-func (inv *invocation) socketOptions(c *cli.Context) (o probe.SocketOptions, err error) {
+func (inv *invocation) socketOptions(c *cli.Context) (o peer.SocketOptions, err error) {
 	for _, f := range []struct {
 		name string
 		unit time.Duration
@@ -87,9 +87,9 @@ func (inv *invocation) socketOptions(c *cli.Context) (o probe.SocketOptions, err
 // dialer is how the client connects.
 type dialer struct {
 	ns       *topology.Namespace
-	protocol probe.Protocol
+	protocol peer.Protocol
 	from, to netip.AddrPort
-	options  probe.SocketOptions
+	options  peer.SocketOptions
 	timeout  time.Duration
 }
 
@@ -115,7 +115,7 @@ func (inv *invocation) client(c *cli.Context) error {
 			t.add(conn)
 		}
 	}
-	t.udp = d.protocol == probe.UDP
+	t.udp = d.protocol == peer.UDP
 	if c.Bool("receive") {
 		t.receiveAll()
 	}
@@ -141,7 +141,7 @@ func (inv *invocation) dialer(c *cli.Context) (d dialer, n int, err error) {
 	if n, err = inv.AtLeastOne(c, "connections"); err != nil {
 		return d, 0, err
 	}
-	d.timeout, d.protocol = c.Duration("timeout"), probe.TCP
+	d.timeout, d.protocol = c.Duration("timeout"), peer.TCP
 	switch {
 	case d.to.Port() == 0:
 		err = inv.Usage("client", "%s: port 0 cannot be connected to", c.Args().First())
@@ -150,15 +150,15 @@ func (inv *invocation) dialer(c *cli.Context) (d dialer, n int, err error) {
 	case n > 1 && d.from.Port() != 0:
 		err = inv.Usage("client", "--bind %s: one source port serves one connection, --connections is %d", c.String("bind"), n)
 	case c.Bool("udp"):
-		d.protocol = probe.UDP
+		d.protocol = peer.UDP
 	}
 	return d, n, err
 }
 
-func (d dialer) connect(ctx context.Context, id int, report func(probe.Report)) (*probe.Conn, error) {
+func (d dialer) connect(ctx context.Context, id int, report func(peer.Report)) (*peer.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
-	conn, _, err := probe.Dial(ctx, d.ns, d.protocol, id, d.from, d.to, d.options, report)
+	conn, _, err := peer.Dial(ctx, d.ns, d.protocol, id, d.from, d.to, d.options, report)
 	return conn, err
 }
 
@@ -181,17 +181,17 @@ func (inv *invocation) address(c *cli.Context, text string, port uint16) (netip.
 
 // cannotBind is the error of a local address that cannot be had; nil for all other errors.
 func (inv *invocation) cannotBind(err error, at netip.AddrPort) error {
-	switch probe.Errno(err) {
+	switch peer.Errno(err) {
 	case "EADDRINUSE":
-		return cmdline.NewExit(cmdline.ExitUnsupported, fmt.Sprintf("%s: %s", at, probe.ErrnoText(err)),
+		return cmdline.NewExit(cmdline.ExitUnsupported, fmt.Sprintf("%s: %s", at, peer.ErrnoText(err)),
 			fmt.Sprintf("ss -tanp 'sport = :%d'   # who has the port", at.Port()))
 	case "EADDRNOTAVAIL":
-		return cmdline.NewExit(cmdline.ExitUnsupported, fmt.Sprintf("%s: %s", at, probe.ErrnoText(err)), "ip -br address   # the addresses there are")
+		return cmdline.NewExit(cmdline.ExitUnsupported, fmt.Sprintf("%s: %s", at, peer.ErrnoText(err)), "ip -br address   # the addresses there are")
 	case "EACCES":
-		return cmdline.NewExit(cmdline.ExitUnsupported, fmt.Sprintf("%s: %s", at, probe.ErrnoText(err)),
+		return cmdline.NewExit(cmdline.ExitUnsupported, fmt.Sprintf("%s: %s", at, peer.ErrnoText(err)),
 			"take a port above 1023, or: "+inv.WithRoot())
 	case "EMFILE":
-		return cmdline.NewExit(cmdline.ExitUnsupported, probe.ErrnoText(err), "ulimit -n 20000")
+		return cmdline.NewExit(cmdline.ExitUnsupported, peer.ErrnoText(err), "ulimit -n 20000")
 	}
 	return nil
 }

@@ -6,14 +6,14 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ctsim/ctsim/probe"
+	"github.com/ctsim/ctsim/probe/peer"
 )
 
 // command is a line that begins with /. One that makes no sense is complained of, and the next line is awaited.
 func (t *talk) command(ctx context.Context, line string) error {
 	word, rest, _ := strings.Cut(strings.TrimPrefix(line, "/"), " ")
 	rest = strings.TrimSpace(rest)
-	timed := func(do func(context.Context, *probe.Conn, time.Duration) error, limit time.Duration) error {
+	timed := func(do func(context.Context, *peer.Conn, time.Duration) error, limit time.Duration) error {
 		if rest != "" {
 			d, err := time.ParseDuration(rest)
 			if err != nil || d <= 0 {
@@ -22,7 +22,7 @@ func (t *talk) command(ctx context.Context, line string) error {
 			}
 			limit = d
 		}
-		return t.each(func(c *probe.Conn) error { return do(ctx, c, limit) })
+		return t.each(func(c *peer.Conn) error { return do(ctx, c, limit) })
 	}
 	switch word {
 	case "receive":
@@ -34,7 +34,7 @@ func (t *talk) command(ctx context.Context, line string) error {
 	case "wait":
 		return timed(t.closed, 10*time.Minute)
 	case "shutdown":
-		return t.each(func(c *probe.Conn) error {
+		return t.each(func(c *peer.Conn) error {
 			t.after(c, c.CloseWrite())
 			if t.await {
 				return t.fate(ctx, c)
@@ -44,7 +44,7 @@ func (t *talk) command(ctx context.Context, line string) error {
 	case "state":
 		return t.each(t.state)
 	case "close":
-		return t.each(func(c *probe.Conn) error {
+		return t.each(func(c *peer.Conn) error {
 			_ = c.Close() // reported
 			t.leave(c, false)
 			return nil
@@ -63,7 +63,7 @@ func (t *talk) command(ctx context.Context, line string) error {
 	return nil
 }
 
-func (t *talk) each(do func(*probe.Conn) error) error {
+func (t *talk) each(do func(*peer.Conn) error) error {
 	for _, c := range t.live() {
 		if err := do(c); err != nil {
 			return err
@@ -72,13 +72,13 @@ func (t *talk) each(do func(*probe.Conn) error) error {
 	return nil
 }
 
-func (t *talk) receive(_ context.Context, c *probe.Conn, limit time.Duration) error {
+func (t *talk) receive(_ context.Context, c *peer.Conn, limit time.Duration) error {
 	_, err := c.Receive(receiveSize, time.Now().Add(limit)) // reported
 	t.after(c, err)
 	return nil
 }
 
-func (t *talk) state(c *probe.Conn) error {
+func (t *talk) state(c *peer.Conn) error {
 	if t.udp {
 		t.of(c, "state: a datagram socket has none")
 		return nil
@@ -92,8 +92,8 @@ func (t *talk) state(c *probe.Conn) error {
 }
 
 // closed waits until the kernel has closed the socket, and says why.
-func (t *talk) closed(ctx context.Context, c *probe.Conn, limit time.Duration) error {
-	closed, err := t.until(ctx, c, limit, probe.SocketState.Closed)
+func (t *talk) closed(ctx context.Context, c *peer.Conn, limit time.Duration) error {
+	closed, err := t.until(ctx, c, limit, peer.SocketState.Closed)
 	switch {
 	case err != nil:
 		return err
@@ -117,7 +117,7 @@ const (
 const answerWithin = 200 * time.Millisecond
 
 // fate waits until it is known what became of the last message, and says so.
-func (t *talk) fate(ctx context.Context, c *probe.Conn) error {
+func (t *talk) fate(ctx context.Context, c *peer.Conn) error {
 	if t.udp {
 		_, err := c.Receive(receiveSize, time.Now().Add(answerWithin)) // reported
 		if err != nil {
@@ -125,8 +125,8 @@ func (t *talk) fate(ctx context.Context, c *probe.Conn) error {
 		}
 		return nil
 	}
-	var last probe.SocketState
-	_, err := t.until(ctx, c, 10*time.Minute, func(s probe.SocketState) bool {
+	var last peer.SocketState
+	_, err := t.until(ctx, c, 10*time.Minute, func(s peer.SocketState) bool {
 		last = s
 		return s.Closed() || s.Unacked == 0 || s.Retransmits >= 2
 	})
@@ -144,13 +144,13 @@ func (t *talk) fate(ctx context.Context, c *probe.Conn) error {
 }
 
 // until polls a socket until a fact holds, or time is up. A socket that is gone is closed.
-func (t *talk) until(ctx context.Context, c *probe.Conn, limit time.Duration,
-	holds func(probe.SocketState) bool) (bool, error) {
+func (t *talk) until(ctx context.Context, c *peer.Conn, limit time.Duration,
+	holds func(peer.SocketState) bool) (bool, error) {
 	end := time.Now().Add(limit)
 	for pause := 20 * time.Microsecond; ; pause = min(2*pause, 5*time.Millisecond) {
 		state, err := c.State()
 		if err != nil {
-			state = probe.SocketState{State: "CLOSE"}
+			state = peer.SocketState{State: "CLOSE"}
 		}
 		if holds(state) {
 			return true, nil

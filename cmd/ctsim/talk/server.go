@@ -11,7 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
-	"github.com/ctsim/ctsim/probe"
+	"github.com/ctsim/ctsim/probe/peer"
 	"github.com/ctsim/ctsim/topology"
 )
 
@@ -71,7 +71,7 @@ func (inv *invocation) server(c *cli.Context) error {
 }
 
 func (t *talk) serveDatagrams(ctx context.Context, ns *topology.Namespace, at netip.AddrPort) error {
-	d, err := probe.ServeDatagrams(ns, at, t.report)
+	d, err := peer.ServeDatagrams(ns, at, t.report)
 	if err != nil {
 		return t.inv.cannotListen(err, at)
 	}
@@ -81,9 +81,9 @@ func (t *talk) serveDatagrams(ctx context.Context, ns *topology.Namespace, at ne
 	return quietly(ctx)
 }
 
-func (t *talk) serve(c *cli.Context, ns *topology.Namespace, at netip.AddrPort, o probe.SocketOptions) error {
-	reading := probe.Reading{Raw: true, CloseAtEnd: !c.Bool("keep-open")}
-	listener, err := probe.ServeReading(ns, at, o, reading, t.report)
+func (t *talk) serve(c *cli.Context, ns *topology.Namespace, at netip.AddrPort, o peer.SocketOptions) error {
+	reading := peer.Reading{Raw: true, CloseAtEnd: !c.Bool("keep-open")}
+	listener, err := peer.ServeReading(ns, at, o, reading, t.report)
 	if err != nil {
 		return t.inv.cannotListen(err, at)
 	}
@@ -106,7 +106,7 @@ func (t *talk) serve(c *cli.Context, ns *topology.Namespace, at netip.AddrPort, 
 }
 
 // speak does what the lines say, with the connections of the moment, until they end.
-func (t *talk) speak(ctx context.Context, listener *probe.Listener) error {
+func (t *talk) speak(ctx context.Context, listener *peer.Listener) error {
 	lines, shown := t.lines(ctx)
 	for {
 		shown()
@@ -136,13 +136,13 @@ func (t *talk) stray(ns *topology.Namespace, words string) error {
 		t.inv.Complain("/stray "+words+": expected a number of bytes, and ACK or RST", "")
 		return nil
 	}
-	return t.each(func(c *probe.Conn) error {
+	return t.each(func(c *peer.Conn) error {
 		next, expected, err := c.Numbers()
 		if err == nil {
-			err = probe.Stray{Src: c.Local(), Dst: c.Remote(), Seq: next + uint32(n), Ack: expected, RST: flag == "RST"}.Send(ns)
+			err = peer.Stray{Src: c.Local(), Dst: c.Remote(), Seq: next + uint32(n), Ack: expected, RST: flag == "RST"}.Send(ns)
 		}
 		if err != nil {
-			t.of(c, "stray: %s", probe.ErrnoText(err))
+			t.of(c, "stray: %s", peer.ErrnoText(err))
 			return nil
 		}
 		t.of(c, "stray: sent, %+d bytes off", n)

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
-	"github.com/ctsim/ctsim/probe"
+	"github.com/ctsim/ctsim/probe/peer"
 )
 
 // invocation is a call of the command line with what the commands of this folder make of it.
@@ -50,9 +50,9 @@ type talk struct {
 	extra map[string]func(words string) error
 
 	mu    sync.Mutex
-	conns []*probe.Conn
+	conns []*peer.Conn
 	// gone are connections that have failed or were closed; lost is true if one failed.
-	gone map[*probe.Conn]bool
+	gone map[*peer.Conn]bool
 	lost bool
 	// none is closed once there is no connection left that a client could use.
 	none chan struct{}
@@ -60,27 +60,27 @@ type talk struct {
 
 func newTalk(inv *invocation, c *cli.Context, numbered bool) *talk {
 	return &talk{inv: inv, numbered: numbered, timestamps: c.Bool("timestamps"), await: c.Bool("await"),
-		pause: c.Duration("pause"), gone: map[*probe.Conn]bool{}, none: make(chan struct{})}
+		pause: c.Duration("pause"), gone: map[*peer.Conn]bool{}, none: make(chan struct{})}
 }
 
 // report prints what a call gave.
-func (t *talk) report(r probe.Report) {
+func (t *talk) report(r peer.Report) {
 	at := r.Began
 	if at.IsZero() {
 		at = r.Time
 	}
 	text := r.String()
-	if timedOut(r.Err) && r.Call == probe.Recv {
+	if timedOut(r.Err) && r.Call == peer.Recv {
 		text = "recv: nothing came"
 	}
 	switch {
-	case t.server && r.Call != probe.Accept:
+	case t.server && r.Call != peer.Accept:
 		text = r.Remote.String() + " " + text
 	case t.numbered && !t.server:
 		text = fmt.Sprintf("%d %s", r.Connection, text)
 	}
 	t.say(at, text)
-	if r.Err != nil && r.Call == probe.Connect {
+	if r.Err != nil && r.Call == peer.Connect {
 		t.mu.Lock()
 		t.lost = true
 		t.mu.Unlock()
@@ -100,7 +100,7 @@ func (t *talk) say(at time.Time, text string) {
 }
 
 // of says something of one connection.
-func (t *talk) of(c *probe.Conn, format string, args ...any) {
+func (t *talk) of(c *peer.Conn, format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	switch {
 	case t.server:
@@ -111,24 +111,24 @@ func (t *talk) of(c *probe.Conn, format string, args ...any) {
 	t.say(time.Now(), text)
 }
 
-func (t *talk) add(c *probe.Conn) { t.conns = append(t.conns, c) }
+func (t *talk) add(c *peer.Conn) { t.conns = append(t.conns, c) }
 
 // live are the connections that are neither lost nor closed.
-func (t *talk) live() []*probe.Conn {
+func (t *talk) live() []*peer.Conn {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(t.conns), func(c *probe.Conn) bool { return t.gone[c] })
+	return slices.DeleteFunc(slices.Clone(t.conns), func(c *peer.Conn) bool { return t.gone[c] })
 }
 
 // after takes a connection out if a call on it has failed for good.
-func (t *talk) after(c *probe.Conn, err error) {
+func (t *talk) after(c *peer.Conn, err error) {
 	if err == nil || t.udp || timedOut(err) || errors.Is(err, io.EOF) {
 		return
 	}
 	t.leave(c, true)
 }
 
-func (t *talk) leave(c *probe.Conn, lost bool) {
+func (t *talk) leave(c *peer.Conn, lost bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.gone[c] {
@@ -201,7 +201,7 @@ func (t *talk) end() error {
 	for _, c := range t.live() {
 		if state, err := c.State(); err == nil && state.Closed() {
 			if err := c.PendingError(); err != nil {
-				t.of(c, "lost: %s", probe.ErrnoText(err))
+				t.of(c, "lost: %s", peer.ErrnoText(err))
 				t.leave(c, true)
 				continue
 			}
