@@ -3,7 +3,6 @@ package report
 import (
 	"github.com/ctsim/ctsim/evidence"
 	"github.com/ctsim/ctsim/evidence/account"
-	"github.com/ctsim/ctsim/scenario/build"
 	"github.com/ctsim/ctsim/scenario/result"
 
 	"encoding/json"
@@ -22,9 +21,12 @@ type Failure struct {
 // FailureOf is the Failure that err means for a scenario.
 func FailureOf(name string, err error) Failure {
 	f := Failure{Scenario: name, Error: err.Error()}
-	var unsupported *build.Unsupported
-	if errors.As(err, &unsupported) {
-		f.Hint = unsupported.Hint
+	var hinted interface {
+		error
+		WayOut() string
+	}
+	if errors.As(err, &hinted) {
+		f.Hint = hinted.WayOut()
 	}
 	return f
 }

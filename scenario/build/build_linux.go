@@ -29,6 +29,9 @@ func (u *Unsupported) Error() string {
 	return u.What + ": " + u.Err.Error()
 }
 
+// WayOut is the hint.
+func (u *Unsupported) WayOut() string { return u.Hint }
+
 // Unwrap is the operating system's reason, nil if there is none.
 func (u *Unsupported) Unwrap() error { return u.Err }
 
