@@ -183,7 +183,7 @@ func (c *Conn) CloseWrite() error {
 // Close is close(2), reported.
 func (c *Conn) Close() error {
 	r := Report{Call: Close, Began: time.Now(), Local: c.Local(), Remote: c.Remote()}
-	r.Err = c.socket.Close()
+	r.Err = closeStream(c.socket)
 	c.tell(r)
 	return r.Err
 }

@@ -13,6 +13,7 @@ import (
 
 // Datagrams is a UDP server that answers every message with the same bytes, so that conntrack sees both directions.
 type Datagrams struct {
+	ns     *topology.Namespace
 	at     string
 	socket net.PacketConn
 	report func(Report)
@@ -21,7 +22,7 @@ type Datagrams struct {
 
 // ServeDatagrams listens for UDP in a namespace; the report function is called from one goroutine and must not block.
 func ServeDatagrams(ns *topology.Namespace, address netip.AddrPort, report func(Report)) (*Datagrams, error) {
-	d := &Datagrams{at: ns.Name(), report: report, done: make(chan struct{})}
+	d := &Datagrams{ns: ns, at: ns.Name(), report: report, done: make(chan struct{})}
 	err := ns.Do(func() (err error) {
 		d.socket, err = (&net.ListenConfig{}).ListenPacket(context.Background(), string(UDP), address.String())
 		return err
@@ -60,7 +61,12 @@ func (d *Datagrams) answer() {
 func (d *Datagrams) Address() netip.AddrPort { return addrPort(d.socket.LocalAddr()) }
 
 // Stop ends the server; a UDP server has no connections to keep.
-func (d *Datagrams) Stop() error { return d.Close() }
+func (d *Datagrams) Stop() error {
+	address := d.Address()
+	err := closeBound(d.ns, address, d.socket)
+	<-d.done
+	return err
+}
 
 // Conn is always nil: a UDP server has one socket for all.
 func (d *Datagrams) Conn(int) *Conn { return nil }

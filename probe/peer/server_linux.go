@@ -80,7 +80,7 @@ func (l *Listener) Conn(id int) *Conn {
 }
 
 // Stop closes the listening socket and leaves the connections as they are.
-func (l *Listener) Stop() error { return l.tcp.Close() }
+func (l *Listener) Stop() error { return closeListening(l.tcp) }
 
 // Close ends the listener and every connection without a word to their peers, and waits for its goroutines.
 func (l *Listener) Close() error {
@@ -88,7 +88,7 @@ func (l *Listener) Close() error {
 	l.closed = true
 	conns := l.conns
 	l.mu.Unlock()
-	err := l.tcp.Close()
+	err := closeListening(l.tcp)
 	if errors.Is(err, net.ErrClosed) {
 		err = nil
 	}
