@@ -15,10 +15,10 @@ export DESTDIR PREFIX GO
 
 # Packages whose tests have a -update flag that writes what the code does. Where the flag records what this kernel does,
 # the recording is the evidence and not to be made anew by the way.
-GOLDEN = $(shell grep -r --include='*_test.go' 'flag.Bool."update"' . | grep -v 'this kernel' | cut -d: -f1 | \
+GOLDEN = $(shell grep -rE --include='*_test.go' 'flag.Bool."update"|internal/golden"' . | grep -v 'this kernel' | cut -d: -f1 | \
 	xargs -n1 dirname | sort -u)
 
-.PHONY: help run build install uninstall test test-long test-apps applications lint vuln bench golden man claims release clean
+.PHONY: help run build install uninstall test test-long test-apps applications lint vuln bench arrows golden man claims release clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -71,6 +71,9 @@ bench: build ## time the main case against a shell script that does the same, in
 	@.ci/install iptables conntrack ip unshare
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -o bin/ ./.ci/bench ./.ci/bench/peer
 	@.ci/privileged bin/bench
+
+arrows: ## measure how the files of each package hang together
+	@$(GO) run ./.ci/arrows
 
 golden: ## rewrite the golden files from what the code does now; read the diff before you commit
 	$(GO) test $(GOLDEN) -update

@@ -1,8 +1,12 @@
 package byhand
 
 import (
+	"reflect"
+	"sync"
+
 	"github.com/ctsim/ctsim/scenario"
 	"github.com/ctsim/ctsim/scenario/builtin"
+	"github.com/google/go-cmp/cmp"
 
 	"errors"
 	"fmt"
@@ -214,4 +218,47 @@ func TestScriptedSteps(t *testing.T) {
 		part(builtin.Plan(t, s), builtin.Plan(t, s).Steps)
 	}
 	golden.Text(t, "byhand/scripts.txt", b.String())
+}
+
+// TestLibraryIsNotWritten: whatever is made of scenarios and plans, they stay as they were made; the race detector watches
+// many who do it at once.
+func TestLibraryIsNotWritten(t *testing.T) {
+	library := builtin.Library(t)
+	var plans []*scenario.Plan
+	for _, s := range library.Scenarios {
+		plans = append(plans, builtin.Plan(t, s))
+	}
+	var wait sync.WaitGroup
+	for range 4 {
+		wait.Go(func() {
+			for i, s := range library.Scenarios {
+				own, err := s.Plan(scenario.Size{Connections: 3})
+				if err != nil {
+					own = plans[i] // it cannot have three
+				}
+				for _, p := range []*scenario.Plan{plans[i], own} {
+					_ = p.Describe()
+					if _, err := p.JSON(); err != nil {
+						t.Error(err)
+					}
+					_, _ = Script(p) // an error is about the scenario
+					p.Steps.Walk(func(step scenario.Step) {
+						Commands(step, Moment{Plan: p, Endpoints: p.Service.Endpoints, Pods: p.ServerNames()})
+					})
+				}
+			}
+		})
+	}
+	wait.Wait()
+	all := cmp.Exporter(func(reflect.Type) bool { return true })
+	address := cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
+	prefix := cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })
+	if diff := cmp.Diff(builtin.Library(t), library, all, address, prefix); diff != "" {
+		t.Errorf("the library was written to (-made +now):\n%s", diff)
+	}
+	for i, s := range builtin.Library(t).Scenarios {
+		if diff := cmp.Diff(builtin.Plan(t, s), plans[i], all, address, prefix); diff != "" {
+			t.Errorf("the plan of %s was written to (-made +now):\n%s", s.Name, diff)
+		}
+	}
 }

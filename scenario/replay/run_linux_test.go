@@ -1,6 +1,8 @@
 package replay
 
 import (
+	"fmt"
+
 	"github.com/ctsim/ctsim/scenario"
 	"github.com/ctsim/ctsim/scenario/builtin"
 	"github.com/ctsim/ctsim/scenario/result"
@@ -29,7 +31,16 @@ func TestKernelLibraryPasses(t *testing.T) {
 	for _, s := range builtin.Library(t).Scenarios {
 		t.Run(s.Name, func(t *testing.T) {
 			t.Parallel()
-			r := replayed(context.Background(), t, s, Options{})
+			p := builtin.Plan(t, s)
+			before := planText(t, p)
+			e, err := Run(context.Background(), p, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if after := planText(t, p); after != before {
+				t.Errorf("the run has written to its plan: it was\n%s\nand is\n%s", before, after)
+			}
+			r := result.New(p, e)
 			if r.Verdict != verdict.Pass {
 				t.Errorf("%s: %s", r.Verdict, r.Reason)
 			}
@@ -51,6 +62,41 @@ func TestKernelLibraryPasses(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func planText(t testing.TB, p *scenario.Plan) string {
+	t.Helper()
+	text, err := p.JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// TestKernelOnePlanManyRuns: one plan is run several times at once, which the race detector watches. The scenarios are
+// those whose steps look at most of what a plan holds: packets that are waited for, repeats, endpoints, latecomers.
+func TestKernelOnePlanManyRuns(t *testing.T) {
+	needKernel(t)
+	library := builtin.Library(t)
+	for _, name := range []string{"flush-multi-backend", "keepalive-on-node", "pod-ip-reuse", "endpoint-removed", "keepalive-sysctl"} {
+		s, ok := library.Find(name)
+		if !ok {
+			t.Fatalf("there is no built-in scenario %s", name)
+		}
+		p := builtin.Plan(t, s)
+		for i := range 3 {
+			t.Run(fmt.Sprint(name, " ", i+1), func(t *testing.T) {
+				t.Parallel()
+				e, err := Run(context.Background(), p, Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if r := result.New(p, e); r.Verdict != verdict.Pass {
+					t.Errorf("%s: %s", r.Verdict, r.Reason)
+				}
+			})
+		}
 	}
 }
 
