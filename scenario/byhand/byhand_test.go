@@ -1,9 +1,6 @@
 package byhand
 
 import (
-	"github.com/ctsim/ctsim/scenario"
-	"github.com/ctsim/ctsim/scenario/builtin"
-
 	"errors"
 	"fmt"
 	"maps"
@@ -15,6 +12,8 @@ import (
 	"time"
 
 	"github.com/ctsim/ctsim/internal/golden"
+	"github.com/ctsim/ctsim/scenario"
+	"github.com/ctsim/ctsim/scenario/builtin"
 )
 
 // everyVerb is scenarios with every verb in every form that makes a difference by hand.

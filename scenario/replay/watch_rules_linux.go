@@ -1,13 +1,12 @@
 package replay
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-
 	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/ctsim/ctsim/dataplane"
+	"github.com/ctsim/ctsim/evidence"
 	"github.com/ctsim/ctsim/probe/packet"
 	"github.com/ctsim/ctsim/probe/rulepath"
 )
