@@ -1,12 +1,6 @@
 package docs_test
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-	"github.com/ctsim/ctsim/evidence/account"
-	"github.com/ctsim/ctsim/scenario/build"
-	"github.com/ctsim/ctsim/scenario/result"
-	"github.com/ctsim/ctsim/scenario/verdict"
-
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,7 +13,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/evidence/account"
 	"github.com/ctsim/ctsim/report"
+	"github.com/ctsim/ctsim/scenario/build"
+	"github.com/ctsim/ctsim/scenario/result"
+	"github.com/ctsim/ctsim/scenario/verdict"
 )
 
 // fields are the JSON names of a struct's fields.

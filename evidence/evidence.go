@@ -6,10 +6,10 @@ import (
 	"time"
 
 	"github.com/ctsim/ctsim/dataplane"
-	"github.com/ctsim/ctsim/probe/peer"
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/kernel"
 	"github.com/ctsim/ctsim/probe/packet"
+	"github.com/ctsim/ctsim/probe/peer"
 	"github.com/ctsim/ctsim/probe/program"
 	"github.com/ctsim/ctsim/probe/rulepath"
 	"github.com/ctsim/ctsim/probe/socket"

@@ -5,8 +5,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/ctsim/ctsim/probe/peer"
 	"github.com/ctsim/ctsim/probe/packet"
+	"github.com/ctsim/ctsim/probe/peer"
 	"github.com/ctsim/ctsim/probe/rulepath"
 )
 

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ctsim/ctsim/probe/peer"
 	"github.com/ctsim/ctsim/probe/kernel"
+	"github.com/ctsim/ctsim/probe/peer"
 )
 
 // dropOfReset is how soon after a RST was sent the packet that drew it is thrown away; on the same CPU, in the same

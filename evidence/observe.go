@@ -8,9 +8,9 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/ctsim/ctsim/probe/peer"
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/packet"
+	"github.com/ctsim/ctsim/probe/peer"
 )
 
 func (e *Evidence) stepObservation(d *Deed, number int) Observation {

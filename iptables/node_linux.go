@@ -152,9 +152,9 @@ func (n *Node) Dump() (text string, all []dataplane.Counter, err error) {
 		if text, err = n.output("-c"); err != nil {
 			return err
 		}
-		tables, err := parseSaved(text)
+		tables, malformed := parseSaved(text)
 		all = counters(tables)
-		return err
+		return malformed
 	})
 	return text, all, err
 }

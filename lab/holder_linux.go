@@ -1,8 +1,6 @@
 package lab
 
 import (
-	"github.com/ctsim/ctsim/scenario/build"
-
 	"bufio"
 	"context"
 	"encoding/json"
@@ -16,6 +14,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ctsim/ctsim/scenario/build"
 )
 
 // answer is what the holder says when it has built the lab, or could not.

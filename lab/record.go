@@ -1,8 +1,6 @@
 package lab
 
 import (
-	"github.com/ctsim/ctsim/scenario/build"
-
 	"fmt"
 	"net/netip"
 	"path/filepath"
@@ -12,6 +10,7 @@ import (
 
 	"github.com/ctsim/ctsim/kube"
 	"github.com/ctsim/ctsim/scenario"
+	"github.com/ctsim/ctsim/scenario/build"
 	"github.com/ctsim/ctsim/topology"
 )
 

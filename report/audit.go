@@ -1,14 +1,13 @@
 package report
 
 import (
-	"github.com/ctsim/ctsim/evidence/account"
-
 	"fmt"
 	"io"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/ctsim/ctsim/evidence/account"
 	"github.com/ctsim/ctsim/internal/printable"
 	"github.com/ctsim/ctsim/probe/audit"
 )

@@ -1,15 +1,14 @@
 package report
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-	"github.com/ctsim/ctsim/evidence/account"
-	"github.com/ctsim/ctsim/scenario/result"
-
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/evidence/account"
 	"github.com/ctsim/ctsim/internal/printable"
+	"github.com/ctsim/ctsim/scenario/result"
 )
 
 // evidence writes the observations that the story rests on, or all of them if asked to.

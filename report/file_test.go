@@ -1,9 +1,6 @@
 package report
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-	"github.com/ctsim/ctsim/scenario/result"
-
 	"errors"
 	"io"
 	"io/fs"
@@ -13,6 +10,9 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/scenario/result"
 )
 
 func saying(s string) func(io.Writer) error {

@@ -1,8 +1,6 @@
 package report
 
 import (
-	"github.com/ctsim/ctsim/scenario/result"
-
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +11,7 @@ import (
 
 	"github.com/ctsim/ctsim/probe/packet"
 	"github.com/ctsim/ctsim/probe/packet/pcapng"
+	"github.com/ctsim/ctsim/scenario/result"
 )
 
 // files are what a report folder holds, by name. One whose write is given nothing to tell is left out.

@@ -1,14 +1,14 @@
 package report
 
 import (
-	"github.com/ctsim/ctsim/scenario/result"
-
 	"bytes"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
 	"html/template"
 	"io"
+
+	"github.com/ctsim/ctsim/scenario/result"
 )
 
 var (

@@ -1,12 +1,12 @@
 package report
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-	"github.com/ctsim/ctsim/evidence/account"
-
 	"cmp"
 	"slices"
 	"strings"
+
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/evidence/account"
 )
 
 // comparison is an entry before and after the moment that matters, side by side.

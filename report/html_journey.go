@@ -1,11 +1,11 @@
 package report
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/ctsim/ctsim/evidence"
 )
 
 // sighting is a packet at one hop.

@@ -1,10 +1,10 @@
 package report
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-
 	"cmp"
 	"fmt"
+
+	"github.com/ctsim/ctsim/evidence"
 )
 
 // stack is the functions behind an event, those that tell what happened strong.

@@ -1,11 +1,11 @@
 package report
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-	"github.com/ctsim/ctsim/scenario/result"
-
 	"fmt"
 	"slices"
+
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/scenario/result"
 )
 
 // maxLanes is how many lifelines the diagram has at most; further places share the last one.

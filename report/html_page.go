@@ -1,16 +1,16 @@
 package report
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-	"github.com/ctsim/ctsim/evidence/account"
-	"github.com/ctsim/ctsim/scenario/result"
-	"github.com/ctsim/ctsim/scenario/verdict"
-
 	"fmt"
 	"html/template"
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/evidence/account"
+	"github.com/ctsim/ctsim/scenario/result"
+	"github.com/ctsim/ctsim/scenario/verdict"
 )
 
 // maxConnections is how many connections are listed one by one.

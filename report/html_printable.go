@@ -1,11 +1,10 @@
 package report
 
 import (
-	"github.com/ctsim/ctsim/scenario/result"
-
 	"reflect"
 
 	"github.com/ctsim/ctsim/internal/printable"
+	"github.com/ctsim/ctsim/scenario/result"
 )
 
 // printableResult is a copy of a result in whose texts every character can be seen for what it is: control characters, and

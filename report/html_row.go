@@ -1,11 +1,11 @@
 package report
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-
 	"cmp"
 	"fmt"
 	"strings"
+
+	"github.com/ctsim/ctsim/evidence"
 )
 
 // row is a line of the story: a packet with all its hops, or one observation.

@@ -1,12 +1,12 @@
 package report
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-	"github.com/ctsim/ctsim/evidence/account"
-
 	"cmp"
 	"fmt"
 	"slices"
+
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/evidence/account"
 )
 
 // rulePath is the way of one packet through the rules of a node.

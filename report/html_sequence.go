@@ -1,12 +1,12 @@
 package report
 
 import (
+	"fmt"
+	"slices"
+
 	"github.com/ctsim/ctsim/evidence"
 	"github.com/ctsim/ctsim/evidence/account"
 	"github.com/ctsim/ctsim/scenario/result"
-
-	"fmt"
-	"slices"
 )
 
 // The page stays usable however long a run was: rows beyond these are counted, not written.

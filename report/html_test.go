@@ -1,10 +1,6 @@
 package report
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-	"github.com/ctsim/ctsim/evidence/account"
-	"github.com/ctsim/ctsim/scenario/result"
-
 	order "cmp"
 	"encoding/json"
 	"fmt"
@@ -18,6 +14,10 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/evidence/account"
+	"github.com/ctsim/ctsim/scenario/result"
 )
 
 func rendered(t testing.TB, r *result.Result) string {

@@ -1,12 +1,12 @@
 package report
 
 import (
+	"fmt"
+	"slices"
+
 	"github.com/ctsim/ctsim/evidence"
 	"github.com/ctsim/ctsim/evidence/account"
 	"github.com/ctsim/ctsim/scenario/result"
-
-	"fmt"
-	"slices"
 )
 
 // picture is the world as drawn: boxes in boxes from top to bottom, the client's side first, narrow enough for a phone.

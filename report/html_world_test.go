@@ -1,14 +1,14 @@
 package report
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-	"github.com/ctsim/ctsim/evidence/account"
-	"github.com/ctsim/ctsim/scenario/result"
-
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/evidence/account"
+	"github.com/ctsim/ctsim/scenario/result"
 )
 
 // TestPicture holds that no way of the example's runs through a pod that it does not lead to, nor through what is

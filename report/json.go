@@ -1,14 +1,14 @@
 package report
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-	"github.com/ctsim/ctsim/evidence/account"
-	"github.com/ctsim/ctsim/scenario/result"
-
 	"encoding/json"
 	"errors"
 	"io"
 	"sync"
+
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/evidence/account"
+	"github.com/ctsim/ctsim/scenario/result"
 )
 
 // Failure is a scenario that could not be run, which is not a verdict.

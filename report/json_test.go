@@ -1,10 +1,6 @@
 package report
 
 import (
-	"github.com/ctsim/ctsim/evidence/account"
-	"github.com/ctsim/ctsim/scenario/build"
-	"github.com/ctsim/ctsim/scenario/result"
-
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -14,6 +10,10 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/ctsim/ctsim/evidence/account"
+	"github.com/ctsim/ctsim/scenario/build"
+	"github.com/ctsim/ctsim/scenario/result"
 )
 
 func TestJSON(t *testing.T) {

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"errors"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -20,7 +21,7 @@ func lock(dir string) (unlock func(), err error) {
 // ignoringEINTR calls again what a signal has interrupted.
 func ignoringEINTR(call func() error) error {
 	for {
-		if err := call(); err != unix.EINTR {
+		if err := call(); !errors.Is(err, unix.EINTR) {
 			return err
 		}
 	}

@@ -1,14 +1,13 @@
 package report
 
 import (
-	"github.com/ctsim/ctsim/scenario/result"
-	"github.com/ctsim/ctsim/scenario/verdict"
-
 	"fmt"
 	"io"
 	"strings"
 
 	"github.com/ctsim/ctsim/internal/printable"
+	"github.com/ctsim/ctsim/scenario/result"
+	"github.com/ctsim/ctsim/scenario/verdict"
 )
 
 // Markdown writes a table of claims: what each scenario claims, and what this kernel said to it. It can be pasted into

@@ -1,12 +1,11 @@
 package report
 
 import (
-	"github.com/ctsim/ctsim/scenario/verdict"
-
 	"strings"
 	"unicode/utf8"
 
 	"github.com/ctsim/ctsim/internal/printable"
+	"github.com/ctsim/ctsim/scenario/verdict"
 )
 
 // style is an SGR parameter (ECMA-48) that every terminal of today knows.

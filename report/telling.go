@@ -1,12 +1,11 @@
 package report
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-	"github.com/ctsim/ctsim/scenario/result"
-
 	"slices"
 
+	"github.com/ctsim/ctsim/evidence"
 	"github.com/ctsim/ctsim/probe/packet"
+	"github.com/ctsim/ctsim/scenario/result"
 )
 
 // telling are the observations that tell what became of one connection: what was done, the conntrack events of the node

@@ -1,10 +1,6 @@
 package report
 
 import (
-	"github.com/ctsim/ctsim/evidence/account"
-	"github.com/ctsim/ctsim/scenario/result"
-	"github.com/ctsim/ctsim/scenario/verdict"
-
 	"fmt"
 	"io"
 	"maps"
@@ -13,7 +9,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ctsim/ctsim/evidence/account"
 	"github.com/ctsim/ctsim/internal/printable"
+	"github.com/ctsim/ctsim/scenario/result"
+	"github.com/ctsim/ctsim/scenario/verdict"
 )
 
 // DefaultWidth is the width of text that is not written to a terminal.

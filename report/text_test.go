@@ -1,11 +1,6 @@
 package report
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-	"github.com/ctsim/ctsim/evidence/account"
-	"github.com/ctsim/ctsim/scenario/result"
-	"github.com/ctsim/ctsim/scenario/verdict"
-
 	"errors"
 	"flag"
 	"io/fs"
@@ -18,6 +13,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/evidence/account"
+	"github.com/ctsim/ctsim/scenario/result"
+	"github.com/ctsim/ctsim/scenario/verdict"
 )
 
 var update = flag.Bool("update", false, "write the golden files instead of comparing with them")

@@ -1,13 +1,13 @@
 package report
 
 import (
+	"strings"
+	"testing"
+
 	"github.com/ctsim/ctsim/evidence"
 	"github.com/ctsim/ctsim/evidence/account"
 	"github.com/ctsim/ctsim/scenario/result"
 	"github.com/ctsim/ctsim/scenario/verdict"
-
-	"strings"
-	"testing"
 )
 
 // TestTry: what a person asks first stands at the top, and each limit says whether a probe comes in time.

@@ -1,9 +1,6 @@
 package report
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-	"github.com/ctsim/ctsim/scenario/result"
-
 	"fmt"
 	"reflect"
 	"regexp"
@@ -11,6 +8,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/scenario/result"
 )
 
 // texts are the fields of a result that are words for people: whatever stands in them, a report looks the same but for

@@ -1,14 +1,14 @@
 package report
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-
 	"fmt"
 	"math"
 	"net"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/ctsim/ctsim/evidence"
 )
 
 // The words of typed facts, where a report says them in another way than the observation's own text.

@@ -1,10 +1,10 @@
 package scenario
 
 import (
-	"github.com/ctsim/ctsim/evidence/account"
-
 	"fmt"
 	"strings"
+
+	"github.com/ctsim/ctsim/evidence/account"
 )
 
 // Atom is one single expectation: the smallest thing that is seen or is not. Of each the words stand here, for

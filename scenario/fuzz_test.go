@@ -1,10 +1,6 @@
 package scenario_test
 
 import (
-	"github.com/ctsim/ctsim/scenario"
-	"github.com/ctsim/ctsim/scenario/build"
-	"github.com/ctsim/ctsim/scenario/byhand"
-
 	"encoding/json"
 	"errors"
 	"os"
@@ -13,6 +9,9 @@ import (
 
 	"github.com/ctsim/ctsim"
 	"github.com/ctsim/ctsim/iptables"
+	"github.com/ctsim/ctsim/scenario"
+	"github.com/ctsim/ctsim/scenario/build"
+	"github.com/ctsim/ctsim/scenario/byhand"
 )
 
 // FuzzParse: whatever the bytes, Parse does not panic, and gives either problems or scenarios that can be explained,

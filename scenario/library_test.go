@@ -31,20 +31,6 @@ func find(t testing.TB, name string) Scenario {
 	return s
 }
 
-// fresh is a scenario that a test may change down to its steps.
-func fresh(t testing.TB, name string) Scenario {
-	t.Helper()
-	lib, err := Parse("scenarios.yaml", ctsim.Scenarios)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, ok := lib.Find(name)
-	if !ok {
-		t.Fatalf("the library has no %s", name)
-	}
-	return s
-}
-
 // Every built-in scenario teaches: it says what, why, where to look, what helps and who says so.
 func TestBuiltInScenariosAreComplete(t *testing.T) {
 	for _, s := range library(t).Scenarios {

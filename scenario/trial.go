@@ -1,13 +1,13 @@
 package scenario
 
 import (
-	"github.com/ctsim/ctsim/evidence/account"
-
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml"
+
+	"github.com/ctsim/ctsim/evidence/account"
 )
 
 // Trial is a question about a program of the user's own: does its connection survive a fault? It is asked as a

@@ -1,9 +1,6 @@
 package main
 
 import (
-	"github.com/ctsim/ctsim/evidence/account"
-	"github.com/ctsim/ctsim/scenario/result"
-
 	"bytes"
 	"encoding/json"
 	"flag"
@@ -16,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/ctsim/ctsim/cmd/ctsim/systemtest"
+	"github.com/ctsim/ctsim/evidence/account"
+	"github.com/ctsim/ctsim/scenario/result"
 )
 
 // updateApplications is not among the flags of `make golden`: what this kernel and these programs do is a recording.

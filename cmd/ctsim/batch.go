@@ -1,15 +1,14 @@
 package main
 
 import (
-	"github.com/ctsim/ctsim/scenario/replay"
-	"github.com/ctsim/ctsim/scenario/result"
-	"github.com/ctsim/ctsim/scenario/verdict"
-
 	"context"
 	"sync"
 
 	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 	"github.com/ctsim/ctsim/scenario"
+	"github.com/ctsim/ctsim/scenario/replay"
+	"github.com/ctsim/ctsim/scenario/result"
+	"github.com/ctsim/ctsim/scenario/verdict"
 )
 
 // outcome is what became of one scenario of a batch: a result, or the reason why there is none.

@@ -1,14 +1,13 @@
 package main
 
 import (
-	"github.com/ctsim/ctsim/scenario/result"
-	"github.com/ctsim/ctsim/scenario/verdict"
-
 	"errors"
 	"syscall"
 	"testing"
 
 	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
+	"github.com/ctsim/ctsim/scenario/result"
+	"github.com/ctsim/ctsim/scenario/verdict"
 )
 
 func TestExitCodeOf(t *testing.T) {

@@ -1,9 +1,6 @@
 package main
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-	"github.com/ctsim/ctsim/scenario/result"
-
 	"bytes"
 	"encoding/json"
 	"os"
@@ -15,6 +12,8 @@ import (
 
 	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 	"github.com/ctsim/ctsim/cmd/ctsim/systemtest"
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/scenario/result"
 )
 
 // rst is a RST as tshark shows it at one hop.

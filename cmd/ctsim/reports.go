@@ -1,15 +1,14 @@
 package main
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-	"github.com/ctsim/ctsim/scenario/result"
-
 	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
+	"github.com/ctsim/ctsim/evidence"
 	"github.com/ctsim/ctsim/report"
+	"github.com/ctsim/ctsim/scenario/result"
 )
 
 // output writes the reports of a batch: reports to stdout, scenarios without one to stderr.

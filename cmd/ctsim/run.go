@@ -1,9 +1,6 @@
 package main
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-	"github.com/ctsim/ctsim/scenario/replay"
-
 	"bufio"
 	"context"
 	"fmt"
@@ -17,7 +14,9 @@ import (
 	"github.com/ctsim/ctsim/cmd/ctsim/library"
 	"github.com/ctsim/ctsim/cmd/ctsim/rootless"
 	"github.com/ctsim/ctsim/dataplane/modes"
+	"github.com/ctsim/ctsim/evidence"
 	"github.com/ctsim/ctsim/scenario"
+	"github.com/ctsim/ctsim/scenario/replay"
 )
 
 func runCommand(inv *invocation) *cli.Command {

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"github.com/ctsim/ctsim/scenario/byhand"
-
 	"errors"
 	"fmt"
 
@@ -10,6 +8,7 @@ import (
 
 	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 	"github.com/ctsim/ctsim/cmd/ctsim/library"
+	"github.com/ctsim/ctsim/scenario/byhand"
 )
 
 func scriptCommand(inv *invocation) *cli.Command {

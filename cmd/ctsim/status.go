@@ -1,8 +1,6 @@
 package main
 
 import (
-	"github.com/ctsim/ctsim/scenario/replay"
-
 	"fmt"
 	"io"
 	"sync"
@@ -10,6 +8,7 @@ import (
 
 	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 	"github.com/ctsim/ctsim/internal/printable"
+	"github.com/ctsim/ctsim/scenario/replay"
 )
 
 // redraw is how often the status line is drawn: often enough for tenths of a second that count down.

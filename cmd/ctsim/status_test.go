@@ -1,11 +1,11 @@
 package main
 
 import (
-	"github.com/ctsim/ctsim/scenario/replay"
-
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ctsim/ctsim/scenario/replay"
 )
 
 func TestStatusLine(t *testing.T) {

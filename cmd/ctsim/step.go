@@ -1,9 +1,6 @@
 package main
 
 import (
-	"github.com/ctsim/ctsim/scenario/byhand"
-	"github.com/ctsim/ctsim/scenario/replay"
-
 	"bufio"
 	"context"
 	"errors"
@@ -18,6 +15,8 @@ import (
 
 	"github.com/ctsim/ctsim/internal/printable"
 	"github.com/ctsim/ctsim/internal/strictyaml"
+	"github.com/ctsim/ctsim/scenario/byhand"
+	"github.com/ctsim/ctsim/scenario/replay"
 )
 
 // errQuit is why a run ended that its user has seen enough of.

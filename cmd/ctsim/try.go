@@ -1,10 +1,6 @@
 package main
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-	"github.com/ctsim/ctsim/evidence/account"
-	"github.com/ctsim/ctsim/scenario/replay"
-
 	"bytes"
 	"context"
 	"errors"
@@ -17,9 +13,12 @@ import (
 
 	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 	"github.com/ctsim/ctsim/cmd/ctsim/rootless"
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/evidence/account"
 	"github.com/ctsim/ctsim/internal/printable"
 	"github.com/ctsim/ctsim/report"
 	"github.com/ctsim/ctsim/scenario"
+	"github.com/ctsim/ctsim/scenario/replay"
 )
 
 // outcomesToExpect are what --expect takes.

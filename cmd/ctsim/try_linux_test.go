@@ -1,9 +1,6 @@
 package main
 
 import (
-	"github.com/ctsim/ctsim/evidence/account"
-	"github.com/ctsim/ctsim/scenario/result"
-
 	"bytes"
 	"context"
 	"encoding/json"
@@ -14,6 +11,8 @@ import (
 
 	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 	"github.com/ctsim/ctsim/cmd/ctsim/systemtest"
+	"github.com/ctsim/ctsim/evidence/account"
+	"github.com/ctsim/ctsim/scenario/result"
 )
 
 // quick are flags that keep a trial short where nothing depends on how long the connection is idle.

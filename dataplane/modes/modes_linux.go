@@ -22,11 +22,8 @@ var table = []struct {
 	}},
 }
 
-// Default is the mode that is meant if none is named, in the flavour of the machine.
-func Default() dataplane.Mode { return table[0].with("") }
-
-// Find gives the mode of that name, as kube-proxy's --proxy-mode has it, in a flavour. Empty names are the [Default] and
-// the machine's own. The error names what there is.
+// Find gives the mode of that name, as kube-proxy's --proxy-mode has it, in a flavour. Empty names are the first mode
+// of the table and the machine's own flavour. The error names what there is.
 func Find(name, flavour string) (dataplane.Mode, error) {
 	for i, m := range table {
 		if m.name != name && (name != "" || i > 0) {

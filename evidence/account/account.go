@@ -1,15 +1,14 @@
 package account
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-
 	"fmt"
 	"slices"
 	"time"
 
-	"github.com/ctsim/ctsim/probe/peer"
+	"github.com/ctsim/ctsim/evidence"
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/packet"
+	"github.com/ctsim/ctsim/probe/peer"
 )
 
 // Account is what became of one connection: its facts, each list in the order of time, and the outcome they show.

@@ -8,11 +8,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/ctsim/ctsim/evidence"
-	"github.com/ctsim/ctsim/probe/peer"
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/packet"
-	"github.com/google/go-cmp/cmp"
+	"github.com/ctsim/ctsim/probe/peer"
 )
 
 // facts are evidence that no run has gathered: of another world, with names and addresses of its own.

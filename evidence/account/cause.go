@@ -1,16 +1,15 @@
 package account
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/ctsim/ctsim/dataplane"
-	"github.com/ctsim/ctsim/probe/peer"
+	"github.com/ctsim/ctsim/evidence"
 	"github.com/ctsim/ctsim/probe/conntrack"
+	"github.com/ctsim/ctsim/probe/peer"
 	"github.com/ctsim/ctsim/probe/rulepath"
 )
 

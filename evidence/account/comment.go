@@ -1,15 +1,14 @@
 package account
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-
 	"fmt"
 	"net/netip"
 	"slices"
 
-	"github.com/ctsim/ctsim/probe/peer"
+	"github.com/ctsim/ctsim/evidence"
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/packet"
+	"github.com/ctsim/ctsim/probe/peer"
 )
 
 // Comments tell why a packet matters, by its place among all packets; most have none.

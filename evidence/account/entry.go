@@ -1,10 +1,9 @@
 package account
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-
 	"time"
 
+	"github.com/ctsim/ctsim/evidence"
 	"github.com/ctsim/ctsim/probe/conntrack"
 )
 

@@ -1,14 +1,13 @@
 package account
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-
 	"net/netip"
 	"testing"
 	"time"
 
-	"github.com/ctsim/ctsim/probe/peer"
+	"github.com/ctsim/ctsim/evidence"
 	"github.com/ctsim/ctsim/probe/packet"
+	"github.com/ctsim/ctsim/probe/peer"
 )
 
 // A connection of a program that tells nothing is judged from its packets and the state of its sockets alone. Each row

@@ -1,12 +1,11 @@
 package account
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-
 	"net/netip"
 	"strings"
 	"time"
 
+	"github.com/ctsim/ctsim/evidence"
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/kernel"
 	"github.com/ctsim/ctsim/probe/packet"

@@ -1,11 +1,10 @@
 package account
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-
 	"strings"
 
 	"github.com/ctsim/ctsim/dataplane"
+	"github.com/ctsim/ctsim/evidence"
 )
 
 // RuleCount is a rule with its packet counter before the first break and at the end of the run. In the nat table only

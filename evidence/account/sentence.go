@@ -1,11 +1,11 @@
 package account
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/ctsim/ctsim/evidence"
 )
 
 // Sentence is one thing that was observed of a connection, in words.

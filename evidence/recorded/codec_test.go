@@ -8,8 +8,9 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/ctsim/ctsim/evidence"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/ctsim/ctsim/evidence"
 )
 
 // What is recorded is what is replayed, whatever is added to evidence: every field is filled in, by its type.

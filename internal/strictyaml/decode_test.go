@@ -27,7 +27,7 @@ type sample struct {
 	Maybe  *inner            `yaml:"maybe"`
 	List   []inner           `yaml:"list"`
 	Verbs  []verb            `yaml:"verbs"`
-	hidden int
+	hidden int               //lint:ignore U1000 a field that is not exported is none of the language's
 }
 
 type inner struct {

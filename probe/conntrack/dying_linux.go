@@ -32,9 +32,9 @@ func anyDying(ns *topology.Namespace) (bool, error) {
 	}
 	answer := make([]byte, 64<<10)
 	err = ns.Do(func() error {
-		n, err := exchange(datagram, answer)
+		n, failed := exchange(datagram, answer)
 		answer = answer[:n]
-		return err
+		return failed
 	})
 	if err != nil {
 		return false, err

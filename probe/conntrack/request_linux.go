@@ -86,8 +86,8 @@ func ask(ns *topology.Namespace, kind netfilter.MessageType, tuple Tuple, attrib
 	}
 	err = with(ns, answerWithin, netfilter.Dial, func(c *netfilter.Conn, port uint32) error {
 		portID = port
-		_, err := c.Query(request)
-		return err
+		_, failed := c.Query(request)
+		return failed
 	})
 	return portID, explain(err, tuple)
 }

@@ -47,9 +47,9 @@ func Get(ns *topology.Namespace, tuple Tuple) (Entry, error) {
 
 func get(ns *topology.Namespace, tuple Tuple) (e Entry, err error) {
 	err = with(ns, answerWithin, timo.Dial, func(c *timo.Conn, _ uint32) error {
-		f, err := c.Get(tuple.flow())
+		f, failed := c.Get(tuple.flow())
 		e = dumped(f, time.Now())
-		return err
+		return failed
 	})
 	return e, explain(err, tuple)
 }

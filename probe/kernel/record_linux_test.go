@@ -59,16 +59,16 @@ func TestKernelRecord(t *testing.T) {
 	names := &functions{objects: o, known: map[uint64]string{}}
 	numbers := map[string]uint64{}
 	for {
-		rec, err := reader.Read()
-		if errors.Is(err, ringbuf.ErrFlushed) {
+		rec, failed := reader.Read()
+		if errors.Is(failed, ringbuf.ErrFlushed) {
 			break
 		}
-		if err != nil {
-			t.Fatal(err)
+		if failed != nil {
+			t.Fatal(failed)
 		}
-		s, err := parseSample(rec.RawSample)
-		if err != nil {
-			t.Fatal(err)
+		s, failed := parseSample(rec.RawSample)
+		if failed != nil {
+			t.Fatal(failed)
 		}
 		raw := slices.Clone(rec.RawSample[:sampleHead+8*len(s.stack)])
 		for i, name := range names.of(s.stack) {

@@ -111,8 +111,8 @@ func (w *Watcher) run() {
 		err := w.reader.ReadInto(&record)
 		switch {
 		case err == nil:
-			s, err := parseSample(record.RawSample)
-			if err != nil {
+			s, malformed := parseSample(record.RawSample)
+			if malformed != nil {
 				w.unread.Add(1)
 				continue
 			}

@@ -9,10 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ctsim/ctsim/topology"
 	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/ctsim/ctsim/topology"
 )
 
 func watch(t *testing.T, handle func(Packet), at ...*topology.Namespace) *Capture {

@@ -10,9 +10,10 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/ctsim/ctsim/topology"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/ctsim/ctsim/topology"
 )
 
 // pair is two namespaces joined by a wire:

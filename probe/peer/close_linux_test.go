@@ -56,28 +56,33 @@ func TestKernelDatagramsStopAtOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := d.Stop(); err != nil {
+		if err = d.Stop(); err != nil {
 			t.Fatalf("round %d: %v", i+1, err)
 		}
-		err = ns.Do(func() error {
-			conn, err := net.Dial("udp4", d.Address().String())
-			if err != nil {
-				return err
-			}
-			defer conn.Close()
-			if _, err := conn.Write([]byte("x")); err != nil {
-				return err
-			}
-			if err := conn.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
-				return err
-			}
-			_, err = conn.Read(make([]byte, 1))
-			return err
-		})
+		err = sendTo(ns, d.Address())
 		if !errors.Is(err, syscall.ECONNREFUSED) {
 			t.Fatalf("round %d: %v", i+1, err)
 		}
 	}
+}
+
+// sendTo sends a datagram and waits for what comes back.
+func sendTo(ns *topology.Namespace, to netip.AddrPort) error {
+	return ns.Do(func() error {
+		conn, err := net.Dial("udp4", to.String())
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		if _, err = conn.Write([]byte("x")); err != nil {
+			return err
+		}
+		if err = conn.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
+			return err
+		}
+		_, err = conn.Read(make([]byte, 1))
+		return err
+	})
 }
 
 // TestKernelCloseIsAtOnce: a FIN is on its way when Close returns.

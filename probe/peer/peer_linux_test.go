@@ -96,9 +96,9 @@ func loopback(t *testing.T) *topology.Namespace {
 	}
 	t.Cleanup(func() { _ = ns.Close() })
 	err = ns.Do(func() error {
-		lo, err := netlink.LinkByName("lo")
-		if err != nil {
-			return err
+		lo, missing := netlink.LinkByName("lo")
+		if missing != nil {
+			return missing
 		}
 		return netlink.LinkSetUp(lo)
 	})

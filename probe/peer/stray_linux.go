@@ -25,19 +25,21 @@ type Stray struct {
 func (s Stray) Send(ns *topology.Namespace) error {
 	packet, err := s.packet()
 	if err == nil {
-		err = ns.Do(func() error {
-			fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW)
-			if err != nil {
-				return err
-			}
-			to := &unix.SockaddrInet4{Addr: s.Dst.Addr().As4()}
-			return errors.Join(unix.Sendto(fd, packet, 0, to), unix.Close(fd))
-		})
+		err = ns.Do(func() error { return s.write(packet) })
 	}
 	if err != nil {
 		return fmt.Errorf("stray segment from %s: %w", ns.Name(), err)
 	}
 	return nil
+}
+
+func (s Stray) write(packet []byte) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW)
+	if err != nil {
+		return err
+	}
+	to := &unix.SockaddrInet4{Addr: s.Dst.Addr().As4()}
+	return errors.Join(unix.Sendto(fd, packet, 0, to), unix.Close(fd))
 }
 
 func (s Stray) packet() ([]byte, error) {
@@ -76,11 +78,11 @@ func (c *Conn) Numbers() (next, expected uint32, err error) {
 		return 0, 0, err
 	}
 	read := func(fd, queue int) (uint32, error) {
-		if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_REPAIR_QUEUE, queue); err != nil {
-			return 0, err
+		if failed := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_REPAIR_QUEUE, queue); failed != nil {
+			return 0, failed
 		}
-		n, err := unix.GetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_QUEUE_SEQ)
-		return uint32(n), err
+		n, failed := unix.GetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_QUEUE_SEQ)
+		return uint32(n), failed
 	}
 	cerr := raw.Control(func(number uintptr) {
 		fd := int(number)

@@ -98,22 +98,22 @@ func exitOf(how unix.WaitStatus) *Exit {
 
 // start makes the pod's view of the machine and starts the program in it.
 func (o order) start() (pid int, err error) {
-	who, err := o.lookUp()
+	user, err := o.lookUp()
 	if err != nil {
 		return 0, err
 	}
-	home, temporary, err := o.mount(who)
+	home, temporary, err := o.mount(user)
 	if err != nil {
 		return 0, err
 	}
 	if err := unix.Sethostname([]byte(o.Name)); err != nil {
 		return 0, fmt.Errorf("sethostname: %w", err)
 	}
-	attr := &syscall.ProcAttr{Dir: home, Files: []uintptr{0, 1, 2}, Sys: who.attributes(),
-		Env: o.environment(who, home, temporary)}
+	attr := &syscall.ProcAttr{Dir: home, Files: []uintptr{0, 1, 2}, Sys: user.attributes(),
+		Env: o.environment(user, home, temporary)}
 	pid, err = syscall.ForkExec("/bin/sh", []string{"sh", "-c", o.Command}, attr)
 	if err != nil {
-		return 0, fmt.Errorf("start /bin/sh%s: %w", who.as(), err)
+		return 0, fmt.Errorf("start /bin/sh%s: %w", user.as(), err)
 	}
 	return pid, nil
 }

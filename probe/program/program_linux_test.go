@@ -94,7 +94,8 @@ touch "$HOME/a" "$TMPDIR/b" && ls "$HOME" "$TMPDIR" | grep -c '^[ab]$'
 ip -o addr show eth0 | grep -o 172.18.219.65
 test "$(pwd)" = "$HOME" && test "$OLDPWD" = "$WANT" && echo at home
 printf 'no line break'`,
-		Env: []string{"GREETING=hello", "WANT=" + here}, Hosts: []Host{ServiceHost(netip.MustParseAddr("10.108.33.37"), "myservice", "default")}})
+		Env: []string{"GREETING=hello", "WANT=" + here}, Hosts: []Host{{netip.MustParseAddr("10.108.33.37"), []string{
+			"myservice", "myservice.default", "myservice.default.svc", "myservice.default.svc.cluster.local"}}}})
 	wait(t, "its end", p.Done())
 	var out, errs []string
 	for _, l := range p.Lines() {

@@ -55,9 +55,3 @@ nameserver 127.0.0.1
 search default.svc.cluster.local svc.cluster.local cluster.local
 options ndots:5
 `
-
-// ServiceHost is the line of /etc/hosts for a service: its name, and the longer ones that DNS has for it.
-func ServiceHost(address netip.Addr, name, namespace string) Host {
-	qualified := name + "." + namespace
-	return Host{address, []string{name, qualified, qualified + ".svc", qualified + ".svc.cluster.local"}}
-}

@@ -168,9 +168,9 @@ func (c *control) tables() (map[string]bool, error) {
 	for range maxInterrupted {
 		found := map[string]bool{}
 		err = c.dump(msgGetChain, msgNewChain, func(payload []byte) error {
-			table, err := decodeChain(payload)
+			table, malformed := decodeChain(payload)
 			found[table] = true
-			return err
+			return malformed
 		})
 		if !errors.Is(err, errInterrupted) {
 			return found, err

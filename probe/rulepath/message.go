@@ -25,9 +25,9 @@ func decode(datagram []byte) (messages []message, err error) {
 		if h.Type != subsysNFTables<<8|msgTrace {
 			return nil
 		}
-		m, err := decodeMessage(payload)
-		if err != nil {
-			failed = errors.Join(failed, err)
+		m, malformed := decodeMessage(payload)
+		if malformed != nil {
+			failed = errors.Join(failed, malformed)
 			return nil
 		}
 		messages = append(messages, m)

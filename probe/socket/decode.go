@@ -21,9 +21,9 @@ func decode(sockets []Socket, datagram []byte) (_ []Socket, done bool, err error
 			done = true
 			return nlmsg.Errno(payload)
 		case h.Type == diagByFamily:
-			s, err := decodeSocket(payload)
-			if err != nil {
-				return err
+			s, malformed := decodeSocket(payload)
+			if malformed != nil {
+				return malformed
 			}
 			sockets = append(sockets, s)
 		}

@@ -1,16 +1,16 @@
 package build
 
 import (
-	"github.com/ctsim/ctsim/scenario"
-
 	"context"
 	"errors"
 	"os"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ctsim/ctsim/dataplane"
 	"github.com/ctsim/ctsim/probe/conntrack"
+	"github.com/ctsim/ctsim/scenario"
 	"github.com/ctsim/ctsim/topology"
-	"golang.org/x/sys/unix"
 )
 
 // Unsupported is the error of a run that this machine, kernel or user cannot make (exit code 3).

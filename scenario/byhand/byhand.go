@@ -1,10 +1,10 @@
 package byhand
 
 import (
-	"github.com/ctsim/ctsim/scenario"
-
 	"slices"
 	"strings"
+
+	"github.com/ctsim/ctsim/scenario"
 )
 
 // Command is what a person types to do what a step does.

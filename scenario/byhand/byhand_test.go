@@ -1,24 +1,23 @@
 package byhand
 
 import (
-	"reflect"
-	"sync"
-
-	"github.com/ctsim/ctsim/scenario"
-	"github.com/ctsim/ctsim/scenario/builtin"
-	"github.com/google/go-cmp/cmp"
-
 	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/ctsim/ctsim/internal/golden"
+	"github.com/ctsim/ctsim/scenario"
+	"github.com/ctsim/ctsim/scenario/builtin"
 )
 
 // everyVerb is scenarios with every verb in every form that makes a difference by hand.

@@ -1,13 +1,12 @@
 package byhand
 
 import (
-	"github.com/ctsim/ctsim/scenario"
-
 	"net/netip"
 	"slices"
 
 	"github.com/ctsim/ctsim/dataplane"
 	"github.com/ctsim/ctsim/dataplane/modes"
+	"github.com/ctsim/ctsim/scenario"
 )
 
 // change is what a verb does to the endpoints and the pods; i is the server that it names, if it names one. At the prompt

@@ -1,13 +1,13 @@
 package byhand
 
 import (
-	"github.com/ctsim/ctsim/scenario"
-
 	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/ctsim/ctsim/scenario"
 )
 
 // What is done to conntrack entries is told once, of operands: at a prompt they are values, in a script its variables.

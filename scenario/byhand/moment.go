@@ -1,11 +1,11 @@
 package byhand
 
 import (
-	"github.com/ctsim/ctsim/scenario"
-
 	"fmt"
 	"net/netip"
 	"time"
+
+	"github.com/ctsim/ctsim/scenario"
 )
 
 // Moment is what a step's commands depend on: the run as it is when the step is about to be taken.

@@ -1,12 +1,12 @@
 package byhand
 
 import (
-	"github.com/ctsim/ctsim/scenario"
-
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/ctsim/ctsim/scenario"
 )
 
 // sysctlAct takes the function that sets a place's sysctls when the world is built.

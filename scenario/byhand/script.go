@@ -1,10 +1,10 @@
 package byhand
 
 import (
-	"github.com/ctsim/ctsim/scenario"
-
 	"fmt"
 	"strings"
+
+	"github.com/ctsim/ctsim/scenario"
 )
 
 // Unscriptable is a step that cannot be written as shell: there is no command for it, or what it does depends on what

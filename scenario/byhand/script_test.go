@@ -1,15 +1,14 @@
 package byhand
 
 import (
-	"github.com/ctsim/ctsim/scenario"
-	"github.com/ctsim/ctsim/scenario/builtin"
-
 	"errors"
 	"os/exec"
 	"strings"
 	"testing"
 
 	"github.com/ctsim/ctsim/internal/golden"
+	"github.com/ctsim/ctsim/scenario"
+	"github.com/ctsim/ctsim/scenario/builtin"
 )
 
 // TestScripts: every built-in scenario whose steps have commands is a script that bash can read.

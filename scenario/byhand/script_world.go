@@ -1,14 +1,13 @@
 package byhand
 
 import (
-	"github.com/ctsim/ctsim/scenario"
-
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 
 	"github.com/ctsim/ctsim/internal/printable"
+	"github.com/ctsim/ctsim/scenario"
 )
 
 // head is the script's beginning: what it is, what it needs, and the namespaces that it goes into.

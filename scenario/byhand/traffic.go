@@ -1,11 +1,11 @@
 package byhand
 
 import (
-	"github.com/ctsim/ctsim/scenario"
-
 	"fmt"
 	"net/netip"
 	"strings"
+
+	"github.com/ctsim/ctsim/scenario"
 )
 
 // connectCommands has a person start a client; the script's function of that name has the client wait for what it is

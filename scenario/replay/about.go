@@ -1,12 +1,12 @@
 package replay
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-	"github.com/ctsim/ctsim/scenario"
-
 	"cmp"
 	"net/netip"
 	"slices"
+
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/scenario"
 )
 
 // about is what evidence has to know of a plan's world: who is who in it.

@@ -1,16 +1,16 @@
 package replay
 
 import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
 	"github.com/ctsim/ctsim/evidence"
 	"github.com/ctsim/ctsim/evidence/account"
 	"github.com/ctsim/ctsim/scenario"
 	"github.com/ctsim/ctsim/scenario/builtin"
 	"github.com/ctsim/ctsim/scenario/verdict"
-
-	"context"
-	"slices"
-	"testing"
-	"time"
 )
 
 // cures takes out of each scenario that shows a cure the cure itself: what it expects must then not be seen. None of

@@ -1,13 +1,13 @@
 package replay
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-	"github.com/ctsim/ctsim/scenario/builtin"
-	"github.com/ctsim/ctsim/scenario/result/resulttest"
-
 	"context"
 	"encoding/json"
 	"testing"
+
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/scenario/builtin"
+	"github.com/ctsim/ctsim/scenario/result/resulttest"
 )
 
 // settled is an observation without what is known only when a run has ended, see docs/json.md.

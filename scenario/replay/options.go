@@ -1,11 +1,11 @@
 package replay
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-
 	"context"
 	"slices"
 	"time"
+
+	"github.com/ctsim/ctsim/evidence"
 )
 
 // Options change how a scenario is run. The zero value runs it as it is written.

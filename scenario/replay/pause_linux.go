@@ -1,8 +1,6 @@
 package replay
 
 import (
-	"github.com/ctsim/ctsim/scenario"
-
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +14,7 @@ import (
 
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/socket"
+	"github.com/ctsim/ctsim/scenario"
 	"github.com/ctsim/ctsim/topology"
 )
 

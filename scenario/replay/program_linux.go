@@ -1,10 +1,6 @@
 package replay
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-	"github.com/ctsim/ctsim/scenario"
-	"github.com/ctsim/ctsim/scenario/build"
-
 	"cmp"
 	"context"
 	"errors"
@@ -15,10 +11,13 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ctsim/ctsim/probe/peer"
+	"github.com/ctsim/ctsim/evidence"
 	"github.com/ctsim/ctsim/probe/packet"
+	"github.com/ctsim/ctsim/probe/peer"
 	"github.com/ctsim/ctsim/probe/program"
 	"github.com/ctsim/ctsim/probe/socket"
+	"github.com/ctsim/ctsim/scenario"
+	"github.com/ctsim/ctsim/scenario/build"
 )
 
 // foreignProgram is a program that ctsim has not written, in the place of the client or of a server.

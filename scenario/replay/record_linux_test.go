@@ -1,17 +1,17 @@
 package replay
 
 import (
-	"github.com/ctsim/ctsim/evidence/recorded"
-	"github.com/ctsim/ctsim/scenario/builtin"
-	"github.com/ctsim/ctsim/scenario/result"
-	"github.com/ctsim/ctsim/scenario/verdict"
-
 	"context"
 	"flag"
 	"os"
 	"path/filepath"
 	"reflect"
 	"testing"
+
+	"github.com/ctsim/ctsim/evidence/recorded"
+	"github.com/ctsim/ctsim/scenario/builtin"
+	"github.com/ctsim/ctsim/scenario/result"
+	"github.com/ctsim/ctsim/scenario/verdict"
 )
 
 // It has a flag of its own because it needs a kernel and gives other bytes each time, which the golden files do not.

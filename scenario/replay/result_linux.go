@@ -1,11 +1,11 @@
 package replay
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ctsim/ctsim/evidence"
 )
 
 // complete adds what only the machine can tell.

@@ -1,10 +1,6 @@
 package replay
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-	"github.com/ctsim/ctsim/scenario"
-	"github.com/ctsim/ctsim/scenario/build"
-
 	"context"
 	"errors"
 	"fmt"
@@ -15,10 +11,13 @@ import (
 
 	"github.com/ctsim/ctsim/dataplane"
 	"github.com/ctsim/ctsim/dataplane/modes"
-	"github.com/ctsim/ctsim/probe/peer"
+	"github.com/ctsim/ctsim/evidence"
 	"github.com/ctsim/ctsim/probe/packet"
+	"github.com/ctsim/ctsim/probe/peer"
 	"github.com/ctsim/ctsim/probe/rulepath"
 	"github.com/ctsim/ctsim/probe/socket"
+	"github.com/ctsim/ctsim/scenario"
+	"github.com/ctsim/ctsim/scenario/build"
 	"github.com/ctsim/ctsim/topology"
 )
 

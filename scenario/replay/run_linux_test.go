@@ -1,17 +1,16 @@
 package replay
 
 import (
+	"context"
 	"fmt"
+	"os"
+	"testing"
 
 	"github.com/ctsim/ctsim/scenario"
 	"github.com/ctsim/ctsim/scenario/builtin"
 	"github.com/ctsim/ctsim/scenario/result"
 	"github.com/ctsim/ctsim/scenario/result/resulttest"
 	"github.com/ctsim/ctsim/scenario/verdict"
-
-	"context"
-	"os"
-	"testing"
 )
 
 func needKernel(t testing.TB) {

@@ -1,14 +1,13 @@
 package replay
 
 import (
-	"github.com/ctsim/ctsim/scenario"
-
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/ctsim/ctsim/probe/conntrack"
+	"github.com/ctsim/ctsim/scenario"
 )
 
 func (r *run) age(_ context.Context, a *scenario.Age, _ []*flow) error {

@@ -1,9 +1,6 @@
 package replay
 
 import (
-	"github.com/ctsim/ctsim/evidence/account"
-	"github.com/ctsim/ctsim/scenario"
-
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ctsim/ctsim/evidence/account"
 	"github.com/ctsim/ctsim/probe/conntrack"
+	"github.com/ctsim/ctsim/scenario"
 )
 
 func (r *run) flush(_ context.Context, s *scenario.Flush, _ []*flow) error {

@@ -1,13 +1,12 @@
 package replay
 
 import (
-	"github.com/ctsim/ctsim/scenario"
-
 	"context"
 	"fmt"
 	"time"
 
 	"github.com/ctsim/ctsim/probe/conntrack"
+	"github.com/ctsim/ctsim/scenario"
 )
 
 func (r *run) closeSocket(_ context.Context, s *scenario.Close, active []*flow) error {

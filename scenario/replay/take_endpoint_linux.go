@@ -1,15 +1,15 @@
 package replay
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-	"github.com/ctsim/ctsim/scenario"
-	"github.com/ctsim/ctsim/scenario/build"
-
 	"context"
 	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
+
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/scenario"
+	"github.com/ctsim/ctsim/scenario/build"
 )
 
 func (r *run) removeEndpoints(_ context.Context, s *scenario.RemoveEndpoints, _ []*flow) error {

@@ -1,8 +1,6 @@
 package replay
 
 import (
-	"github.com/ctsim/ctsim/scenario"
-
 	"context"
 	"errors"
 	"os/exec"
@@ -11,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ctsim/ctsim/scenario"
 	"github.com/ctsim/ctsim/topology"
 )
 

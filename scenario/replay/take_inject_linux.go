@@ -1,15 +1,14 @@
 package replay
 
 import (
-	"github.com/ctsim/ctsim/scenario"
-
 	"context"
 	"fmt"
 	"net/netip"
 	"slices"
 
-	"github.com/ctsim/ctsim/probe/peer"
 	"github.com/ctsim/ctsim/probe/packet"
+	"github.com/ctsim/ctsim/probe/peer"
+	"github.com/ctsim/ctsim/scenario"
 )
 
 func (r *run) inject(_ context.Context, s *scenario.Inject, active []*flow) error {

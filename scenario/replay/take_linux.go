@@ -1,10 +1,10 @@
 package replay
 
 import (
-	"github.com/ctsim/ctsim/scenario"
-
 	"context"
 	"fmt"
+
+	"github.com/ctsim/ctsim/scenario"
 )
 
 // take does what a verb says to the connections given. Each verb has its case here; a test fails for one that has none.

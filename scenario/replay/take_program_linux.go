@@ -1,10 +1,10 @@
 package replay
 
 import (
-	"github.com/ctsim/ctsim/scenario"
-
 	"context"
 	"time"
+
+	"github.com/ctsim/ctsim/scenario"
 )
 
 func (r *run) startClientProgram(ctx context.Context, s *scenario.StartClient, _ []*flow) error {

@@ -1,8 +1,6 @@
 package replay
 
 import (
-	"github.com/ctsim/ctsim/scenario"
-
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -12,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/ctsim/ctsim/scenario"
 )
 
 // TestEveryVerbIsTaken: a verb that a run cannot take is named. It reads the source, so that it needs no kernel.

@@ -1,15 +1,14 @@
 package replay
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-	"github.com/ctsim/ctsim/scenario"
-
 	"context"
 	"errors"
 	"net/netip"
 	"time"
 
+	"github.com/ctsim/ctsim/evidence"
 	"github.com/ctsim/ctsim/probe/peer"
+	"github.com/ctsim/ctsim/scenario"
 )
 
 func (r *run) connect(ctx context.Context, c *scenario.Connect, active []*flow) error {

@@ -1,14 +1,13 @@
 package replay
 
 import (
-	"github.com/ctsim/ctsim/scenario"
-
 	"context"
 	"fmt"
 	"net/netip"
 	"time"
 
 	"github.com/ctsim/ctsim/probe/socket"
+	"github.com/ctsim/ctsim/scenario"
 )
 
 // use is one use step under way.

@@ -1,15 +1,14 @@
 package replay
 
 import (
-	"github.com/ctsim/ctsim/evidence/account"
-	"github.com/ctsim/ctsim/scenario"
-	"github.com/ctsim/ctsim/scenario/verdict"
-
 	"context"
 	"slices"
 	"time"
 
+	"github.com/ctsim/ctsim/evidence/account"
 	"github.com/ctsim/ctsim/probe/packet"
+	"github.com/ctsim/ctsim/scenario"
+	"github.com/ctsim/ctsim/scenario/verdict"
 )
 
 // seen waits until every connection has had a packet like this since the step began.

@@ -1,10 +1,9 @@
 package replay
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-
 	"errors"
 
+	"github.com/ctsim/ctsim/evidence"
 	"github.com/ctsim/ctsim/probe/kernel"
 	"github.com/ctsim/ctsim/topology"
 )

@@ -1,9 +1,6 @@
 package replay
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-	"github.com/ctsim/ctsim/scenario"
-
 	"context"
 	"errors"
 	"fmt"
@@ -11,9 +8,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ctsim/ctsim/probe/peer"
+	"github.com/ctsim/ctsim/evidence"
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/packet"
+	"github.com/ctsim/ctsim/probe/peer"
+	"github.com/ctsim/ctsim/scenario"
 	"github.com/ctsim/ctsim/topology"
 )
 

@@ -1,13 +1,12 @@
 package replay
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-
 	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/ctsim/ctsim/dataplane"
+	"github.com/ctsim/ctsim/evidence"
 	"github.com/ctsim/ctsim/probe/packet"
 	"github.com/ctsim/ctsim/probe/rulepath"
 )
@@ -120,11 +119,11 @@ func (r *run) notePaths() error {
 func (r *run) counters() (texts map[string]string, counters map[string][]dataplane.Counter, err error) {
 	texts, counters = map[string]string{}, map[string][]dataplane.Counter{}
 	err = r.onNodes(func(name string, _ dataplane.Rules) error {
-		text, all, err := r.rules[name].Dump()
+		text, all, failed := r.rules[name].Dump()
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		texts[name], counters[name] = text, all
-		return err
+		return failed
 	})
 	return texts, counters, err
 }

@@ -1,15 +1,14 @@
 package replay
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-	"github.com/ctsim/ctsim/scenario"
-
 	"errors"
 	"slices"
 	"time"
 
+	"github.com/ctsim/ctsim/evidence"
 	"github.com/ctsim/ctsim/probe/peer"
 	"github.com/ctsim/ctsim/probe/socket"
+	"github.com/ctsim/ctsim/scenario"
 )
 
 // ends are all sockets of a connection that the programs know of, the client's first.

@@ -1,14 +1,13 @@
 package result
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-	"github.com/ctsim/ctsim/evidence/account"
-	"github.com/ctsim/ctsim/scenario"
-	"github.com/ctsim/ctsim/scenario/verdict"
-
 	"slices"
 
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/evidence/account"
 	"github.com/ctsim/ctsim/probe/packet"
+	"github.com/ctsim/ctsim/scenario"
+	"github.com/ctsim/ctsim/scenario/verdict"
 )
 
 // NewResult makes the result of a run out of its evidence. It is pure.

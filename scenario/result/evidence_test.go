@@ -1,19 +1,18 @@
 package result
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-	"github.com/ctsim/ctsim/evidence/recorded"
-	"github.com/ctsim/ctsim/scenario/builtin"
-	"github.com/ctsim/ctsim/scenario/verdict"
-
 	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/ctsim/ctsim/dataplane"
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/evidence/recorded"
 	"github.com/ctsim/ctsim/internal/golden"
 	"github.com/ctsim/ctsim/probe/conntrack"
+	"github.com/ctsim/ctsim/scenario/builtin"
+	"github.com/ctsim/ctsim/scenario/verdict"
 )
 
 // The recorded runs pass, with the library's expectations of today.

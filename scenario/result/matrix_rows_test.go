@@ -1,12 +1,11 @@
 package result
 
 import (
-	"github.com/ctsim/ctsim/evidence/account"
-	"github.com/ctsim/ctsim/scenario"
-
 	"maps"
 
+	"github.com/ctsim/ctsim/evidence/account"
 	"github.com/ctsim/ctsim/probe/conntrack"
+	"github.com/ctsim/ctsim/scenario"
 )
 
 const multi = "flush-multi-backend"

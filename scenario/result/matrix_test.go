@@ -1,23 +1,22 @@
 package result
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-	"github.com/ctsim/ctsim/evidence/account"
-	"github.com/ctsim/ctsim/evidence/recorded"
-	"github.com/ctsim/ctsim/scenario"
-	"github.com/ctsim/ctsim/scenario/builtin"
-	"github.com/ctsim/ctsim/scenario/verdict"
-
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/ctsim/ctsim/dataplane"
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/evidence/account"
+	"github.com/ctsim/ctsim/evidence/recorded"
 	"github.com/ctsim/ctsim/internal/strictyaml"
-	"github.com/ctsim/ctsim/probe/peer"
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/packet"
+	"github.com/ctsim/ctsim/probe/peer"
+	"github.com/ctsim/ctsim/scenario"
+	"github.com/ctsim/ctsim/scenario/builtin"
+	"github.com/ctsim/ctsim/scenario/verdict"
 )
 
 // row shows for one field of an expectation that it decides: right passes on the recorded evidence, each of wrong

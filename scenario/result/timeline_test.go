@@ -1,19 +1,18 @@
 package result
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-	"github.com/ctsim/ctsim/evidence/recorded"
-	"github.com/ctsim/ctsim/scenario"
-	"github.com/ctsim/ctsim/scenario/builtin"
-
 	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/ctsim/ctsim/probe/peer"
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/evidence/recorded"
 	"github.com/ctsim/ctsim/probe/packet"
+	"github.com/ctsim/ctsim/probe/peer"
+	"github.com/ctsim/ctsim/scenario"
+	"github.com/ctsim/ctsim/scenario/builtin"
 )
 
 // The timeline of a real run is in the order of time, belongs to the run, and holds everything that was seen once.

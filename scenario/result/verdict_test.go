@@ -1,19 +1,18 @@
 package result
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-	"github.com/ctsim/ctsim/evidence/account"
-	"github.com/ctsim/ctsim/evidence/recorded"
-	"github.com/ctsim/ctsim/scenario"
-	"github.com/ctsim/ctsim/scenario/builtin"
-	"github.com/ctsim/ctsim/scenario/verdict"
-
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/evidence/account"
+	"github.com/ctsim/ctsim/evidence/recorded"
 	"github.com/ctsim/ctsim/probe/packet"
+	"github.com/ctsim/ctsim/scenario"
+	"github.com/ctsim/ctsim/scenario/builtin"
+	"github.com/ctsim/ctsim/scenario/verdict"
 )
 
 // Each observation that a recorded scenario asks for is needed: without it the verdict is fail; and if the watcher

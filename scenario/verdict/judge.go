@@ -1,12 +1,12 @@
 package verdict
 
 import (
+	"fmt"
+	"strings"
+
 	"github.com/ctsim/ctsim/evidence"
 	"github.com/ctsim/ctsim/evidence/account"
 	"github.com/ctsim/ctsim/scenario"
-
-	"fmt"
-	"strings"
 )
 
 // Verdict tells whether what the scenario expects was seen.

@@ -1,17 +1,16 @@
 package verdict
 
 import (
-	"github.com/ctsim/ctsim/evidence"
-	"github.com/ctsim/ctsim/evidence/account"
-	"github.com/ctsim/ctsim/scenario"
-
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/evidence/account"
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/packet"
+	"github.com/ctsim/ctsim/scenario"
 )
 
 // checksOf holds each expectation against the accounts. It is pure.

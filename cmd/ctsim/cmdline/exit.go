@@ -1,15 +1,13 @@
 package cmdline
 
 import (
-	"github.com/ctsim/ctsim/scenario/build"
-
 	"context"
 	"errors"
 	"fmt"
 
 	"github.com/ctsim/ctsim/internal/printable"
-
 	"github.com/ctsim/ctsim/scenario"
+	"github.com/ctsim/ctsim/scenario/build"
 )
 
 // The exit codes.

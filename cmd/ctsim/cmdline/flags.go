@@ -4,8 +4,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/ctsim/ctsim/internal/strictyaml"
 	"github.com/urfave/cli/v2"
+
+	"github.com/ctsim/ctsim/internal/strictyaml"
 )
 
 // OutputFlag chooses among formats, the first of which is the default.

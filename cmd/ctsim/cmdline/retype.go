@@ -1,11 +1,11 @@
 package cmdline
 
 import (
-	"github.com/ctsim/ctsim/scenario/byhand"
-
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/ctsim/ctsim/scenario/byhand"
 )
 
 // Program is how ctsim was called, ready to paste.

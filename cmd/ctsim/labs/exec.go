@@ -1,8 +1,6 @@
 package labs
 
 import (
-	"github.com/ctsim/ctsim/scenario/build"
-
 	"errors"
 	"fmt"
 	"os"
@@ -11,6 +9,7 @@ import (
 
 	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 	"github.com/ctsim/ctsim/lab"
+	"github.com/ctsim/ctsim/scenario/build"
 )
 
 func labExecCommand(inv *invocation) *cli.Command {

@@ -2,8 +2,6 @@
 package labs
 
 import (
-	"github.com/ctsim/ctsim/scenario/build"
-
 	"errors"
 	"fmt"
 	"os"
@@ -15,6 +13,7 @@ import (
 	"github.com/ctsim/ctsim/cmd/ctsim/rootless"
 	"github.com/ctsim/ctsim/internal/strictyaml"
 	"github.com/ctsim/ctsim/lab"
+	"github.com/ctsim/ctsim/scenario/build"
 )
 
 // invocation is a call of the command line with what the commands of this folder make of it.

@@ -1,8 +1,6 @@
 package labs
 
 import (
-	"github.com/ctsim/ctsim/scenario/build"
-
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +18,7 @@ import (
 	"github.com/ctsim/ctsim/kube"
 	"github.com/ctsim/ctsim/lab"
 	"github.com/ctsim/ctsim/scenario"
+	"github.com/ctsim/ctsim/scenario/build"
 )
 
 // labScenario is whose world a lab has if none is named: the article's.
