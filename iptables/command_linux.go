@@ -114,6 +114,10 @@ func flavourOf(path string) (Flavour, error) {
 	return Legacy, nil // before 1.8 there was no other, and no word about it
 }
 
+// waitDelay is how long a command's output may stay open after the command has ended: as long as a program that was being
+// started meanwhile has a copy of it, which is short, but on a busy machine not as short as one would think.
+const waitDelay = 10 * time.Second
+
 // run executes a command with an input and gives its output. The error names the command and holds what it said. It
 // must be called in a namespace, that is, on a locked thread: the thread's end is what kills a command that is left.
 func run(stdin, path string, args ...string) (string, error) {
@@ -122,7 +126,7 @@ func run(stdin, path string, args ...string) (string, error) {
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
-	cmd.WaitDelay = time.Second
+	cmd.WaitDelay = waitDelay
 	// A command that waits must not outlive a ctsim that is killed.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	err := cmd.Run()

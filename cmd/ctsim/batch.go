@@ -54,7 +54,7 @@ func runOne(ctx context.Context, p *scenario.Plan, o replay.Options) outcome {
 		return outcome{name: p.Scenario, err: context.Cause(ctx)}
 	}
 	e, err := replay.Run(ctx, p, o)
-	if err != nil && ctx.Err() != nil {
+	if cmdline.InterruptedBy(ctx, err); err != nil && ctx.Err() != nil {
 		// Whatever failed, it failed because the run was being ended: Ctrl-C reaches iptables as well as ctsim.
 		err = context.Cause(ctx)
 	}

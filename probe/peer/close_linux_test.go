@@ -29,7 +29,8 @@ func TestKernelStopIsAtOnce(t *testing.T) {
 
 func refusedAfterStop(ns *topology.Namespace) error {
 	nothing := func(Report) {}
-	l, err := Serve(ns, netip.MustParseAddrPort("127.0.0.1:0"), SocketOptions{}, nothing)
+	// Not a port that the kernel chooses: it might choose it for the client too, which then connects to itself.
+	l, err := Serve(ns, netip.MustParseAddrPort("127.0.0.1:2222"), SocketOptions{}, nothing)
 	if err != nil {
 		return err
 	}

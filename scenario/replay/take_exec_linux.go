@@ -34,7 +34,7 @@ func output(ctx context.Context, ns *topology.Namespace, command []string) (out 
 	err = ns.Do(func() (err error) {
 		cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 		cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
-		cmd.WaitDelay = time.Second
+		cmd.WaitDelay = 10 * time.Second // a program that is being started meanwhile has a copy of the pipe
 		out, err = cmd.CombinedOutput()
 		return err
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/ctsim/ctsim/internal/printable"
 	"github.com/ctsim/ctsim/scenario"
@@ -137,4 +138,16 @@ func Interrupted(ctx context.Context) (Interruption, bool) {
 	var i Interruption
 	ok := ctx.Err() != nil && errors.As(context.Cause(ctx), &i)
 	return i, ok
+}
+
+// InterruptedBy is Interrupted for somebody who has an error at hand, and gives the signal a moment to come: Ctrl-C
+// reaches a program that ctsim has started as well as ctsim, and that the program has failed may be seen first.
+func InterruptedBy(ctx context.Context, err error) (Interruption, bool) {
+	if err != nil {
+		select {
+		case <-ctx.Done():
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+	return Interrupted(ctx)
 }

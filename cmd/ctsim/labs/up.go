@@ -103,7 +103,7 @@ func (inv *invocation) newLab(c *cli.Context) (*lab.Record, error) {
 
 // labNotMade says why there is no lab.
 func (inv *invocation) labNotMade(ctx context.Context, s *lab.Store, r *lab.Record, err error) error {
-	if i, ok := cmdline.Interrupted(ctx); ok {
+	if i, ok := cmdline.InterruptedBy(ctx, err); ok {
 		return i
 	}
 	switch {
