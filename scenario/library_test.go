@@ -112,3 +112,14 @@ func TestSizesAreChecked(t *testing.T) {
 		t.Error("Plan has changed the scenario")
 	}
 }
+
+// TestPlanJSON: a plan is the same bytes on every host.
+func TestPlanJSON(t *testing.T) {
+	for _, name := range []string{"flush-multi-backend", "timeout-one-day", "three-nodes", "nodeport-single-backend", "pod-ip-reuse", "udp-stale-endpoint"} {
+		text, err := planOf(t, find(t, name)).JSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		golden.Text(t, "plan/"+name+".json", string(text)+"\n")
+	}
+}
