@@ -26,7 +26,7 @@ func (s Scenario) Plan(size Size) (*Plan, error) {
 	return s.Settle(), nil
 }
 
-// World is Plan without the steps and what is expected of them: for somebody who works in the world by hand, and to
+// WorldPlan is Plan without the steps and what is expected of them: for somebody who works in the world by hand, and to
 // whom it makes no difference that a step could not be taken in it.
 func (s Scenario) WorldPlan(size Size) (*Plan, error) {
 	s.Steps, s.Expect = nil, Expect{}

@@ -1,3 +1,5 @@
+// Package build brings up the namespaces and links of a plan's world, for runs and labs alike, and says what a machine, a
+// kernel or a user lacks for it.
 package build
 
 import (
@@ -77,7 +79,7 @@ func load() error {
 	return errors.Join(err, ns.Close())
 }
 
-// Topology is the namespaces and links of a plan.
+// Topology is the namespaces and links of a plan. It is pure.
 func Topology(p *scenario.Plan) topology.Plan {
 	out := topology.Plan{Network: p.Network}
 	for _, n := range p.Nodes {

@@ -88,7 +88,7 @@ type run struct {
 
 // Run replays a plan in a world of its own while everything is watched, and gives the evidence; whether it is what the
 // scenario expects is for others to say. When ctx ends, the run ends at once with what it has seen: the evidence is that
-// of an interrupted run. The error is *Unsupported if this machine or user cannot run it. Whatever happens, nothing is
+// of an interrupted run. The error is *build.Unsupported if this machine or user cannot run it. Whatever happens, nothing is
 // left behind.
 //
 // It needs CAP_SYS_ADMIN and CAP_NET_ADMIN in the current user namespace.
@@ -302,7 +302,7 @@ func (r *run) finish(context.Context) error {
 }
 
 // close lets go of everything; the namespaces go with the last socket in them. The watchers end first: how ctsim
-// itself closes the sockets is no part of the story.
+// itself closes the sockets is no fact about the run.
 func (r *run) close() error {
 	errs := []error{r.unwatch(), r.closeReaders()}
 	r.mu.Lock()

@@ -122,7 +122,7 @@ func (r *run) live(observation func() evidence.Observation) {
 }
 
 // opened notes the client's address of a connection, also of one that could not be opened: its events and packets are
-// part of its story.
+// part of its account.
 func (r *run) opened(f evidence.FlowFacts) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
