@@ -20,43 +20,43 @@ import (
 	"github.com/ctsim/ctsim/scenario/build"
 )
 
-// foreignProgram is a program that ctsim has not written, in the place of the client or of a server.
-type foreignProgram struct {
+// externalProgram is a program that ctsim has not written, in the place of the client or of a server.
+type externalProgram struct {
 	*program.Program
 	side peer.Side
 }
 
 // Conn is always nil: the program's sockets are its own.
-func (p *foreignProgram) Conn(int) *peer.Conn { return nil }
+func (p *externalProgram) Conn(int) *peer.Conn { return nil }
 
 // Close ends the program. Ending it twice is harmless.
-func (p *foreignProgram) Close() error {
+func (p *externalProgram) Close() error {
 	p.Program.Stop()
 	return nil
 }
 
 // Stop is never asked for: the language refuses it.
-func (p *foreignProgram) Stop() error { return p.Close() }
+func (p *externalProgram) Stop() error { return p.Close() }
 
-// programs are the foreign ones of the run, the client first.
-func (r *run) programs() []*foreignProgram {
-	var out []*foreignProgram
+// programs are the external ones of the run, the client first.
+func (r *run) programs() []*externalProgram {
+	var out []*externalProgram
 	if r.client != nil {
 		out = append(out, r.client)
 	}
 	for _, l := range r.servers {
-		if p, ok := l.(*foreignProgram); ok {
+		if p, ok := l.(*externalProgram); ok {
 			out = append(out, p)
 		}
 	}
-	slices.SortFunc(out, func(a, b *foreignProgram) int { // each server is here as soon as it runs
+	slices.SortFunc(out, func(a, b *externalProgram) int { // each server is here as soon as it runs
 		return cmp.Or(cmp.Compare(a.side, b.side), r.serverNumber(a.Name())-r.serverNumber(b.Name()))
 	})
 	return out
 }
 
 // startProgram starts the program of one side in a pod or on a node.
-func (r *run) startProgram(side peer.Side, end scenario.End) (*foreignProgram, error) {
+func (r *run) startProgram(side peer.Side, end scenario.End) (*externalProgram, error) {
 	var hosts []program.Host
 	for _, h := range r.plan.Names {
 		hosts = append(hosts, program.Host{Address: h.Address, Names: h.Names})
@@ -67,7 +67,7 @@ func (r *run) startProgram(side peer.Side, end scenario.End) (*foreignProgram, e
 	if err != nil {
 		return nil, &build.Unsupported{What: fmt.Sprintf("the %s's program did not start", side), Err: err}
 	}
-	return &foreignProgram{started, side}, nil
+	return &externalProgram{started, side}, nil
 }
 
 // printed notes a line of a program's output.
@@ -82,12 +82,12 @@ func (r *run) printed(side peer.Side, place string, l program.Line) {
 	r.live(func() evidence.Observation { return r.ev.OutputObservation(&o) })
 }
 
-// serveForeign starts the server's program in every pod, side by side, and waits until all listen.
-func (r *run) serveForeign(ctx context.Context) error {
+// serveExternal starts the server's program in every pod, side by side, and waits until all listen.
+func (r *run) serveExternal(ctx context.Context) error {
 	errs := make([]error, len(r.plan.Servers))
 	var wait sync.WaitGroup
 	for i := range errs {
-		wait.Go(func() { errs[i] = r.serveForeignOn(ctx, r.plan.Servers[i]) })
+		wait.Go(func() { errs[i] = r.serveExternalOn(ctx, r.plan.Servers[i]) })
 	}
 	wait.Wait()
 	for _, err := range errs {
@@ -98,7 +98,7 @@ func (r *run) serveForeign(ctx context.Context) error {
 	return nil
 }
 
-func (r *run) serveForeignOn(ctx context.Context, end scenario.End) error {
+func (r *run) serveExternalOn(ctx context.Context, end scenario.End) error {
 	port := r.plan.Service.Port
 	p, err := r.startProgram(peer.Server, end)
 	if err != nil {
@@ -129,7 +129,7 @@ func (r *run) startClient() (err error) {
 	return err
 }
 
-func (r *run) typeToClient(line string) error {
+func (r *run) tellClient(line string) error {
 	err := r.client.Type(line)
 	if err != nil && r.client.Exit() != nil {
 		return nil // it has ended, which is a fact about the client and not a failure of the run
@@ -250,7 +250,7 @@ func idle(s socket.Socket, silence time.Duration) bool {
 // noteSettings asks what the programs have set on both ends of every open connection.
 func (r *run) noteSettings() error {
 	for _, f := range r.flows {
-		for _, end := range r.foreignEnds(f) {
+		for _, end := range r.externalSamples(f) {
 			p := r.programAt(end.At)
 			if p == nil || end.Inode == 0 {
 				continue
@@ -268,17 +268,17 @@ func (r *run) noteSettings() error {
 	return r.drain()
 }
 
-func (r *run) programAt(place string) *foreignProgram {
-	i := slices.IndexFunc(r.programs(), func(p *foreignProgram) bool { return p.Name() == place })
+func (r *run) programAt(place string) *externalProgram {
+	i := slices.IndexFunc(r.programs(), func(p *externalProgram) bool { return p.Name() == place })
 	if i < 0 {
 		return nil
 	}
 	return r.programs()[i]
 }
 
-// foreignEnds are the sockets of a connection, found by their addresses. A server has as many as the connection had
+// externalSamples are the sockets of a connection, found by their addresses. A server has as many as the connection had
 // backends.
-func (r *run) foreignEnds(f *flow) []evidence.SocketSample {
+func (r *run) externalSamples(f *flow) []evidence.SocketSample {
 	var out []evidence.SocketSample
 	now := time.Now()
 	if own, err := r.clientSockets(); err == nil && r.plan.ExternalClient() && r.newest(f) {
@@ -311,14 +311,14 @@ func (r *run) newest(f *flow) bool {
 	return !slices.ContainsFunc(r.flows, func(o *flow) bool { return o.id > f.id && o.address() == f.address() })
 }
 
-// lookForeign notes the state of both ends of every connection, final says that it is the last time.
-func (r *run) lookForeign(last bool) {
+// sampleExternal notes the state of both ends of every connection of external programs; last says that it is the last time.
+func (r *run) sampleExternal(last bool) {
 	if !r.plan.ExternalClient() && !r.plan.ExternalServer() {
 		return
 	}
 	r.adopt()
 	for _, f := range r.flows {
-		for _, l := range r.foreignEnds(f) {
+		for _, l := range r.externalSamples(f) {
 			r.mu.Lock()
 			if last {
 				state := peer.SocketState{State: l.State.String(), Retransmits: l.Timer.Retransmits}
@@ -367,7 +367,7 @@ func (r *run) keptAlive(by time.Duration) (bool, error) {
 		if r.spoke(f) {
 			return true, r.keep(r.ev.ClientAt, "the entry does not expire: the programs spoke while the connection was idle, and each word renews it")
 		}
-		for _, end := range r.foreignEnds(f) {
+		for _, end := range r.externalSamples(f) {
 			due := end.Timer.Expires
 			switch {
 			case end.Timer.Kind != socket.Keepalive || due >= by:

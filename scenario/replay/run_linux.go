@@ -61,7 +61,7 @@ type run struct {
 	servers     []server
 	// client is the client's program if it is not ctsim's own, begun the SYN of the last connection from each of its
 	// addresses, quiet how long a connection that counts as idle is without traffic, idleSince when it last became so.
-	client    *foreignProgram
+	client    *externalProgram
 	begun     map[netip.AddrPort]uint32
 	quiet     time.Duration
 	idleSince time.Time
@@ -125,7 +125,7 @@ func (r *run) do(ctx context.Context) (*evidence.Evidence, error) {
 	if ctx.Err() != nil {
 		r.ev.Interrupted, err = true, nil
 	}
-	err = errors.Join(build.Unsupportable(err), r.phase("teardown", func() error { return r.close() }))
+	err = errors.Join(build.AsUnsupported(err), r.phase("teardown", func() error { return r.close() }))
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +155,7 @@ func (r *run) phase(name string, do func() error) error {
 }
 
 func (r *run) build(ctx context.Context) (err error) {
-	r.lab, err = build.Build(ctx, build.Topology(r.plan))
+	r.lab, err = build.Up(ctx, build.Topology(r.plan))
 	return err
 }
 
@@ -211,7 +211,7 @@ func (r *run) onNodes(do func(node string, rs dataplane.Rules) error) error {
 
 func (r *run) serve(ctx context.Context) error {
 	if r.plan.ExternalServer() {
-		return errors.Join(r.serveForeign(ctx), r.joinKernel())
+		return errors.Join(r.serveExternal(ctx), r.joinKernel())
 	}
 	for _, s := range r.plan.Servers {
 		if err := r.serveOn(s.At); err != nil {
@@ -271,7 +271,7 @@ func (r *run) step(ctx context.Context, s scenario.Step, active []*flow) error {
 		return err
 	}
 	if s.Name != "repeat" { // its own steps have looked
-		r.look()
+		r.sample()
 	}
 	return nil
 }
@@ -281,7 +281,7 @@ func (r *run) finish(context.Context) error {
 	if err := r.drain(); err != nil {
 		return err
 	}
-	r.lookForeign(true)
+	r.sampleExternal(true)
 	r.ev.Connections = len(r.flows)
 	if err := errors.Join(r.notePaths(), r.count()); err != nil {
 		return err

@@ -26,8 +26,8 @@ func TestEveryVerbIsTaken(t *testing.T) {
 
 	// The test itself: it must see what is missing, and what is empty.
 	for from, to := range map[string]string{
-		"\tcase *flushStep:\n\t\treturn r.flush(ctx, v, active)\n": "",
-		"\t\treturn r.flush(ctx, v, active)\n":                     "",
+		"\tcase *scenario.Flush:\n\t\treturn r.flush(ctx, v, active)\n": "",
+		"\t\treturn r.flush(ctx, v, active)\n":                          "",
 	} {
 		less := strings.Replace(string(source), from, to, 1)
 		if missing, err := notTaken(less, scenario.Verbs()); err != nil || !slices.Equal(missing, []string{"flush"}) {

@@ -225,7 +225,7 @@ func (r *run) watch(context.Context) error {
 		}
 	}
 	if !r.plan.Followed() {
-		r.missing(evidence.FromRules, fmt.Sprintf("the rules that single packets met, and sockets after each step: followed with up to %d connections", scenario.Few))
+		r.missing(evidence.FromRules, fmt.Sprintf("the rules that single packets met, and sockets after each step: followed with up to %d connections", scenario.MaxFollowed))
 	}
 	if r.options.watches(evidence.FromConntrack) {
 		r.ev.Lost[string(evidence.FromConntrack)] = 0

@@ -51,12 +51,12 @@ func (r *run) socket(c *peer.Conn) (socket.Socket, bool) {
 	return s, err == nil
 }
 
-// look notes the state of both ends of every connection.
-func (r *run) look() {
+// sample notes the state of both ends of every connection.
+func (r *run) sample() {
 	if !r.options.watches(evidence.FromSockets) || !r.plan.Followed() || r.plan.UDP() {
 		return
 	}
-	r.lookForeign(false)
+	r.sampleExternal(false)
 	for _, f := range r.flows {
 		for _, c := range r.ends(f) {
 			s, ok := r.socket(c)
