@@ -5,16 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
-	"sync"
 	"time"
 
-	"github.com/ctsim/ctsim/dataplane"
 	"github.com/ctsim/ctsim/dataplane/modes"
 	"github.com/ctsim/ctsim/evidence"
 	"github.com/ctsim/ctsim/probe/packet"
 	"github.com/ctsim/ctsim/probe/peer"
-	"github.com/ctsim/ctsim/probe/rulepath"
 	"github.com/ctsim/ctsim/probe/socket"
 	"github.com/ctsim/ctsim/scenario"
 	"github.com/ctsim/ctsim/scenario/build"
@@ -43,47 +39,33 @@ type server interface {
 	Close() error
 }
 
-// run is a scenario under way. Its evidence is written by watchers' goroutines too, under mu.
-type run struct {
+// world is where a run takes place, and who watches it: what the parts of a run have in common.
+type world struct {
 	plan     *scenario.Plan
-	mode     dataplane.Mode
 	options  Options
 	lab      *topology.Lab
-	rules    map[string]dataplane.Node
 	watchers []watcher
-	capture  *packet.Capture
-	kernel   *kernelWatcher
-	// tracers follow packets through the rules, readers look at sockets, by node and pod.
-	tracers map[string]*rulepath.Watcher
+	recorder
+}
+
+// run is a scenario under way.
+type run struct {
+	*world
+	proxies
+	programs
+	capture *packet.Capture
+	kernel  *kernelWatcher
+	// readers look at sockets, by node and pod.
 	readers map[string]*socket.Reader
-	// savedBefore is iptables-save -c of each node before the first break.
-	savedBefore map[string]string
-	servers     []server
-	// client is the client's program if it is not ctsim's own, begun the SYN of the last connection from each of its
-	// addresses, quiet how long a connection that counts as idle is without traffic, idleSince when it last became so.
-	client    *externalProgram
-	begun     map[netip.AddrPort]uint32
+	servers []server
+	// quiet is how long a connection of the client's program that counts as idle is without traffic, idleSince when it last
+	// became so.
 	quiet     time.Duration
 	idleSince time.Time
 	flows     []*flow
-	// endpoints are the service's at the moment.
-	endpoints []netip.AddrPort
 	phases    []evidence.Phase
 	progress  Progress
 	pausing   pausing
-
-	mu sync.Mutex
-	ev evidence.Evidence
-	// over is true once nothing more is evidence.
-	over bool
-	// received is the number of the last message that arrived at a server, by connection; picks the backends that the
-	// entries of a client socket led to.
-	received map[int]int
-	picks    map[netip.AddrPort][]netip.Addr
-	// index is for live observations, which cannot wait until all is known.
-	index evidence.Index
-	// streams are those of live observations: what these say of packets counts from the beginning of their streams.
-	streams packet.Flows
 }
 
 // Run replays a plan in a world of its own while everything is watched, and gives the evidence; whether it is what the
@@ -106,13 +88,8 @@ func newRun(p *scenario.Plan, o Options) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &run{plan: p, mode: mode, options: o, rules: map[string]dataplane.Node{}, received: map[int]int{},
-		begun: map[netip.AddrPort]uint32{},
-		picks: map[netip.AddrPort][]netip.Addr{}, index: evidence.Index{},
-		tracers: map[string]*rulepath.Watcher{}, readers: map[string]*socket.Reader{}}
-	// Round takes the monotonic reading off: the kernel's times have none, and all must be counted on one clock.
-	r.ev = evidence.Evidence{Started: time.Now().Round(0), World: about(p), Ours: map[uint32]bool{}, Deleted: map[uint32]bool{}, Unwatched: map[evidence.Source]bool{}, Rules: map[string][]dataplane.Counter{}, Lost: map[string]int{}}
-	r.endpoints = slices.Clone(p.Service.Endpoints)
+	w := &world{plan: p, options: o, recorder: newRecorder(about(p), o.Observe)}
+	r := &run{world: w, proxies: newProxies(w, mode), programs: programs{world: w}, readers: map[string]*socket.Reader{}}
 	for i := range p.Connections {
 		r.flows = append(r.flows, &flow{id: i + 1})
 	}
@@ -159,58 +136,9 @@ func (r *run) build(ctx context.Context) (err error) {
 	return err
 }
 
-// install puts kube-proxy's rules into both nodes at the same time.
-func (r *run) install(context.Context) error {
-	return r.onNodes(func(name string, rs dataplane.Rules) error {
-		node, err := r.mode.Open(r.lab.Namespace(name))
-		if err != nil {
-			return err
-		}
-		r.mu.Lock()
-		r.rules[name] = node
-		r.mu.Unlock()
-		if err := node.Install(rs); err != nil {
-			return err
-		}
-		return r.trace(name, rs)
-	})
-}
-
-// sync changes the rules of both nodes to the endpoints of the moment, as kube-proxy does.
-func (r *run) sync() error {
-	return r.onNodes(func(name string, rs dataplane.Rules) error {
-		if err := r.rules[name].Sync(rs); err != nil {
-			return err
-		}
-		return r.learn(name, rs)
-	})
-}
-
-func (r *run) onNodes(do func(node string, rs dataplane.Rules) error) error {
-	svc := r.plan.Service
-	svc.Endpoints = r.endpoints
-	rs := r.mode.Rules(r.plan.Proxy, svc)
-	names := r.plan.NodeNames()
-	errs := make([]error, len(names))
-	var wait sync.WaitGroup
-	for i, name := range names {
-		wait.Go(func() {
-			if err := do(name, rs); err != nil {
-				errs[i] = fmt.Errorf("rules on %s: %w", name, err)
-			}
-		})
-	}
-	wait.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return err // what ails one node ails the others: saying it once is enough
-		}
-	}
-	return nil
-}
-
 func (r *run) serve(ctx context.Context) error {
 	if r.plan.ExternalServer() {
+		r.tell(fmt.Sprintf("wait until the servers listen on port %d", r.plan.Service.Port), 0)
 		return errors.Join(r.serveExternal(ctx), r.joinKernel())
 	}
 	for _, s := range r.plan.Servers {
@@ -323,7 +251,8 @@ func (r *run) close() error {
 	return errors.Join(errs...)
 }
 
-func (r *run) service() netip.AddrPort { return r.plan.Target }
+// service is what the client connects to.
+func (w *world) service() netip.AddrPort { return w.plan.Target }
 
 // serverConn is the server's end of a connection: of the pods that have heard of it, the first.
 func (r *run) serverConn(f *flow) *peer.Conn {

@@ -12,9 +12,9 @@ import (
 // beside the topology and joins the others later.
 type kernelWatcher struct {
 	*kernel.Watcher
-	run     *run
-	err     error
-	started chan struct{}
+	recorder *recorder
+	err      error
+	started  chan struct{}
 	// joined is true once it is known that it has started well.
 	joined bool
 	// places are the names of the namespaces, by inode number.
@@ -35,9 +35,9 @@ func (w *kernelWatcher) Close() error {
 		return nil
 	}
 	err := w.Watcher.Close()
-	w.run.mu.Lock()
-	defer w.run.mu.Unlock()
-	w.run.ev.Lost[string(evidence.FromKernel)] += w.Lost()
+	w.recorder.mu.Lock()
+	defer w.recorder.mu.Unlock()
+	w.recorder.ev.Lost[string(evidence.FromKernel)] += w.Lost()
 	return err
 }
 
@@ -46,7 +46,7 @@ func (r *run) startKernel() {
 	if !r.options.watches(evidence.FromKernel) {
 		return
 	}
-	w := &kernelWatcher{run: r, started: make(chan struct{}), places: map[uint64]string{}}
+	w := &kernelWatcher{recorder: &r.recorder, started: make(chan struct{}), places: map[uint64]string{}}
 	r.kernel = w
 	r.watchers = append(r.watchers, w)
 	go func() {
@@ -93,7 +93,7 @@ func (r *run) watchKernel(ns *topology.Namespace) error {
 }
 
 func (w *kernelWatcher) event(e kernel.Event) {
-	r := w.run
+	r := w.recorder
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	ev := evidence.KernelEvent{At: w.places[e.Namespace], Event: e}

@@ -1,14 +1,11 @@
 package replay
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/ctsim/ctsim/evidence"
@@ -17,61 +14,10 @@ import (
 	"github.com/ctsim/ctsim/probe/program"
 	"github.com/ctsim/ctsim/probe/socket"
 	"github.com/ctsim/ctsim/scenario"
-	"github.com/ctsim/ctsim/scenario/build"
 )
 
-// externalProgram is a program that ctsim has not written, in the place of the client or of a server.
-type externalProgram struct {
-	*program.Program
-	side peer.Side
-}
-
-// Conn is always nil: the program's sockets are its own.
-func (p *externalProgram) Conn(int) *peer.Conn { return nil }
-
-// Close ends the program. Ending it twice is harmless.
-func (p *externalProgram) Close() error {
-	p.Program.Stop()
-	return nil
-}
-
-// Stop is never asked for: the language refuses it.
-func (p *externalProgram) Stop() error { return p.Close() }
-
-// programs are the external ones of the run, the client first.
-func (r *run) programs() []*externalProgram {
-	var out []*externalProgram
-	if r.client != nil {
-		out = append(out, r.client)
-	}
-	for _, l := range r.servers {
-		if p, ok := l.(*externalProgram); ok {
-			out = append(out, p)
-		}
-	}
-	slices.SortFunc(out, func(a, b *externalProgram) int { // each server is here as soon as it runs
-		return cmp.Or(cmp.Compare(a.side, b.side), r.serverNumber(a.Name())-r.serverNumber(b.Name()))
-	})
-	return out
-}
-
-// startProgram starts the program of one side in a pod or on a node.
-func (r *run) startProgram(side peer.Side, end scenario.End) (*externalProgram, error) {
-	var hosts []program.Host
-	for _, h := range r.plan.Names {
-		hosts = append(hosts, program.Host{Address: h.Address, Names: h.Names})
-	}
-	started, err := program.Start(r.lab.Namespace(end.At), program.Spec{Name: end.At, Command: end.Program.Command,
-		User: end.Program.User, Env: end.Program.Env, Hosts: hosts,
-		Output: func(l program.Line) { r.printed(side, end.At, l) }})
-	if err != nil {
-		return nil, &build.Unsupported{What: fmt.Sprintf("the %s's program did not start", side), Err: err}
-	}
-	return &externalProgram{started, side}, nil
-}
-
 // printed notes a line of a program's output.
-func (r *run) printed(side peer.Side, place string, l program.Line) {
+func (r *recorder) printed(side peer.Side, place string, l program.Line) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.over {
@@ -82,66 +28,11 @@ func (r *run) printed(side peer.Side, place string, l program.Line) {
 	r.live(func() evidence.Observation { return r.ev.OutputObservation(&o) })
 }
 
-// serveExternal starts the server's program in every pod, side by side, and waits until all listen.
-func (r *run) serveExternal(ctx context.Context) error {
-	errs := make([]error, len(r.plan.Servers))
-	var wait sync.WaitGroup
-	for i := range errs {
-		wait.Go(func() { errs[i] = r.serveExternalOn(ctx, r.plan.Servers[i]) })
-	}
-	wait.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return err // the programs are all the same: saying it once is enough
-		}
-	}
-	return nil
-}
-
-func (r *run) serveExternalOn(ctx context.Context, end scenario.End) error {
-	port := r.plan.Service.Port
-	p, err := r.startProgram(peer.Server, end)
-	if err != nil {
-		return err
-	}
-	r.mu.Lock()
-	r.servers = append(r.servers, p)
-	r.mu.Unlock()
-	r.tell(fmt.Sprintf("wait until the servers listen on port %d", port), 0)
-	return hinted(p.Await(ctx, r.lab.Namespace(end.At), end.Program.Ready, fmt.Sprintf("it listened on port %d", port), program.Listens(port)),
-		fmt.Sprintf("the server has to listen on port $PORT (%d) of all addresses and to stay in the foreground", port))
-}
-
-// hinted turns a program's end into an error with a hint.
-func hinted(err error, hint string) error {
-	var ended *program.Ended
-	if errors.As(err, &ended) {
-		if ended.Exit != nil && (ended.Exit.Code == 126 || ended.Exit.Code == 127) {
-			hint = "the program starts in a HOME of its own; write the whole path of a command, or $OLDPWD/command"
-		}
-		return &build.Unsupported{What: "a program did not do what it is here for", Hint: hint, Err: err}
-	}
-	return err
-}
-
-func (r *run) startClient() (err error) {
-	r.client, err = r.startProgram(peer.Client, r.plan.Client)
-	return err
-}
-
-func (r *run) tellClient(line string) error {
-	err := r.client.Type(line)
-	if err != nil && r.client.Exit() != nil {
-		return nil // it has ended, which is a fact about the client and not a failure of the run
-	}
-	return err
-}
-
 // discover notes a connection that the client's program begins. Each SYN is seen once where the client is; one that is
 // sent again has the same number.
-func (r *run) discover(p packet.Packet) {
-	if !r.plan.ExternalClient() || p.At != r.ev.ClientAt || p.Direction != packet.Out || p.Protocol != packet.TCP ||
-		p.Dst != r.service() || !p.Flags.Has(packet.SYN) || p.Flags.Has(packet.ACK) {
+func (r *recorder) discover(p packet.Packet) {
+	if !r.ev.External || p.At != r.ev.ClientAt || p.Direction != packet.Out || p.Protocol != packet.TCP ||
+		p.Dst != r.ev.Service || !p.Flags.Has(packet.SYN) || p.Flags.Has(packet.ACK) {
 		return
 	}
 	if seq, begun := r.begun[p.Src]; begun && seq == p.Seq {
@@ -268,14 +159,6 @@ func (r *run) noteSettings() error {
 	return r.drain()
 }
 
-func (r *run) programAt(place string) *externalProgram {
-	i := slices.IndexFunc(r.programs(), func(p *externalProgram) bool { return p.Name() == place })
-	if i < 0 {
-		return nil
-	}
-	return r.programs()[i]
-}
-
 // externalSamples are the sockets of a connection, found by their addresses. A server has as many as the connection had
 // backends.
 func (r *run) externalSamples(f *flow) []evidence.SocketSample {
@@ -335,20 +218,6 @@ func (r *run) sampleExternal(last bool) {
 	}
 }
 
-// stopPrograms ends them side by side and notes how each ended.
-func (r *run) stopPrograms() {
-	all := r.programs()
-	exits := make([]program.Exit, len(all))
-	var wait sync.WaitGroup
-	for i, p := range all {
-		wait.Go(func() { exits[i] = p.Program.Stop() })
-	}
-	wait.Wait()
-	for i, p := range all {
-		r.ev.Programs = append(r.ev.Programs, evidence.Ran{Side: p.side, At: p.Name(), Command: p.Command(), Exit: exits[i]})
-	}
-}
-
 // keptAlive tells whether the programs would renew the entries before these are as old as they are to be made: with a
 // keepalive probe, or by what they say to each other of their own accord. Then the entries are left alone. A probe that
 // would come after the entry has expired, but within the time that is to pass, cannot be replayed.
@@ -384,7 +253,7 @@ func (r *run) keptAlive(by time.Duration) (bool, error) {
 }
 
 // keep notes why the entries are not aged.
-func (r *run) keep(at, text string) error {
+func (r *recorder) keep(at, text string) error {
 	r.note(at, "kept", text)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -402,6 +271,6 @@ func (r *run) spoke(f *flow) bool {
 }
 
 // serverNumber is the place of a server pod among all, -1 for any other name.
-func (r *run) serverNumber(name string) int {
-	return slices.IndexFunc(r.plan.Servers, func(e scenario.End) bool { return e.At == name })
+func (w *world) serverNumber(name string) int {
+	return slices.IndexFunc(w.plan.Servers, func(e scenario.End) bool { return e.At == name })
 }
