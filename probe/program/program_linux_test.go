@@ -15,25 +15,15 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ctsim/ctsim/internal/kerneltest"
 	"github.com/ctsim/ctsim/probe/socket"
 	"github.com/ctsim/ctsim/topology"
 )
 
-func needKernel(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	if os.Getenv("CTSIM_REQUIRE_KERNEL") == "1" {
-		t.Fatal("kernel test not run as root")
-	}
-	t.Skip("kernel tests need root or `unshare -Urnm`")
-}
-
 // pod is a namespace with nothing but loopback in it.
 func pod(t *testing.T) *topology.Namespace {
 	t.Helper()
-	needKernel(t)
+	kerneltest.Need(t)
 	lab, err := topology.Up(context.Background(), topology.Plan{
 		Network: netip.MustParsePrefix("192.168.122.0/24"),
 		Nodes: []topology.Node{{Name: "node", Address: netip.MustParseAddr("192.168.122.20"),

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ctsim/ctsim/internal/kerneltest"
 	"github.com/ctsim/ctsim/topology"
 )
 
@@ -28,7 +29,7 @@ func TestKernelTimeLeft(t *testing.T) {
 	before, err := r.Get(c.from, c.to)
 	check(t, err)
 	var theirs float64
-	for l := range strings.Lines(command(t, ns, "netstat", "-tn", "--timers")) {
+	for l := range strings.Lines(kerneltest.Output(t, ns, "netstat", "-tn", "--timers")) {
 		if _, timer, ok := strings.Cut(l, "keepalive ("); ok {
 			if _, err := fmt.Sscanf(timer, "%f/0/0)", &theirs); err != nil {
 				t.Fatal(err)
@@ -50,7 +51,7 @@ func TestKernelRetransmission(t *testing.T) {
 	r := open(t, ns)
 	listener, addr := serve(t, ns, "127.0.0.2:2222")
 	c := connect(t, ns, listener, addr)
-	command(t, ns, "ip", "link", "set", "lo", "down")
+	kerneltest.Output(t, ns, "ip", "link", "set", "lo", "down")
 	if _, err := unix.Write(c.client, []byte("0123456789")); err != nil {
 		t.Fatal(err)
 	}
