@@ -45,14 +45,14 @@ func (r *recorder) discover(p packet.Packet) {
 }
 
 // adopt takes the connections over that the client's program has opened.
-func (r *run) adopt() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !r.plan.ExternalClient() {
+func (x *programs) adopt() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if !x.plan.ExternalClient() {
 		return
 	}
-	for _, f := range r.ev.Flows[len(r.flows):] {
-		r.flows = append(r.flows, &flow{id: f.ID, local: f.Local, tried: true})
+	for _, f := range x.ev.Flows[len(x.flows):] {
+		x.flows = append(x.flows, &flow{id: f.ID, local: f.Local, tried: true})
 	}
 }
 
@@ -65,27 +65,27 @@ func (f *flow) address() netip.AddrPort {
 }
 
 // sockets are the TCP sockets in a pod or on a node; none if it is gone.
-func (r *run) sockets(place string) ([]socket.Socket, error) {
-	ns := r.lab.Namespace(place)
+func (w *world) sockets(place string) ([]socket.Socket, error) {
+	ns := w.lab.Namespace(place)
 	if ns == nil {
 		return nil, nil
 	}
-	if r.readers[place] == nil {
+	if w.readers[place] == nil {
 		reader, err := socket.Open(ns)
 		if err != nil {
 			return nil, err
 		}
-		r.readers[place] = reader
+		w.readers[place] = reader
 	}
-	return r.readers[place].List()
+	return w.readers[place].List()
 }
 
 // clientSockets are the sockets of the client's program that lead to the service, by their own address.
-func (r *run) clientSockets() (map[netip.AddrPort]socket.Socket, error) {
-	all, err := r.sockets(r.ev.ClientAt)
+func (x *programs) clientSockets() (map[netip.AddrPort]socket.Socket, error) {
+	all, err := x.sockets(x.ev.ClientAt)
 	out := map[netip.AddrPort]socket.Socket{}
 	for _, s := range all {
-		if unmapped(s.Remote) == r.service() {
+		if unmapped(s.Remote) == x.service() {
 			out[unmapped(s.Local)] = s
 		}
 	}
@@ -97,25 +97,25 @@ func unmapped(a netip.AddrPort) netip.AddrPort {
 }
 
 // untilPrinted waits until the client's program has written a text, in one line.
-func (r *run) untilPrinted(ctx context.Context, text string, within time.Duration) error {
-	r.tell(fmt.Sprintf("wait until the client prints %q", text), within)
-	err := r.client.Await(ctx, r.lab.Namespace(r.ev.ClientAt), within, fmt.Sprintf("it printed %q", text), func([]socket.Socket) bool {
-		return slices.ContainsFunc(r.client.Lines(), func(l program.Line) bool { return strings.Contains(l.Text, text) })
+func (x *programs) untilPrinted(ctx context.Context, text string, within time.Duration) error {
+	x.tell(fmt.Sprintf("wait until the client prints %q", text), within)
+	err := x.client.Await(ctx, x.lab.Namespace(x.ev.ClientAt), within, fmt.Sprintf("it printed %q", text), func([]socket.Socket) bool {
+		return slices.ContainsFunc(x.client.Lines(), func(l program.Line) bool { return strings.Contains(l.Text, text) })
 	})
 	return hinted(err, "programs may keep their output in a buffer where it is no terminal: stdbuf -oL COMMAND")
 }
 
 // untilIdle waits until the client's program has connections to the service and nothing has come or gone on them for
 // some time. Connections that it has closed again do not count.
-func (r *run) untilIdle(ctx context.Context, silence, within time.Duration) error {
-	ns := r.lab.Namespace(r.ev.ClientAt)
-	r.tell("wait until the client's connection is established and idle", within)
-	err := r.client.Await(ctx, ns, within, fmt.Sprintf("it had a connection to %s that was idle for %s", r.service(), silence),
+func (x *programs) untilIdle(ctx context.Context, silence, within time.Duration) error {
+	ns := x.lab.Namespace(x.ev.ClientAt)
+	x.tell("wait until the client's connection is established and idle", within)
+	err := x.client.Await(ctx, ns, within, fmt.Sprintf("it had a connection to %s that was idle for %s", x.service(), silence),
 		func(all []socket.Socket) bool {
 			n := 0
 			for _, s := range all {
 				switch {
-				case unmapped(s.Remote) != r.service() || s.State == socket.TimeWait:
+				case unmapped(s.Remote) != x.service() || s.State == socket.TimeWait:
 				case !idle(s, silence):
 					return false
 				default:
@@ -126,9 +126,9 @@ func (r *run) untilIdle(ctx context.Context, silence, within time.Duration) erro
 		})
 	err = hinted(err, "the client has to keep a connection to $SERVICE open; a question for a password fails, it has no terminal")
 	if err == nil {
-		err = r.drain()
+		err = x.drain()
 	}
-	r.adopt()
+	x.adopt()
 	return err
 }
 
@@ -139,44 +139,44 @@ func idle(s socket.Socket, silence time.Duration) bool {
 }
 
 // noteSettings asks what the programs have set on both ends of every open connection.
-func (r *run) noteSettings() error {
-	for _, f := range r.flows {
-		for _, end := range r.externalSamples(f) {
-			p := r.programAt(end.At)
+func (x *programs) noteSettings() error {
+	for _, f := range x.flows {
+		for _, end := range x.externalSamples(f) {
+			p := x.programAt(end.At)
 			if p == nil || end.Inode == 0 {
 				continue
 			}
 			set, err := p.Settings(end.Inode)
 			if err != nil {
-				r.missing("", fmt.Sprintf("the settings of the %s's socket: %v", end.Side, err))
+				x.missing("", fmt.Sprintf("the settings of the %s's socket: %v", end.Side, err))
 				continue
 			}
-			r.mu.Lock()
-			r.ev.Settings = append(r.ev.Settings, evidence.Settings{Flow: f.id, Side: end.Side, At: end.At, Settings: set})
-			r.mu.Unlock()
+			x.mu.Lock()
+			x.ev.Settings = append(x.ev.Settings, evidence.Settings{Flow: f.id, Side: end.Side, At: end.At, Settings: set})
+			x.mu.Unlock()
 		}
 	}
-	return r.drain()
+	return x.drain()
 }
 
 // externalSamples are the sockets of a connection, found by their addresses. A server has as many as the connection had
 // backends.
-func (r *run) externalSamples(f *flow) []evidence.SocketSample {
+func (x *programs) externalSamples(f *flow) []evidence.SocketSample {
 	var out []evidence.SocketSample
 	now := time.Now()
-	if own, err := r.clientSockets(); err == nil && r.plan.ExternalClient() && r.newest(f) {
+	if own, err := x.clientSockets(); err == nil && x.plan.ExternalClient() && x.newest(f) {
 		if s, ok := own[f.address()]; ok {
-			out = append(out, evidence.SocketSample{Time: now, At: r.ev.ClientAt, Flow: f.id, Side: peer.Client, Socket: s})
+			out = append(out, evidence.SocketSample{Time: now, At: x.ev.ClientAt, Flow: f.id, Side: peer.Client, Socket: s})
 		}
 	}
-	r.mu.Lock()
-	at := r.ev.Index() // with the addresses that nodes have put in the client's place
-	r.mu.Unlock()
-	for _, name := range r.lab.Names() {
-		if r.serverNumber(name) < 0 {
+	x.mu.Lock()
+	at := x.ev.Index() // with the addresses that nodes have put in the client's place
+	x.mu.Unlock()
+	for _, name := range x.lab.Names() {
+		if x.serverNumber(name) < 0 {
 			continue
 		}
-		all, err := r.sockets(name)
+		all, err := x.sockets(name)
 		if err != nil {
 			continue
 		}
@@ -190,30 +190,30 @@ func (r *run) externalSamples(f *flow) []evidence.SocketSample {
 }
 
 // newest is false for a connection whose port a later one has taken.
-func (r *run) newest(f *flow) bool {
-	return !slices.ContainsFunc(r.flows, func(o *flow) bool { return o.id > f.id && o.address() == f.address() })
+func (x *programs) newest(f *flow) bool {
+	return !slices.ContainsFunc(x.flows, func(o *flow) bool { return o.id > f.id && o.address() == f.address() })
 }
 
 // sampleExternal notes the state of both ends of every connection of external programs; last says that it is the last time.
-func (r *run) sampleExternal(last bool) {
-	if !r.plan.ExternalClient() && !r.plan.ExternalServer() {
+func (x *programs) sampleExternal(last bool) {
+	if !x.plan.ExternalClient() && !x.plan.ExternalServer() {
 		return
 	}
-	r.adopt()
-	for _, f := range r.flows {
-		for _, l := range r.externalSamples(f) {
-			r.mu.Lock()
+	x.adopt()
+	for _, f := range x.flows {
+		for _, l := range x.externalSamples(f) {
+			x.mu.Lock()
 			if last {
 				state := peer.SocketState{State: l.State.String(), Retransmits: l.Timer.Retransmits}
 				if l.Info != nil {
 					state.Unacked = l.Info.Unacked
 				}
-				r.ev.Last = append(r.ev.Last, evidence.LastState{Flow: f.id, Side: l.Side, At: l.At, SocketState: state, Timer: l.Timer.Kind.String()})
+				x.ev.Last = append(x.ev.Last, evidence.LastState{Flow: f.id, Side: l.Side, At: l.At, SocketState: state, Timer: l.Timer.Kind.String()})
 			} else {
-				r.ev.Samples = append(r.ev.Samples, l)
-				r.live(func() evidence.Observation { return r.ev.SocketObservation(&l) })
+				x.ev.Samples = append(x.ev.Samples, l)
+				x.live(func() evidence.Observation { return x.ev.SocketObservation(&l) })
 			}
-			r.mu.Unlock()
+			x.mu.Unlock()
 		}
 	}
 }
@@ -221,29 +221,29 @@ func (r *run) sampleExternal(last bool) {
 // keptAlive tells whether the programs would renew the entries before these are as old as they are to be made: with a
 // keepalive probe, or by what they say to each other of their own accord. Then the entries are left alone. A probe that
 // would come after the entry has expired, but within the time that is to pass, cannot be replayed.
-func (r *run) keptAlive(by time.Duration) (bool, error) {
-	if !r.plan.ExternalClient() && !r.plan.ExternalServer() {
+func (x *programs) keptAlive(by time.Duration) (bool, error) {
+	if !x.plan.ExternalClient() && !x.plan.ExternalServer() {
 		return false, nil
 	}
-	for _, f := range r.flows {
-		left, err := r.longestEntry([]*flow{f})
+	for _, f := range x.flows {
+		left, err := x.longestEntry([]*flow{f})
 		if err != nil {
 			return false, err
 		}
 		if left < 0 {
 			continue
 		}
-		if r.spoke(f) {
-			return true, r.keep(r.ev.ClientAt, "the entry does not expire: the programs spoke while the connection was idle, and each word renews it")
+		if x.spoke(f) {
+			return true, x.keep(x.ev.ClientAt, "the entry does not expire: the programs spoke while the connection was idle, and each word renews it")
 		}
-		for _, end := range r.externalSamples(f) {
+		for _, end := range x.externalSamples(f) {
 			due := end.Timer.Expires
 			switch {
 			case end.Timer.Kind != socket.Keepalive || due >= by:
 			case due < left:
-				return true, r.keep(end.At, fmt.Sprintf("the entry does not expire: the next keepalive probe of the %s's program comes in %s and renews it, with %s left to it",
+				return true, x.keep(end.At, fmt.Sprintf("the entry does not expire: the next keepalive probe of the %s's program comes in %s and renews it, with %s left to it",
 					end.Side, due.Round(time.Second), left.Round(time.Second)))
-			case by > r.plan.Conntrack.Established:
+			case by > x.plan.Conntrack.Established:
 				return false, fmt.Errorf("ageing by %s would lie: the keepalive of the %s's program sends a probe in %s, after the entry has expired",
 					by, end.Side, due.Round(time.Second))
 			}
@@ -262,11 +262,11 @@ func (r *recorder) keep(at, text string) error {
 }
 
 // spoke tells whether anything but acknowledgements went over a connection since it was first idle.
-func (r *run) spoke(f *flow) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return !r.idleSince.IsZero() && slices.ContainsFunc(r.ev.Packets, func(p packet.Packet) bool {
-		return p.At == r.ev.ClientAt && p.Payload > 0 && p.Time.After(r.idleSince) && r.index.Packet(&p) == f.id
+func (x *programs) spoke(f *flow) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return !x.idleSince.IsZero() && slices.ContainsFunc(x.ev.Packets, func(p packet.Packet) bool {
+		return p.At == x.ev.ClientAt && p.Payload > 0 && p.Time.After(x.idleSince) && x.index.Packet(&p) == f.id
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/ctsim/ctsim/evidence"
 	"github.com/ctsim/ctsim/probe/peer"
@@ -27,6 +28,10 @@ type programs struct {
 	// client is nil until it is started; the servers are in no order, under mu.
 	client   *externalProgram
 	external []*externalProgram
+	// quiet is how long a connection of the client's program that counts as idle is without traffic, idleSince when it last
+	// became so.
+	quiet     time.Duration
+	idleSince time.Time
 }
 
 // started are all of them, the client first and the servers by number.

@@ -9,7 +9,6 @@ import (
 
 	"github.com/ctsim/ctsim/dataplane/modes"
 	"github.com/ctsim/ctsim/evidence"
-	"github.com/ctsim/ctsim/probe/packet"
 	"github.com/ctsim/ctsim/probe/peer"
 	"github.com/ctsim/ctsim/probe/socket"
 	"github.com/ctsim/ctsim/scenario"
@@ -45,27 +44,23 @@ type world struct {
 	options  Options
 	lab      *topology.Lab
 	watchers []watcher
+	// readers look at sockets, by node and pod.
+	readers map[string]*socket.Reader
+	// flows are the connections by number, from 1 on.
+	flows    []*flow
+	progress Progress
 	recorder
 }
 
 // run is a scenario under way.
 type run struct {
 	*world
+	watching
 	proxies
 	programs
-	capture *packet.Capture
-	kernel  *kernelWatcher
-	// readers look at sockets, by node and pod.
-	readers map[string]*socket.Reader
 	servers []server
-	// quiet is how long a connection of the client's program that counts as idle is without traffic, idleSince when it last
-	// became so.
-	quiet     time.Duration
-	idleSince time.Time
-	flows     []*flow
-	phases    []evidence.Phase
-	progress  Progress
-	pausing   pausing
+	phases  []evidence.Phase
+	pausing pausing
 }
 
 // Run replays a plan in a world of its own while everything is watched, and gives the evidence; whether it is what the
@@ -88,8 +83,8 @@ func newRun(p *scenario.Plan, o Options) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &world{plan: p, options: o, recorder: newRecorder(about(p), o.Observe)}
-	r := &run{world: w, proxies: newProxies(w, mode), programs: programs{world: w}, readers: map[string]*socket.Reader{}}
+	w := &world{plan: p, options: o, recorder: newRecorder(about(p), o.Observe), readers: map[string]*socket.Reader{}}
+	r := &run{world: w, watching: watching{world: w}, proxies: newProxies(w, mode), programs: programs{world: w}}
 	for i := range p.Connections {
 		r.flows = append(r.flows, &flow{id: i + 1})
 	}
@@ -273,14 +268,14 @@ func (r *run) end(f *flow, side string) *peer.Conn {
 }
 
 // pause waits, telling how long is left.
-func (r *run) pause(ctx context.Context, d time.Duration, text string) error {
+func (w *world) pause(ctx context.Context, d time.Duration, text string) error {
 	end := time.Now().Add(d)
 	for {
 		left := time.Until(end)
 		if left <= 0 {
 			return nil
 		}
-		r.tell(text, left)
+		w.tell(text, left)
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -289,10 +284,11 @@ func (r *run) pause(ctx context.Context, d time.Duration, text string) error {
 	}
 }
 
-func (r *run) tell(text string, left time.Duration) {
-	if r.options.Progress != nil {
-		p := r.progress
+// tell says what the run waits for, and for how long at most; 0 if that is not known.
+func (w *world) tell(text string, left time.Duration) {
+	if w.options.Progress != nil {
+		p := w.progress
 		p.Text, p.Left = text, left
-		r.options.Progress(p)
+		w.options.Progress(p)
 	}
 }

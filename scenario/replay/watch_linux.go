@@ -223,12 +223,12 @@ func (r *run) notRerouted(flows []*flow) []*flow {
 }
 
 // listen subscribes to the conntrack events of a node.
-func (r *run) listen(ns *topology.Namespace) error {
-	l, err := conntrack.Listen(ns, func(e conntrack.Event) { r.event(ns.Name(), e) })
+func (x *watching) listen(ns *topology.Namespace) error {
+	l, err := conntrack.Listen(ns, func(e conntrack.Event) { x.event(ns.Name(), e) })
 	if err != nil {
 		return fmt.Errorf("conntrack events of %s: %w", ns.Name(), err)
 	}
-	r.watchers = append(r.watchers, conntrackWatcher{l, &r.recorder})
+	x.watchers = append(x.watchers, conntrackWatcher{l, &x.recorder})
 	return nil
 }
 
@@ -250,33 +250,41 @@ func (w captureWatcher) Close() error {
 	return errors.Join(err, lostErr)
 }
 
+// watching is what sees a run from its beginning, whatever its rules and programs are.
+type watching struct {
+	*world
+	// capture is nil if packets are not watched, kernel if its tracepoints are not.
+	capture *packet.Capture
+	kernel  *kernelWatcher
+}
+
 // watch starts every source before the first packet: a listener that comes later would see nothing of the flows that
 // are there already.
-func (r *run) watch(context.Context) error {
+func (x *watching) watch(context.Context) error {
 	for _, source := range evidence.Sources {
-		if !r.options.watches(source) {
-			r.missing(source, string(source)+": not asked for")
+		if !x.options.watches(source) {
+			x.missing(source, string(source)+": not asked for")
 		}
 	}
-	if !r.plan.Followed() {
-		r.missing(evidence.FromRules, fmt.Sprintf("the rules that single packets met, and sockets after each step: followed with up to %d connections", scenario.MaxFollowed))
+	if !x.plan.Followed() {
+		x.missing(evidence.FromRules, fmt.Sprintf("the rules that single packets met, and sockets after each step: followed with up to %d connections", scenario.MaxFollowed))
 	}
-	if r.options.watches(evidence.FromConntrack) {
-		r.ev.Lost[string(evidence.FromConntrack)] = 0
-		for _, node := range r.plan.NodeNames() {
-			if err := r.listen(r.lab.Namespace(node)); err != nil {
+	if x.options.watches(evidence.FromConntrack) {
+		x.ev.Lost[string(evidence.FromConntrack)] = 0
+		for _, node := range x.plan.NodeNames() {
+			if err := x.listen(x.lab.Namespace(node)); err != nil {
 				return err
 			}
 		}
 	}
-	if !r.options.watches(evidence.FromPackets) {
+	if !x.options.watches(evidence.FromPackets) {
 		return nil
 	}
-	r.ev.Lost[string(evidence.FromPackets)] = 0
-	r.capture = packet.NewCapture(r.packet)
-	r.watchers = append(r.watchers, captureWatcher{r.capture, &r.recorder})
-	for _, name := range r.lab.Names() {
-		if err := r.captureAt(name); err != nil {
+	x.ev.Lost[string(evidence.FromPackets)] = 0
+	x.capture = packet.NewCapture(x.packet)
+	x.watchers = append(x.watchers, captureWatcher{x.capture, &x.recorder})
+	for _, name := range x.lab.Names() {
+		if err := x.captureAt(name); err != nil {
 			return err
 		}
 	}
@@ -284,9 +292,9 @@ func (r *run) watch(context.Context) error {
 }
 
 // captureAt adds a pod or node to the capture.
-func (r *run) captureAt(name string) error {
-	if r.capture == nil || r.lab.Namespace(name) == nil || name == "switch" {
+func (x *watching) captureAt(name string) error {
+	if x.capture == nil || x.lab.Namespace(name) == nil || name == "switch" {
 		return nil // a switch has ports, no address
 	}
-	return r.capture.Add(r.lab.Namespace(name), topology.Uplink)
+	return x.capture.Add(x.lab.Namespace(name), topology.Uplink)
 }
