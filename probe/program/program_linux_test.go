@@ -167,7 +167,11 @@ func TestKernelDaemon(t *testing.T) {
 	got := make(chan string, 10)
 	p := start(t, Spec{Command: `setsid sh -c 'echo here; sleep 1000' & exit 0`, Output: func(l Line) { got <- l.Text }})
 	<-got
-	wait(t, "its command", p.Exited())
+	for end := time.Now().Add(60 * time.Second); p.Exit() == nil; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("waited in vain: its command")
+		}
+	}
 	select {
 	case <-p.Done():
 		t.Error("the daemon has ended")

@@ -103,31 +103,6 @@ func TestKernelGetIPv4OnIPv6Socket(t *testing.T) {
 	}
 }
 
-func TestKernelDestroy(t *testing.T) {
-	ns := newNamespace(t)
-	r := open(t, ns)
-	listener, addr := serve(t, ns, "127.0.0.2:2222")
-	c := connect(t, ns, listener, addr)
-	s, err := r.Get(c.from, c.to)
-	check(t, err)
-	other := s
-	other.Cookie++
-	if err := r.Destroy(other); err == nil || errors.Is(err, ErrUnsupported) {
-		t.Fatalf("another cookie: %v", err)
-	}
-	check(t, r.Destroy(s))
-	buf := make([]byte, 1)
-	if _, err := unix.Read(c.client, buf); !errors.Is(err, unix.ECONNABORTED) {
-		t.Errorf("here: %v", err)
-	}
-	if _, err := unix.Read(c.server, buf); !errors.Is(err, unix.ECONNRESET) {
-		t.Errorf("there: %v", err)
-	}
-	if err := r.Destroy(s); !errors.Is(err, ErrNotFound) {
-		t.Errorf("again: %v", err)
-	}
-}
-
 // TestKernelAnswerGivenUp leaves the rest of an answer unread; the next question must not get it.
 func TestKernelAnswerGivenUp(t *testing.T) {
 	ns := newNamespace(t)
