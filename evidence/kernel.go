@@ -38,7 +38,7 @@ func (e *Evidence) KernelObservation(ev *KernelEvent, connection int) Observatio
 
 // kernelFacts is an event of the kernel for programs that do not want to read its line.
 func kernelFacts(ev *KernelEvent) *KernelFacts {
-	out := &KernelFacts{Tracepoint: ev.Kind.String(), State: ev.State, Reason: ev.Reason, OfPacket: ev.Packet, Functions: ev.Story()}
+	out := &KernelFacts{Tracepoint: ev.Kind.String(), State: ev.State, Reason: ev.Reason, OfPacket: ev.Packet, Functions: ev.Functions()}
 	if ev.Kind == kernel.ErrorReport {
 		out.Errno = peer.Errno(ev.Errno)
 	}

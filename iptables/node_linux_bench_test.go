@@ -4,13 +4,14 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/ctsim/ctsim/internal/kerneltest"
 	"github.com/ctsim/ctsim/kube"
 	"github.com/ctsim/ctsim/topology"
 )
 
 // BenchmarkInstall times an installation into a new namespace, by flavour, number of endpoints and method.
 func BenchmarkInstall(b *testing.B) {
-	needKernel(b)
+	kerneltest.Need(b)
 	for _, flavour := range flavours {
 		for _, endpoints := range []int{2, 100, 1000} {
 			rs := Rules(kube.ProxyConfig{ClusterCIDR: clusterCIDR}, myservice(endpoints))
@@ -47,7 +48,7 @@ func BenchmarkInstall(b *testing.B) {
 
 // BenchmarkSync times the loss of one endpoint of two.
 func BenchmarkSync(b *testing.B) {
-	needKernel(b)
+	kerneltest.Need(b)
 	cfg := kube.ProxyConfig{ClusterCIDR: clusterCIDR}
 	sets := []RuleSet{Rules(cfg, myservice(1)), Rules(cfg, myservice(2))}
 	for _, flavour := range flavours {
@@ -69,7 +70,7 @@ func BenchmarkSync(b *testing.B) {
 
 // BenchmarkCounters times one reading of all rules' counters.
 func BenchmarkCounters(b *testing.B) {
-	needKernel(b)
+	kerneltest.Need(b)
 	for _, flavour := range flavours {
 		b.Run(string(flavour), func(b *testing.B) {
 			n := newNode(b, flavour)

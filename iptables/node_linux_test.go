@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -15,22 +14,10 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/ctsim/ctsim/internal/kerneltest"
 	"github.com/ctsim/ctsim/kube"
 	"github.com/ctsim/ctsim/topology"
 )
-
-// needKernel skips a test that makes namespaces when it may not, unless CTSIM_REQUIRE_KERNEL=1 says that it must run.
-func needKernel(t testing.TB) {
-	t.Helper()
-	if os.Getuid() == 0 {
-		return
-	}
-	const how = "needs root, or: unshare -Ur go test ./iptables"
-	if os.Getenv("CTSIM_REQUIRE_KERNEL") == "1" {
-		t.Fatal(how)
-	}
-	t.Skip(how)
-}
 
 // newNode makes an empty namespace and a Node for it.
 func newNode(t testing.TB, flavour Flavour) *Node {
@@ -62,7 +49,7 @@ var (
 // TestKernelInstall: what the kernel holds after an installation, by either method and in either flavour, is what the
 // RuleSet says it holds, and what the golden file says.
 func TestKernelInstall(t *testing.T) {
-	needKernel(t)
+	kerneltest.Need(t)
 	for _, c := range matrix() {
 		for _, flavour := range flavours {
 			for _, m := range methods {
@@ -92,7 +79,7 @@ func TestKernelInstall(t *testing.T) {
 // TestKernelSync walks from case to case, there and back, each way by each method: what is left is what a fresh
 // installation gives. The edits of all other pairs are proved without a kernel, in TestEditsMatrix.
 func TestKernelSync(t *testing.T) {
-	needKernel(t)
+	kerneltest.Need(t)
 	walk := matrix()
 	for _, c := range slices.Backward(matrix()) {
 		walk = append(walk, matrix()[3], c) // by way of two endpoints
@@ -129,7 +116,7 @@ func checkSave(t *testing.T, n *Node, want, when string) {
 // TestKernelManyEndpoints: the kernel rounds every probability as savedProbability says, and Auto installs and changes
 // large tables, which do not fit into one message to the kernel where ctsim is not root.
 func TestKernelManyEndpoints(t *testing.T) {
-	needKernel(t)
+	kerneltest.Need(t)
 	for _, flavour := range flavours {
 		t.Run(string(flavour), func(t *testing.T) {
 			n := newNode(t, flavour)
@@ -156,7 +143,7 @@ func TestKernelManyEndpoints(t *testing.T) {
 //
 //	socket 172.18.219.65 → OUTPUT → KUBE-SERVICES → KUBE-SVC-… → KUBE-SEP-… → 172.18.166.130 or .131, on lo
 func TestKernelCounters(t *testing.T) {
-	needKernel(t)
+	kerneltest.Need(t)
 	for _, flavour := range flavours {
 		t.Run(string(flavour), func(t *testing.T) {
 			n := newNode(t, flavour)
@@ -222,7 +209,7 @@ func sendOne(from string, s kube.Service) error {
 
 // TestKernelLock: the legacy flavour waits for whoever holds the namespace's lock, and for nobody else; nft for nobody.
 func TestKernelLock(t *testing.T) {
-	needKernel(t)
+	kerneltest.Need(t)
 	rs := Rules(kube.ProxyConfig{}, myservice(1))
 	busy, idle := newNode(t, Legacy), newNode(t, Legacy)
 	const held = 300 * time.Millisecond
@@ -259,7 +246,7 @@ func TestKernelLock(t *testing.T) {
 
 // TestKernelHostUnchanged: the rules of the namespace the test runs in are the same before and after.
 func TestKernelHostUnchanged(t *testing.T) {
-	needKernel(t)
+	kerneltest.Need(t)
 	host := func() string {
 		var all strings.Builder
 		for _, flavour := range flavours {
@@ -292,7 +279,7 @@ func TestKernelHostUnchanged(t *testing.T) {
 
 // TestKernelErrors: a failure names the command and what it said.
 func TestKernelErrors(t *testing.T) {
-	needKernel(t)
+	kerneltest.Need(t)
 	for _, flavour := range flavours {
 		t.Run(string(flavour), func(t *testing.T) {
 			n := newNode(t, flavour)

@@ -148,4 +148,5 @@ type NoPod struct {
 	Known []string
 }
 
+// Error says which is missing, without those that are known.
 func (e *NoPod) Error() string { return fmt.Sprintf("there is no pod or node %q", e.Name) }

@@ -30,7 +30,7 @@ func Up(ctx context.Context, s *Store, r *Record) (err error) {
 		}
 	}()
 	if err := nameable(r.NamesDir); err != nil {
-		return build.Unsupportable(err)
+		return build.AsUnsupported(err)
 	}
 	if err := raise(ctx, r); err != nil {
 		return errors.Join(err, r.undoNamesDir())
@@ -83,14 +83,14 @@ func (r *Record) undoNamesDir() error {
 
 // raise makes the world of a record and gives its namespaces their names; nothing is left if it fails.
 func raise(ctx context.Context, r *Record) (err error) {
-	world, err := build.Build(ctx, r.Blueprint.Topology)
+	world, err := build.Up(ctx, r.Blueprint.Topology)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, world.Close()) }()
 	l := &Lab{Record: r, world: world}
 	if err := l.install(); err != nil {
-		return build.Unsupportable(err)
+		return build.AsUnsupported(err)
 	}
 	for _, name := range world.Names() {
 		if err = ctx.Err(); err == nil {

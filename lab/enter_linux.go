@@ -83,6 +83,7 @@ type NotStarted struct {
 	Err     error
 }
 
+// Error names the command, and why it did not start.
 func (e *NotStarted) Error() string { return fmt.Sprintf("%s: %s", e.Command, e.Err) }
 
 // Unwrap is the operating system's reason.

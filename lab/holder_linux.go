@@ -190,7 +190,7 @@ func buildHeld(ctx context.Context, r *Record) answer {
 	if err == nil {
 		return answer{NamesDir: r.NamesDir, Namespaces: r.Namespaces}
 	}
-	err = build.Unsupportable(err)
+	err = build.AsUnsupported(err)
 	a := answer{Error: err.Error()}
 	var cannot *build.Unsupported
 	if errors.As(err, &cannot) {

@@ -1,3 +1,4 @@
+// Package probe holds a test that the compiled BPF programs below it are those that their sources give.
 package probe
 
 import (

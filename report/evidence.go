@@ -11,7 +11,7 @@ import (
 	"github.com/ctsim/ctsim/scenario/result"
 )
 
-// evidence writes the observations that the story rests on, or all of them if asked to.
+// evidence writes the observations that the account rests on, or all of them if asked to.
 func (t *text) evidence(r *result.Result) {
 	if t.o.Verbose {
 		t.connections(r.Connections...)
@@ -60,7 +60,7 @@ func (t *text) connections(all ...account.Connection) {
 	}
 }
 
-// exampleOf is the connection to tell the story by; false if there is none.
+// exampleOf is the connection to tell of; false if there is none.
 func exampleOf(r *result.Result) (example account.Connection, found bool) {
 	i := slices.IndexFunc(r.Connections, func(c account.Connection) bool { return c.ID == r.Example })
 	if i < 0 {
@@ -69,7 +69,7 @@ func exampleOf(r *result.Result) (example account.Connection, found bool) {
 	return r.Connections[i], true
 }
 
-// A story that says the same two things over and over again is cut: what is left of a row are its head and its tail.
+// A timeline that says the same two things over and over again is cut: what is left of a row are its head and its tail.
 const (
 	longRow = 8
 	rowHead = 2
@@ -107,7 +107,7 @@ func fold(all []evidence.Observation) []evidence.Observation {
 	return out
 }
 
-// lastBreak cuts the story of a connection whose entry was lost many times into what was before the first loss, the
+// lastBreak cuts the timeline of a connection whose entry was lost many times into what was before the first loss, the
 // losses that changed nothing, and the last loss with all that came of it.
 func lastBreak(all []evidence.Observation) (before, earlier, after []evidence.Observation) {
 	first := slices.IndexFunc(all, isLoss)

@@ -24,7 +24,7 @@ var files = []struct {
 	{"report.txt", always, func(w io.Writer, r *result.Result) error { return Text(w, r, TextOptions{Verbose: true}) }},
 	{resultFile, always, JSON},
 	{"packets.pcapng", HasPackets, Pcap},
-	{"output.txt", HasOutput, Output},
+	{"output.txt", hasOutput, output},
 }
 
 // resultFile marks a folder as a report of ctsim's.

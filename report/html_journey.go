@@ -18,11 +18,11 @@ type sighting struct {
 // journey is one packet, hop after hop, in the order of time.
 type journey []sighting
 
-// journeys puts the packets of a story together by their numbers, by the place of their first sighting in it; one without
+// journeys puts the packets of observations together by their numbers, by the place of their first sighting in it; one without
 // a number is alone.
-func journeys(story []evidence.Observation) map[int]journey {
+func journeys(seen []evidence.Observation) map[int]journey {
 	out, first := map[int]journey{}, map[int]int{}
-	for i, o := range story {
+	for i, o := range seen {
 		if o.Source != "packet" || o.Packet == nil {
 			continue
 		}

@@ -19,16 +19,16 @@ func stack(k *evidence.KernelFacts) []detailLine {
 // kernelEvent is what the kernel said, with how often it said so.
 type kernelEvent struct {
 	Time, At, Kind, What string
-	Story                []string
+	Functions            []string
 	Stack                []detailLine
 	Times                int
 }
 
 // kernelEvents are those of the example, the same ones counted.
-func kernelEvents(story []evidence.Observation) []kernelEvent {
+func kernelEvents(seen []evidence.Observation) []kernelEvent {
 	var out []kernelEvent
 	index := map[string]int{}
-	for _, o := range story {
+	for _, o := range seen {
 		k := o.KernelEvent
 		if k == nil {
 			continue
@@ -40,7 +40,7 @@ func kernelEvents(story []evidence.Observation) []kernelEvent {
 			continue
 		}
 		index[key] = len(out)
-		out = append(out, kernelEvent{Time: stamp(o.T), At: o.At, Kind: o.Kind, What: cmp.Or(what, o.Kind), Story: k.Functions,
+		out = append(out, kernelEvent{Time: stamp(o.T), At: o.At, Kind: o.Kind, What: cmp.Or(what, o.Kind), Functions: k.Functions,
 			Stack: stack(k), Times: 1})
 	}
 	return out
@@ -55,14 +55,14 @@ type socketSample struct {
 }
 
 // socketSamples are those at which a socket had changed, and the last at each; left is how many others there were.
-func socketSamples(story []evidence.Observation) (out []socketSample, left int) {
+func socketSamples(seen []evidence.Observation) (out []socketSample, left int) {
 	last, state := map[string]int{}, map[string]string{}
-	for i, o := range story {
+	for i, o := range seen {
 		if o.Socket != nil {
 			last[o.At] = i
 		}
 	}
-	for i, o := range story {
+	for i, o := range seen {
 		if o.Socket == nil {
 			continue
 		}

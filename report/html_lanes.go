@@ -26,9 +26,9 @@ type lane struct {
 	X string
 }
 
-// newLanes gives a lifeline to every place where something of the story was seen, in the order of the world. Steps are
+// newLanes gives a lifeline to every place where something was seen, in the order of the world. Steps are
 // taken nowhere.
-func newLanes(r *result.Result, story []evidence.Observation) *lanes {
+func newLanes(r *result.Result, seen []evidence.Observation) *lanes {
 	l := &lanes{of: map[string]int{}, place: map[string]evidence.Place{},
 		service: map[string]bool{fmt.Sprintf("%s:%d", r.Service.Address, r.Service.Port): true}}
 	for _, e := range r.Entries {
@@ -44,7 +44,7 @@ func newLanes(r *result.Result, story []evidence.Observation) *lanes {
 			}
 		}
 	}
-	for _, o := range story {
+	for _, o := range seen {
 		if o.Source != "step" && o.At != "" {
 			used[o.At] = true
 		}
@@ -56,7 +56,7 @@ func newLanes(r *result.Result, story []evidence.Observation) *lanes {
 			names = append(names, p.Name)
 		}
 	}
-	for _, o := range story { // what the world does not name
+	for _, o := range seen { // what the world does not name
 		if used[o.At] && !slices.Contains(names, o.At) {
 			names = append(names, o.At)
 		}

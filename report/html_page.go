@@ -41,8 +41,8 @@ type page struct {
 	// Moved and Still are the rules that packets met after the break, and those they met before it alone.
 	Moved, Still []ruleCounter
 	Kernels      []kernelEvent
-	Looks        []socketSample
-	LooksLeft    int
+	Samples      []socketSample
+	SamplesLeft  int
 	Groups       []group
 	Listed       []account.Connection
 	ListedLeft   int
@@ -63,18 +63,18 @@ func newPage(r *result.Result) *page {
 		example = r.Connections[i]
 		p.ExampleOf = &example
 	}
-	story := storyOf(r)
+	seen := ofExample(r)
 	if slices.ContainsFunc(r.World, func(p evidence.Place) bool { return p.Kind == "node" }) {
 		p.Picture = newPicture(r, example)
 	}
-	p.Sequence = newSequence(r, story)
+	p.Sequence = newSequence(r, seen)
 	p.Entry, p.Lives = compare(r.Entries), r.Entries
-	p.Path = rulesAround(story, r.Entries)
+	p.Path = rulesAround(seen, r.Entries)
 	node, _ := lostEntry(r.Entries)
 	p.Lost = node != ""
 	p.Moved, p.Still = ruleCounters(r.Rules)
-	p.Kernels = kernelEvents(story)
-	p.Looks, p.LooksLeft = socketSamples(story)
+	p.Kernels = kernelEvents(seen)
+	p.Samples, p.SamplesLeft = socketSamples(seen)
 	if len(r.Connections) > 1 {
 		p.Groups = groups(r.Connections)
 		p.Listed = r.Connections[:min(len(r.Connections), maxConnections)]
@@ -106,8 +106,8 @@ func conclusion(r *result.Result) (short string, unmet []verdict.Check) {
 	return fmt.Sprintf("%s, in %d of %d expectations", short, len(unmet), len(r.Expectations)), unmet
 }
 
-// storyOf is what was seen of the example, and what belongs to no connection or to all.
-func storyOf(r *result.Result) []evidence.Observation {
+// ofExample is what was seen of the example, and what belongs to no connection or to all.
+func ofExample(r *result.Result) []evidence.Observation {
 	var out []evidence.Observation
 	for _, o := range r.Timeline {
 		if o.Connection == 0 || o.Connection == r.Example {

@@ -198,10 +198,10 @@ func TestDraw(t *testing.T) {
 			for _, h := range test.hops {
 				hops = append(hops, addresses.Replace(h))
 			}
-			story := append(seenAt(1, hops...), seenAt(2, "client in 1 2", "master in 1 2", "node1 in 1 2", "server-1 in 1 2")...)
+			seen := append(seenAt(1, hops...), seenAt(2, "client in 1 2", "master in 1 2", "node1 in 1 2", "server-1 in 1 2")...)
 			r := &result.Result{World: world, Service: told().Service}
-			l := newLanes(r, story)
-			got := arrows(l, l.draw(journeys(story)[0]))
+			l := newLanes(r, seen)
+			got := arrows(l, l.draw(journeys(seen)[0]))
 			if want := addresses.Replace(test.want); got != want {
 				t.Errorf("got  %s\nwant %s", got, want)
 			}
@@ -231,11 +231,11 @@ func arrows(l *lanes, d drawing) string {
 
 // TestJourneys: packets of one number are one, and one without a number is alone.
 func TestJourneys(t *testing.T) {
-	story := append(seenAt(1, "server-1 out a b", "node1 out a b"), seenAt(2, "server-2 out a b", "node1 out a b")...)
-	story = append(story, seenAt(0, "client in a b", "client in a b")...)
+	seen := append(seenAt(1, "server-1 out a b", "node1 out a b"), seenAt(2, "server-2 out a b", "node1 out a b")...)
+	seen = append(seen, seenAt(0, "client in a b", "client in a b")...)
 	var got []string
-	all := journeys(story)
-	for i := range story {
+	all := journeys(seen)
+	for i := range seen {
 		if j, ok := all[i]; ok {
 			got = append(got, j.way())
 		}
@@ -245,13 +245,13 @@ func TestJourneys(t *testing.T) {
 	}
 }
 
-// TestLanes: a story at many places has no more lifelines than can be told apart.
+// TestLanes: what was seen at many places has no more lifelines than can be told apart.
 func TestLanes(t *testing.T) {
-	var story []evidence.Observation
+	var seen []evidence.Observation
 	for i := range 20 {
-		story = append(story, evidence.Observation{Source: "server", At: fmt.Sprintf("server-%d", i)})
+		seen = append(seen, evidence.Observation{Source: "server", At: fmt.Sprintf("server-%d", i)})
 	}
-	l := newLanes(&result.Result{}, story)
+	l := newLanes(&result.Result{}, seen)
 	if len(l.Lanes) != maxLanes || l.Lanes[maxLanes-1].Name != "13 others" || l.x("server-19") != l.Lanes[maxLanes-1].X {
 		t.Errorf("%v", l.Lanes)
 	}
@@ -295,17 +295,17 @@ func TestDropped(t *testing.T) {
 	rule := func(at float64, kind string, hop evidence.HopFacts) evidence.Observation {
 		return evidence.Observation{T: at, Source: "rule", At: "node1", Kind: kind, Path: &evidence.PathFacts{Verdict: hop.Verdict, Hops: []evidence.HopFacts{hop}}}
 	}
-	story := []evidence.Observation{
+	seen := []evidence.Observation{
 		rule(1, "ESTABLISHED", evidence.HopFacts{Table: "filter", Chain: "FORWARD", Kind: "policy", Verdict: "ACCEPT"}),
 		rule(2, "DROP", evidence.HopFacts{Table: "filter", Chain: "KUBE-FORWARD", Kind: "rule", Rule: "-m conntrack --ctstate INVALID -j DROP", Verdict: "DROP"}),
 	}
 	entry := lives("master server-1")
 	entry[0].Ended = nil
-	met := rulesAround(story, entry)
+	met := rulesAround(seen, entry)
 	if met.Dropped == nil || met.Dropped.Time != stamp(2) || met.After != nil || met.Before != nil {
 		t.Errorf("got %+v", met)
 	}
-	if met := rulesAround(story[:1], entry); met.Dropped != nil {
+	if met := rulesAround(seen[:1], entry); met.Dropped != nil {
 		t.Errorf("nothing was dropped: %+v", met.Dropped)
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/ctsim/ctsim/evidence"
 )
 
-// row is a line of the story: a packet with all its hops, or one observation.
+// row is a line of the sequence: a packet with all its hops, or one observation.
 type row struct {
 	ID, Class string
 	Time      string
@@ -46,7 +46,7 @@ type hopLine struct {
 	SrcChanged, DstChanged        bool
 }
 
-// detailLine is one of the lines behind an observation; Strong if it is one that tells the story.
+// detailLine is one of the lines behind an observation; Strong if it is one that tells what happened.
 type detailLine struct {
 	Text   string
 	Strong bool

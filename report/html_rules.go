@@ -51,20 +51,20 @@ func newHop(h evidence.HopFacts) ruleHop {
 type rulesMet struct{ Before, After, Dropped *rulePath }
 
 // rulesAround picks the two paths around the moment when the entry was lost, on the node that translates.
-func rulesAround(story []evidence.Observation, entries []account.Entry) rulesMet {
+func rulesAround(seen []evidence.Observation, entries []account.Entry) rulesMet {
 	var met rulesMet
 	node, ended := lostEntry(entries)
 	if node == "" {
-		i := slices.IndexFunc(story, func(o evidence.Observation) bool {
+		i := slices.IndexFunc(seen, func(o evidence.Observation) bool {
 			return o.Path != nil && o.Path.Verdict == "DROP"
 		})
 		if i >= 0 {
-			met.Dropped = newPath(story[i])
+			met.Dropped = newPath(seen[i])
 		}
 		return met
 	}
 	var before []evidence.Observation
-	for _, o := range story {
+	for _, o := range seen {
 		if o.Path == nil || o.At != node || len(o.Path.Hops) == 0 {
 			continue
 		}

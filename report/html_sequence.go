@@ -18,7 +18,7 @@ const (
 	longestPattern = 12
 )
 
-// sequence is the story of the example, row by row.
+// sequence is what was seen of the example, row by row.
 type sequence struct {
 	Rows []row
 	// Minor counts the rows that are hidden until asked for.
@@ -41,15 +41,15 @@ type renewal struct {
 // Lanes are the lifelines.
 func (s *sequence) Lanes() []lane { return s.lanes.Lanes }
 
-// newSequence tells the story of one connection, row by row.
-func newSequence(r *result.Result, story []evidence.Observation) *sequence {
-	s := &sequence{lanes: newLanes(r, story), renewed: map[renewal]fresh{}, sockets: map[string]string{}, Of: len(story)}
+// newSequence tells of one connection, row by row.
+func newSequence(r *result.Result, seen []evidence.Observation) *sequence {
+	s := &sequence{lanes: newLanes(r, seen), renewed: map[renewal]fresh{}, sockets: map[string]string{}, Of: len(seen)}
 	for i, f := range renewals(r.Entries) {
 		s.renewed[renewal{r.Entries[i].Node, r.Entries[i].Made}] = f
 	}
-	packets := journeys(story)
+	packets := journeys(seen)
 	var rows []row
-	for i, o := range story {
+	for i, o := range seen {
 		if j, begins := packets[i]; begins {
 			rows = append(rows, s.packetRow(j))
 		} else if o.Source != "packet" || o.Packet == nil {
@@ -138,7 +138,7 @@ func foldOf(rows []row, title, text string) row {
 	return row{Class: "fold", Time: stamp(rows[0].t), t: rows[0].t, Fold: f}
 }
 
-// foldEarlier puts the losses of the entry behind one row that changed nothing for the flow, so that the story leads to
+// foldEarlier puts the losses of the entry behind one row that changed nothing for the flow, so that the page leads to
 // the one that did, or to the last.
 func foldEarlier(rows []row) []row {
 	last, first, losses := -1, -1, 0
@@ -153,7 +153,7 @@ func foldEarlier(rows []row) []row {
 				first = i
 			}
 		} else if rows[i].MarkTone != "" {
-			return rows // it went elsewhere more than once: all of it is the story
+			return rows // it went elsewhere more than once: all of it is to be told
 		}
 	}
 	from, to := breakBefore(rows, first), breakBefore(rows, last)
@@ -197,7 +197,7 @@ func same(a, b []row) bool {
 	return slices.EqualFunc(a, b, func(a, b row) bool { return a.signature == b.signature && !b.keep })
 }
 
-// shorten leaves out the middle of a story that is too long even so.
+// shorten leaves out the middle of a sequence that is too long even so.
 func shorten(rows []row) []row {
 	if len(rows) <= maxRows {
 		return rows

@@ -31,7 +31,7 @@ type TextOptions struct {
 	Width int
 }
 
-// Text writes one result as the story a colleague needs: the verdict, the world, what happened, the evidence for it,
+// Text writes one result as a colleague needs it: the verdict, the world, what happened, the evidence for it,
 // what was expected, and the cure.
 func Text(w io.Writer, r *result.Result, o TextOptions) error {
 	t := newText(o)

@@ -196,11 +196,11 @@ func outputOf(r *result.Result, at string) []evidence.Observation {
 
 func isOutput(o evidence.Observation) bool { return o.Output != nil }
 
-// HasOutput tells whether programs of the user's own ran.
-func HasOutput(r *result.Result) bool { return len(r.Programs) > 0 }
+// hasOutput tells whether programs of the user's own ran.
+func hasOutput(r *result.Result) bool { return len(r.Programs) > 0 }
 
-// Output writes what the programs have written, a line each: when, who, which stream.
-func Output(w io.Writer, r *result.Result) error {
+// output writes what the programs have written, a line each: when, who, which stream.
+func output(w io.Writer, r *result.Result) error {
 	for _, o := range r.Timeline {
 		if isOutput(o) {
 			at := r.Started.Add(time.Duration(o.T * float64(time.Second))).UTC().Format("2006-01-02T15:04:05.000000Z")

@@ -85,7 +85,7 @@ func (s Scenario) checkSteps(p *checks) {
 		wrongStep(step, s.notForPrograms(step))
 	})
 	s.Steps.opened(s.World.Connections, func(step Step, n int) {
-		if one, ok := step.Verb.(names); ok && one.connection() > n && !s.foreignClient() {
+		if one, ok := step.Verb.(names); ok && one.connection() > n && !s.externalClient() {
 			wrongStep(step, fmt.Sprintf("there is no connection %d then, only %d", one.connection(), n))
 		}
 	})

@@ -188,7 +188,7 @@ func (p *Plan) Protocol() string { return strings.ToUpper(p.Service.Protocol.Str
 
 // Followed tells whether the connections are few enough to be followed one by one: every packet's way through the
 // rules, and every socket after each step. What more of them would tell is the same again.
-func (p *Plan) Followed() bool { return max(p.Connections, 1) <= Few }
+func (p *Plan) Followed() bool { return max(p.Connections, 1) <= MaxFollowed }
 
-// Few is up to how many connections are followed one by one.
-const Few = 10
+// MaxFollowed is up to how many connections are followed one by one.
+const MaxFollowed = 10

@@ -4,13 +4,13 @@ import (
 	"strings"
 )
 
-// foreignClient and foreignServer tell whether a program that ctsim has not written stands in the place of its own.
-func (s Scenario) foreignClient() bool { return s.World.Client.Exec != "" }
-func (s Scenario) foreignServer() bool { return s.World.Server.Exec != "" }
+// externalClient and externalServer tell whether a program that ctsim has not written stands in the place of its own.
+func (s Scenario) externalClient() bool { return s.World.Client.Exec != "" }
+func (s Scenario) externalServer() bool { return s.World.Server.Exec != "" }
 
 // programSysctls let a program that is not root listen on any port, as containerd does in a pod.
 func (s Scenario) programSysctls() []Sysctl {
-	if !s.foreignClient() && !s.foreignServer() {
+	if !s.externalClient() && !s.externalServer() {
 		return nil
 	}
 	return []Sysctl{{Key: "net.ipv4.ip_unprivileged_port_start", Value: "0"}}
@@ -47,7 +47,7 @@ func (s Scenario) checkPrograms(p *checks) {
 			p.add("time_scale", "", "a program's own clock cannot be made faster; want 1 with %s.exec", side.field)
 		}
 	}
-	if s.foreignClient() && s.World.Connections != 1 {
+	if s.externalClient() && s.World.Connections != 1 {
 		p.add("world.connections", "", "the program of world.client.exec opens as many connections as it likes")
 	}
 	if wrong := s.clientProblem(); wrong != "" {
@@ -61,18 +61,18 @@ func (s Scenario) notForPrograms(step Step) string {
 	server := "a program of your own (world.server.exec) does this when it likes"
 	from := func(side string) string {
 		switch {
-		case side == "server" && s.foreignServer():
+		case side == "server" && s.externalServer():
 			return server
-		case side == "client" && s.foreignClient():
+		case side == "client" && s.externalClient():
 			return client
-		case s.foreignClient():
+		case s.externalClient():
 			return "the server knows which connection is meant only from ctsim's own client"
 		}
 		return ""
 	}
 	switch a := step.Verb.(type) {
 	case *StartClient, *Input, *Use:
-		if !s.foreignClient() {
+		if !s.externalClient() {
 			return "this is for a program of your own; set world.client.exec"
 		}
 	case *Connect, *Receive:
@@ -84,18 +84,18 @@ func (s Scenario) notForPrograms(step Step) string {
 	case *Close:
 		return from(a.From)
 	case *Inject:
-		if s.foreignClient() || s.foreignServer() {
+		if s.externalClient() || s.externalServer() {
 			return "what to inject is known only of ctsim's own programs"
 		}
 	case *StopServers:
-		if s.foreignServer() {
+		if s.externalServer() {
 			return server
 		}
 	case *Wait:
 		switch {
-		case a.Until == "client-closed" && s.foreignClient():
+		case a.Until == "client-closed" && s.externalClient():
 			return client
-		case a.Until == "server-closed" && (s.foreignClient() || s.foreignServer()):
+		case a.Until == "server-closed" && (s.externalClient() || s.externalServer()):
 			return server
 		}
 	}
@@ -104,7 +104,7 @@ func (s Scenario) notForPrograms(step Step) string {
 
 // clientProblem says what is wrong with how the steps start the client's program: once, and before they use it.
 func (s Scenario) clientProblem() string {
-	if !s.foreignClient() {
+	if !s.externalClient() {
 		return ""
 	}
 	starts, atTop, early := 0, 0, false

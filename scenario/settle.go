@@ -26,7 +26,7 @@ func (s Scenario) Plan(size Size) (*Plan, error) {
 	return s.Settle(), nil
 }
 
-// World is Plan without the steps and what is expected of them: for somebody who works in the world by hand, and to
+// WorldPlan is Plan without the steps and what is expected of them: for somebody who works in the world by hand, and to
 // whom it makes no difference that a step could not be taken in it.
 func (s Scenario) WorldPlan(size Size) (*Plan, error) {
 	s.Steps, s.Expect = nil, Expect{}
@@ -52,7 +52,7 @@ func (s Scenario) Settle() *Plan {
 	if s.World.ClientAt == outside {
 		p.Machines = []Machine{{Name: outside, Address: outsideAddress, Sysctls: s.podSysctls(PodClient)}}
 	}
-	if s.foreignClient() {
+	if s.externalClient() {
 		p.Connections = 0
 	}
 	p.Steps = s.settled(s.Steps)
@@ -62,7 +62,7 @@ func (s Scenario) Settle() *Plan {
 	for i := range s.World.Backends {
 		p.Servers = append(p.Servers, s.end(serverName(i), s.serverAddress(i), s.World.Server))
 	}
-	if s.foreignClient() || s.foreignServer() {
+	if s.externalClient() || s.externalServer() {
 		p.Names = p.hostNames()
 	}
 	return p

@@ -9,8 +9,9 @@ import (
 	"github.com/ctsim/ctsim/internal/strictyaml"
 )
 
-// action is what a step does: one kind of step, one type, one file. A new one also needs its line in three tables, each of
-// which a test holds complete: stepKinds for the language, take for the run, verbs for what is done by hand.
+// Verb is what a step does: one kind of step, one type. A new one also needs its line in three tables, each of which a
+// test holds complete: stepKinds here for the language, take in replay for the run, verbs in byhand for what is done by
+// hand.
 type Verb interface {
 	// describe says in words what the step does.
 	describe() string

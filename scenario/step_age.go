@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// ageStep moves every conntrack entry forward in time without waiting: its remaining time is shortened through
+// Age moves every conntrack entry forward in time without waiting: its remaining time is shortened through
 // ctnetlink, and one that has none left is looked up, upon which the kernel destroys it as expired.
 type Age struct {
 	By time.Duration `yaml:"by,required" short:"yes" min:"1s" max:"1000h" doc:"How long the connections are idle."`
@@ -28,7 +28,7 @@ func (a *Age) check(s Scenario) string {
 	return ""
 }
 
-// deleteStaleStep deletes the entries whose reply would come from a pod that is no endpoint any more. kube-proxy does
+// DeleteStale deletes the entries whose reply would come from a pod that is no endpoint any more. kube-proxy does
 // this for UDP (pkg/proxy/conntrack), and leaves TCP alone.
 type DeleteStale struct{}
 

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// flushStep empties the conntrack table of one node or of both.
+// Flush empties the conntrack table of one node or of both.
 type Flush struct {
 	On string `yaml:"on" short:"yes" pattern:"^(all|master|node[1-4])$" default:"all" doc:"Whose table: master is the client's node, the one that translates."`
 }
@@ -34,7 +34,7 @@ func wrongNode(sc Scenario, name string) string {
 	return fmt.Sprintf("%q is no node of this world, want one of %s", name, strings.Join(sc.nodeNames(), ", "))
 }
 
-// waitStep lets real time pass, or waits until the entries of the connections are gone from the translating node.
+// Wait lets real time pass, or waits until the entries of the connections are gone from the translating node.
 type Wait struct {
 	For    time.Duration `yaml:"for" short:"yes" min:"1ms" max:"1000h" doc:"How long; at most one hour of this run's own time."`
 	Until  string        `yaml:"until" enum:"entry-gone,client-closed,server-closed" doc:"A fact to wait for: the conntrack entry has expired; the client's or the server's socket is closed by the kernel."`
@@ -78,7 +78,7 @@ func btoi(b bool) int {
 	return 0
 }
 
-// repeatStep does its steps again and again: a number of times, or until a fact holds for every connection. A
+// Repeat does its steps again and again: a number of times, or until a fact holds for every connection. A
 // connection for which it holds is left out of the following rounds.
 type Repeat struct {
 	Until  string `yaml:"until" enum:"rerouted" doc:"A fact: rerouted, the connection's entry leads to another backend than its first."`

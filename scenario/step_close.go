@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// closeStep closes one side's socket for good.
+// Close closes one side's socket for good.
 type Close struct {
 	From string `yaml:"from,required" short:"yes" enum:"client,server" doc:"The side that closes."`
 }
@@ -13,7 +13,7 @@ type Close struct {
 func (s *Close) describe() string      { return "the " + s.From + " closes its socket" }
 func (s *Close) check(Scenario) string { return "" }
 
-// receiveStep reads one message on the client's side of every connection.
+// Receive reads one message on the client's side of every connection.
 type Receive struct {
 	AtMost time.Duration `yaml:"at_most" short:"yes" min:"1ms" max:"1h" default:"5s" doc:"Give up after this; a deadline of the program itself counts as ETIMEDOUT."`
 }
@@ -21,7 +21,7 @@ type Receive struct {
 func (s *Receive) describe() string      { return "the client receives" }
 func (s *Receive) check(Scenario) string { return "" }
 
-// deleteEntryStep deletes the conntrack entry of one connection and leaves all others alone.
+// DeleteEntry deletes the conntrack entry of one connection and leaves all others alone.
 type DeleteEntry struct {
 	Connection int    `yaml:"connection,required" short:"yes" min:"1" max:"4000" doc:"The connection's number."`
 	On         string `yaml:"on" pattern:"^(master|node[1-4])$" default:"master" doc:"Whose table."`

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// removeEndpointsStep takes endpoints out of the service, as kube-proxy does when a pod is no longer ready: rules and
+// RemoveEndpoints takes endpoints out of the service, as kube-proxy does when a pod is no longer ready: rules and
 // chains go, TCP entries are left alone. The pods go on running.
 type RemoveEndpoints struct {
 	Which string `yaml:"which,required" short:"yes" pattern:"^(serving|all|server-[0-9]+)$" doc:"serving: the one the first connection leads to; all: every endpoint; or the name of a pod."`
@@ -31,7 +31,7 @@ func (s *RemoveEndpoints) check(sc Scenario) string {
 	return ""
 }
 
-// addEndpointsStep makes every server pod that is alive an endpoint again.
+// AddEndpoints makes every server pod that is alive an endpoint again.
 type AddEndpoints struct{}
 
 func (*AddEndpoints) describe() string {
@@ -39,13 +39,13 @@ func (*AddEndpoints) describe() string {
 }
 func (*AddEndpoints) check(Scenario) string { return "" }
 
-// stopServerStep ends the server programs' listening; the pods, and the connections they have, stay.
+// StopServers ends the server programs' listening; the pods, and the connections they have, stay.
 type StopServers struct{}
 
 func (*StopServers) describe() string      { return "the servers stop listening" }
 func (*StopServers) check(Scenario) string { return "" }
 
-// killPodStep takes a server pod away without a word, as a crash of its sandbox does; the rules stay as they are.
+// KillPod takes a server pod away without a word, as a crash of its sandbox does; the rules stay as they are.
 type KillPod struct {
 	Pod string `yaml:"pod,required" short:"yes" pattern:"^(serving|server-[0-9]+)$" doc:"The server pod, server-1 for instance, or serving: the one the first connection leads to."`
 }
@@ -63,7 +63,7 @@ func (s *KillPod) check(sc Scenario) string {
 	return ""
 }
 
-// takeAddressStep starts a pod of another application with the address of a pod that is gone, with a server on the
+// TakeAddress starts a pod of another application with the address of a pod that is gone, with a server on the
 // same port. It is no endpoint of the service.
 type TakeAddress struct {
 	Of string `yaml:"of,required" short:"yes" pattern:"^server-[0-9]+$" doc:"The pod that is gone."`

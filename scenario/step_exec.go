@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// sysctlStep sets a sysctl of one pod or node.
+// SetSysctl sets a sysctl of one pod or node.
 type SetSysctl struct {
 	In    string `yaml:"in,required" doc:"The pod or node."`
 	Key   string `yaml:"key,required" doc:"The sysctl, net.… with dots."`
@@ -29,7 +29,7 @@ func wrongPlace(sc Scenario, name string) string {
 	return ""
 }
 
-// execStep runs a command in a pod or node and notes what it printed and how it ended.
+// Exec runs a command in a pod or node and notes what it printed and how it ended.
 type Exec struct {
 	In      string        `yaml:"in,required" doc:"The pod or node."`
 	Command []string      `yaml:"command,required" doc:"The program and its arguments; no shell."`

@@ -4,7 +4,7 @@ import (
 	"fmt"
 )
 
-// injectStep sends a packet that no socket has sent, in the name of a connection's server: its addresses and ports,
+// Inject sends a packet that no socket has sent, in the name of a connection's server: its addresses and ports,
 // its sequence number moved by an offset.
 type Inject struct {
 	Offset int    `yaml:"sequence_offset" min:"-2147483648" max:"2147483647" doc:"Added to the server's next sequence number."`

@@ -12,7 +12,7 @@ const (
 	programTimeout = 30 * time.Second
 )
 
-// startClientStep starts the client's program and waits until its connections are there and idle.
+// StartClient starts the client's program and waits until its connections are there and idle.
 type StartClient struct {
 	Quiet   time.Duration `yaml:"quiet" min:"50ms" max:"1h" default:"500ms" doc:"A connection is idle once nothing has come or gone for this long."`
 	Input   string        `yaml:"input" doc:"A line to type to it once it is connected."`
@@ -29,7 +29,7 @@ func (s *StartClient) describe() string {
 }
 func (s *StartClient) check(Scenario) string { return "" }
 
-// inputStep types a line to the client's program and does not wait for what comes of it.
+// Input types a line to the client's program and does not wait for what comes of it.
 type Input struct {
 	Line string `yaml:"line,required" short:"yes" doc:"The line, without its line break."`
 }
@@ -37,7 +37,7 @@ type Input struct {
 func (s *Input) describe() string      { return fmt.Sprintf("type %q to the client's program", s.Line) }
 func (s *Input) check(Scenario) string { return "" }
 
-// useStep lets the client's program use its connections and waits until it is known what became of them.
+// Use lets the client's program use its connections and waits until it is known what became of them.
 type Use struct {
 	Input  string        `yaml:"input" short:"yes" doc:"A line to type to it, once more after its connection was lost; without it the program acts when it likes."`
 	AtMost time.Duration `yaml:"at_most" min:"100ms" max:"1h" default:"30s" doc:"Give up waiting: for the connection to be used, for an answer, for a new connection."`

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// connectStep opens the connections through the service: those of world.connections that are not open yet, or one more.
+// Connect opens the connections through the service: those of world.connections that are not open yet, or one more.
 type Connect struct {
 	More    bool          `yaml:"more" doc:"Open one more connection, numbered after the others."`
 	Port    int           `yaml:"port" min:"1024" max:"65535" doc:"The client's source port; 0 lets the kernel choose."`
@@ -36,7 +36,7 @@ func (c *Connect) check(s Scenario) string {
 // MessageSize is how many bytes a message has that ctsim's own client and server send.
 const MessageSize = 10
 
-// sendStep sends one message of ten bytes on every connection and waits until it is known what became of it.
+// Send sends one message of ten bytes on every connection and waits until it is known what became of it.
 type Send struct {
 	From       string `yaml:"from" short:"yes" enum:"client,server" default:"client" doc:"The side that speaks."`
 	Connection int    `yaml:"connection" min:"1" max:"4000" doc:"Only this one; 0 is every connection."`
@@ -52,7 +52,7 @@ func (s *Send) describe() string {
 
 func (s *Send) check(Scenario) string { return "" }
 
-// shutdownStep ends one side's stream with a FIN and keeps the other direction open.
+// Shutdown ends one side's stream with a FIN and keeps the other direction open.
 type Shutdown struct {
 	From string `yaml:"from,required" short:"yes" enum:"client,server" doc:"The side that has nothing more to say."`
 }

@@ -8,10 +8,12 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ctsim/ctsim/internal/kerneltest"
 )
 
 func TestKernelOpenNamespace(t *testing.T) {
-	needKernel(t)
+	kerneltest.Need(t)
 	made, err := NewNamespace("pod")
 	if err != nil {
 		t.Fatal(err)

@@ -10,18 +10,9 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
-)
 
-func needKernel(t testing.TB) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	if os.Getenv("CTSIM_REQUIRE_KERNEL") == "1" {
-		t.Fatal("kernel test not run as root")
-	}
-	t.Skip("kernel tests need root or `unshare -Urnm`")
-}
+	"github.com/ctsim/ctsim/internal/kerneltest"
+)
 
 // testPlan is the article's world:
 //
@@ -66,7 +57,7 @@ func hostLinks(t *testing.T) string {
 }
 
 func TestKernelLabCarriesTraffic(t *testing.T) {
-	needKernel(t)
+	kerneltest.Need(t)
 	before := hostLinks(t)
 	plan := testPlan()
 	plan.Hosts = []Host{{Name: "outside", Address: netip.MustParseAddr("192.168.122.1")}}
@@ -102,7 +93,7 @@ func TestKernelLabCarriesTraffic(t *testing.T) {
 }
 
 func TestKernelUpUndoesEveryStep(t *testing.T) {
-	needKernel(t)
+	kerneltest.Need(t)
 	steps := 0
 	lab, err := up(context.Background(), testPlan(), func(string) error { steps++; return nil })
 	if err != nil {
@@ -134,7 +125,7 @@ func TestKernelUpUndoesEveryStep(t *testing.T) {
 }
 
 func TestKernelUpEndsWithItsContext(t *testing.T) {
-	needKernel(t)
+	kerneltest.Need(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if _, err := Up(ctx, testPlan()); !errors.Is(err, context.Canceled) {
@@ -143,7 +134,7 @@ func TestKernelUpEndsWithItsContext(t *testing.T) {
 }
 
 func TestKernelSysctl(t *testing.T) {
-	needKernel(t)
+	kerneltest.Need(t)
 	ns, err := NewNamespace("x")
 	if err != nil {
 		t.Fatal(err)
@@ -187,7 +178,7 @@ func TestPlanCheck(t *testing.T) {
 }
 
 func BenchmarkUp(b *testing.B) {
-	needKernel(b)
+	kerneltest.Need(b)
 	for b.Loop() {
 		lab, err := Up(context.Background(), testPlan())
 		if err != nil {

@@ -6,11 +6,13 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/ctsim/ctsim/internal/kerneltest"
 )
 
 // TestKernelNames: a namespace lives on under its name, is the same one when it is opened again, and goes with it.
 func TestKernelNames(t *testing.T) {
-	needKernel(t)
+	kerneltest.Need(t)
 	dir := filepath.Join(t.TempDir(), "names")
 	made, err := NamesDir(dir)
 	if err != nil || !made {
@@ -54,7 +56,7 @@ func TestKernelNames(t *testing.T) {
 // TestKernelAttach: a lab that is put together again from its namespaces can grow and shrink; if one is missing nothing
 // stays open.
 func TestKernelAttach(t *testing.T) {
-	needKernel(t)
+	kerneltest.Need(t)
 	built, err := Up(t.Context(), testPlan())
 	if err != nil {
 		t.Fatal(err)

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ctsim/ctsim/internal/kerneltest"
 )
 
 // waysIn are the two ways into a namespace, each with a function to run there; without privileges there is Do in the
@@ -87,7 +89,7 @@ func TestGoexitInsideANamespace(t *testing.T) {
 // TestKernelThreadsStayOut: however a function ends inside a namespace, no thread is left there that other goroutines
 // could get.
 func TestKernelThreadsStayOut(t *testing.T) {
-	needKernel(t)
+	kerneltest.Need(t)
 	pod, err := NewNamespace("pod")
 	if err != nil {
 		t.Fatal(err)

@@ -153,17 +153,7 @@ func (b *binary) interrupted(t *testing.T, signal syscall.Signal, group bool) (s
 	cmd := b.Command(ctx, "run", "timeout-multi-backend", "--verbose")
 	var out bytes.Buffer
 	cmd.Stdout = &out
-	read, write, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = read.Close() }()
-	cmd.Stderr = write
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	_ = write.Close()
-	systemtest.UntilWritten(t, read, "wait until")
+	systemtest.UntilWritten(t, systemtest.Started(t, cmd), "wait until")
 	if len(b.Alive(t)) == 0 {
 		t.Error("the mark does not find the processes of a run under way")
 	}

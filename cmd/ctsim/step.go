@@ -37,19 +37,19 @@ quit               end the run; the report holds what was seen
 // stepper stops a run before each step, says what comes and does what is typed. It writes to stderr: stdout is the
 // report's.
 type stepper struct {
-	inv   *invocation
-	typed bool // by a person, so that a prompt is of use
-	quit  context.CancelCauseFunc
-	going bool // on without stopping
-	begun bool
-	pause *replay.Pause
+	inv         *invocation
+	interactive bool // a person is at stdin, so that a prompt is of use
+	quit        context.CancelCauseFunc
+	going       bool // on without stopping
+	begun       bool
+	pause       *replay.Pause
 }
 
 // newStepper reads stdin from now on. Quit ends the run.
 func (inv *invocation) newStepper(quit context.CancelCauseFunc) *stepper {
 	s := &stepper{inv: inv, quit: quit}
 	f, isFile := inv.Stdin.(*os.File)
-	s.typed = isFile && term.IsTerminal(int(f.Fd()))
+	s.interactive = isFile && term.IsTerminal(int(f.Fd()))
 	return s
 }
 
@@ -82,7 +82,7 @@ func (s *stepper) before(in *bufio.Reader) func(context.Context, *replay.Pause) 
 		s.pause = p
 		s.say(s.announce())
 		for {
-			if s.typed {
+			if s.interactive {
 				s.say("ctsim> ")
 			}
 			line, ok, err := s.read(ctx, in)
@@ -94,7 +94,7 @@ func (s *stepper) before(in *bufio.Reader) func(context.Context, *replay.Pause) 
 				s.say("end of input: going on without stopping\n")
 				return nil
 			}
-			if !s.typed { // else it stands there already
+			if !s.interactive { // else it stands there already
 				s.say("ctsim> " + printable.Line(line) + "\n")
 			}
 			if done, err := s.do(ctx, strings.Fields(line)); done || err != nil {
@@ -268,11 +268,11 @@ func (s *stepper) exec(ctx context.Context, shell bool, words []string) error {
 	place, command := words[0], words[1:]
 	stdin := io.Reader(strings.NewReader("")) // what is piped in is for ctsim
 	var terminal *os.File
-	if s.typed {
+	if s.interactive {
 		stdin, terminal = s.inv.Stdin, s.inv.Stdin.(*os.File)
 	}
 	if shell {
-		if !s.typed {
+		if !s.interactive {
 			return errors.New("a shell needs a terminal; use exec")
 		}
 		command = []string{"/bin/sh"}

@@ -116,17 +116,7 @@ func TestKernelTryKilled(t *testing.T) {
 		before := systemtest.LeavingsNow(t)
 		cmd := b.Command(context.Background(), "try", "--verbose", "--client",
 			"trap '' TERM; setsid sleep 1000 & echo here; "+b.Path+" client $SERVICE")
-		read, write, err := os.Pipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = read.Close() }()
-		cmd.Stderr = write
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		_ = write.Close()
-		systemtest.UntilWritten(t, read, "client stdout| here")
+		systemtest.UntilWritten(t, systemtest.Started(t, cmd), "client stdout| here")
 		if err := cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}

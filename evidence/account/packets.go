@@ -195,7 +195,7 @@ func kernelWords(ev *evidence.KernelEvent) string {
 	if ev.Reason != "" {
 		words = append(words, "reason "+ev.Reason)
 	}
-	if story := ev.Story(); len(story) > 0 {
+	if story := ev.Functions(); len(story) > 0 {
 		words = append(words, strings.Join(story, " → "))
 	}
 	return strings.Join(words, ", ")

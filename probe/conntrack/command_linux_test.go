@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ctsim/ctsim/internal/kerneltest"
 	"github.com/ctsim/ctsim/probe/nlgroup"
 	"github.com/ctsim/ctsim/topology"
 )
@@ -36,13 +37,13 @@ var plays = []struct {
 	{"accounting", func(t *testing.T, ns *topology.Namespace) {
 		check(t, ns.SetSysctl("net.netfilter.nf_conntrack_acct", "1"))
 		check(t, ns.SetSysctl("net.netfilter.nf_conntrack_timestamp", "1"))
-		run(t, ns, "iptables", "-w", "-t", "mangle", "-A", "OUTPUT", "-j", "CONNMARK", "--set-mark", "7")
+		kerneltest.Output(t, ns, "iptables", "-w", "-t", "mangle", "-A", "OUTPUT", "-j", "CONNMARK", "--set-mark", "7")
 		playArticle(t, ns)
 	}},
 	{"udp", playUDP},
 	{"icmp", playPing},
 	{"ipv6", func(t *testing.T, ns *topology.Namespace) {
-		run(t, ns, "ip6tables", "-w", "-A", "INPUT", "-m", "conntrack", "--ctstate", "NEW", "-j", "ACCEPT")
+		kerneltest.Output(t, ns, "ip6tables", "-w", "-A", "INPUT", "-m", "conntrack", "--ctstate", "NEW", "-j", "ACCEPT")
 		fd := socket6(t, ns, unix.SOCK_DGRAM, 0)
 		to := &unix.SockaddrInet6{Addr: netip.IPv6Loopback().As16(), Port: 2222}
 		check(t, unix.Sendto(fd, []byte("0123456789"), 0, to))
@@ -208,10 +209,7 @@ func commandPath(t testing.TB) string {
 	t.Helper()
 	path, err := exec.LookPath("conntrack")
 	if err != nil {
-		if os.Getenv("CTSIM_REQUIRE_KERNEL") == "1" {
-			t.Fatalf("CTSIM_REQUIRE_KERNEL=1: %v", err)
-		}
-		t.Skip("needs the conntrack command to compare with")
+		kerneltest.Cannot(t, "the conntrack command to compare with", err)
 	}
 	return path
 }

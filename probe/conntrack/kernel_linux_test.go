@@ -2,15 +2,13 @@ package conntrack
 
 import (
 	"net/netip"
-	"os"
-	"os/exec"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ctsim/ctsim/internal/kerneltest"
 	"github.com/ctsim/ctsim/topology"
 )
 
@@ -20,18 +18,11 @@ func newWorld(t testing.TB) *topology.Namespace {
 	t.Helper()
 	ns, err := topology.NewNamespace("node")
 	if err != nil {
-		if os.Getenv("CTSIM_REQUIRE_KERNEL") == "1" {
-			t.Fatalf("CTSIM_REQUIRE_KERNEL=1: %v", err)
-		}
-		t.Skipf("needs root or a user namespace: %v", err)
+		kerneltest.Cannot(t, "root or a user namespace", err)
 	}
-	t.Cleanup(func() {
-		if err := ns.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	run(t, ns, "ip", "link", "set", "lo", "up")
-	run(t, ns, "iptables", "-w", "-A", "INPUT", "-m", "conntrack", "--ctstate", "NEW", "-j", "ACCEPT")
+	kerneltest.UntilEnd(t, ns)
+	kerneltest.Output(t, ns, "ip", "link", "set", "lo", "up")
+	kerneltest.Output(t, ns, "iptables", "-w", "-A", "INPUT", "-m", "conntrack", "--ctstate", "NEW", "-j", "ACCEPT")
 	translateTo(t, ns, backends[0])
 	return ns
 }
@@ -39,23 +30,9 @@ func newWorld(t testing.TB) *topology.Namespace {
 // translateTo makes backend the only one that new connections to the service are sent to.
 func translateTo(t testing.TB, ns *topology.Namespace, backend netip.AddrPort) {
 	t.Helper()
-	run(t, ns, "iptables", "-w", "-t", "nat", "-F", "OUTPUT")
-	run(t, ns, "iptables", "-w", "-t", "nat", "-A", "OUTPUT", "-d", serviceAddr.Addr().String(), "-p", "tcp",
+	kerneltest.Output(t, ns, "iptables", "-w", "-t", "nat", "-F", "OUTPUT")
+	kerneltest.Output(t, ns, "iptables", "-w", "-t", "nat", "-A", "OUTPUT", "-d", serviceAddr.Addr().String(), "-p", "tcp",
 		"--dport", "2222", "-j", "DNAT", "--to-destination", backend.String())
-}
-
-func run(t testing.TB, ns *topology.Namespace, name string, args ...string) {
-	t.Helper()
-	err := ns.Do(func() error {
-		out, err := exec.Command(name, args...).CombinedOutput()
-		if err != nil {
-			t.Logf("%s %s: %s", name, strings.Join(args, " "), out)
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
 }
 
 // recorder keeps the events it is given.

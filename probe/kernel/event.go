@@ -56,8 +56,8 @@ func (e Event) String() string {
 		}
 		fmt.Fprintf(&b, " %s %s > %s", preposition, e.Src, e.Dst)
 	}
-	if story := e.Story(); len(story) > 0 {
-		fmt.Fprintf(&b, "  %s", strings.Join(story, " → "))
+	if told := e.Functions(); len(told) > 0 {
+		fmt.Fprintf(&b, "  %s", strings.Join(told, " → "))
 	}
 	return b.String()
 }

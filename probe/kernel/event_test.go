@@ -60,10 +60,10 @@ func TestStory(t *testing.T) {
 			[]string{"tcp_v4_send_reset.isra.0", "tcp_v4_rcv.part.3"}, []string{"tcp_v4_rcv", "tcp_v4_send_reset"}},
 		{"a function of no layer stands alone", []string{"veth_xmit", "dev_hard_start_xmit"}, []string{"veth_xmit"}},
 		{"only the freeing", []string{"kfree_skb_list_reason"}, nil},
-		{"not endless", slices.Repeat([]string{"ip_rcv"}, 20), slices.Repeat([]string{"ip_rcv"}, maxStory)},
+		{"not endless", slices.Repeat([]string{"ip_rcv"}, 20), slices.Repeat([]string{"ip_rcv"}, maxFunctions)},
 	}
 	for _, test := range tests {
-		if got := (Event{Stack: test.stack}).Story(); !slices.Equal(got, test.want) {
+		if got := (Event{Stack: test.stack}).Functions(); !slices.Equal(got, test.want) {
 			t.Errorf("%s: got %v, want %v", test.name, got, test.want)
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/gopacket/gopacket/layers"
 	"golang.org/x/sys/unix"
 
+	"github.com/ctsim/ctsim/internal/kerneltest"
 	"github.com/ctsim/ctsim/topology"
 )
 
@@ -41,13 +42,10 @@ func newPod(t testing.TB, name string) *topology.Namespace {
 	return ns
 }
 
-// cannot skips a test that this machine cannot run, unless CTSIM_REQUIRE_KERNEL=1 says that it must.
+// cannot skips a test that this machine cannot run, or fails it.
 func cannot(t testing.TB, err error) {
 	t.Helper()
-	if os.Getenv("CTSIM_REQUIRE_KERNEL") == "1" {
-		t.Fatalf("CTSIM_REQUIRE_KERNEL=1: %v", err)
-	}
-	t.Skipf("needs root and a kernel with BPF and BTF: %v", err)
+	kerneltest.Cannot(t, "root and a kernel with BPF and BTF", err)
 }
 
 // needTrace skips a test where the kernel cannot be watched. In a user namespace that is right whatever the machine can

@@ -47,8 +47,8 @@ func TestKernelAckToListener(t *testing.T) {
 	if len(e.Stack) == 0 || baseName(e.Stack[0]) != "tcp_v4_send_reset" || !slices.Contains(e.Stack, "tcp_v4_rcv") {
 		t.Errorf("stack %v, want one from tcp_v4_send_reset over tcp_v4_rcv", e.Stack)
 	}
-	if story := e.Story(); !slices.Equal(story, []string{"tcp_v4_rcv", "tcp_v4_do_rcv", "tcp_v4_send_reset"}) {
-		t.Errorf("story %v", story)
+	if told := e.Functions(); !slices.Equal(told, []string{"tcp_v4_rcv", "tcp_v4_do_rcv", "tcp_v4_send_reset"}) {
+		t.Errorf("told %v", told)
 	}
 	t.Log(e)
 }
@@ -78,8 +78,8 @@ func TestKernelResetConnection(t *testing.T) {
 			if e := reported[0]; e.Src != client || e.Dst != server || e.Errno != syscall.ECONNRESET {
 				t.Errorf("%s: want ECONNRESET on the client's socket, %s > %s", e, client, server)
 			}
-			if story := received[0].Story(); len(story) == 0 || story[len(story)-1] != "tcp_reset" {
-				t.Errorf("story %v, want one that ends in tcp_reset", story)
+			if told := received[0].Functions(); len(told) == 0 || told[len(told)-1] != "tcp_reset" {
+				t.Errorf("told %v, want one that ends in tcp_reset", told)
 			}
 			for _, e := range events {
 				t.Log(e)

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ctsim/ctsim/internal/kerneltest"
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/nlgroup"
 	"github.com/ctsim/ctsim/topology"
@@ -19,16 +20,9 @@ func newNamespace(t *testing.T) *topology.Namespace {
 	t.Helper()
 	ns, err := topology.NewNamespace("node")
 	if err != nil {
-		if os.Getenv("CTSIM_REQUIRE_KERNEL") == "1" {
-			t.Fatalf("CTSIM_REQUIRE_KERNEL=1: %v", err)
-		}
-		t.Skipf("needs root or a user namespace: %v", err)
+		kerneltest.Cannot(t, "root or a user namespace", err)
 	}
-	t.Cleanup(func() {
-		if err := ns.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	kerneltest.UntilEnd(t, ns)
 	return ns
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/ctsim/ctsim/internal/kerneltest"
 	"github.com/ctsim/ctsim/topology"
 )
 
@@ -84,12 +85,7 @@ var here = netip.MustParseAddrPort("127.0.0.1:0")
 
 func loopback(t *testing.T) *topology.Namespace {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		if os.Getenv("CTSIM_REQUIRE_KERNEL") == "1" {
-			t.Fatal("kernel test not run as root")
-		}
-		t.Skip("kernel tests need root or `unshare -Urnm`")
-	}
+	kerneltest.Need(t)
 	ns, err := topology.NewNamespace("pod")
 	if err != nil {
 		t.Fatal(err)

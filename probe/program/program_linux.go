@@ -24,7 +24,7 @@ type Program struct {
 	stdin  *os.File
 	out    []*lines
 	// gone is closed when the keeper was waited for.
-	gone, done, exited chan struct{}
+	gone, done chan struct{}
 
 	mu    sync.Mutex
 	exit  *Exit
@@ -38,7 +38,7 @@ func Start(ns *topology.Namespace, s Spec) (*Program, error) {
 	if s.Grace == 0 {
 		s.Grace = DefaultGrace
 	}
-	p := &Program{spec: s, gone: make(chan struct{}), done: make(chan struct{}), exited: make(chan struct{})}
+	p := &Program{spec: s, gone: make(chan struct{}), done: make(chan struct{})}
 	if err := p.start(ns); err != nil {
 		return nil, fmt.Errorf("start %s on %s: %w", s.Command, s.Name, err)
 	}
@@ -171,7 +171,6 @@ func (p *Program) ended(e Exit) {
 	}
 	e.Time, e.Asked = time.Now(), p.asked
 	p.exit = &e
-	close(p.exited)
 }
 
 // Name is the pod's.
@@ -182,9 +181,6 @@ func (p *Program) Command() string { return p.spec.Command }
 
 // Done is closed when the last process that the program has started has ended, and all its output was read.
 func (p *Program) Done() <-chan struct{} { return p.done }
-
-// Exited is closed when the command itself has ended; what it has left running, a daemon for instance, may go on.
-func (p *Program) Exited() <-chan struct{} { return p.exited }
 
 // Exit is how the command itself ended; nil if it runs.
 func (p *Program) Exit() *Exit {

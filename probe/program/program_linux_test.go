@@ -15,25 +15,15 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ctsim/ctsim/internal/kerneltest"
 	"github.com/ctsim/ctsim/probe/socket"
 	"github.com/ctsim/ctsim/topology"
 )
 
-func needKernel(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	if os.Getenv("CTSIM_REQUIRE_KERNEL") == "1" {
-		t.Fatal("kernel test not run as root")
-	}
-	t.Skip("kernel tests need root or `unshare -Urnm`")
-}
-
 // pod is a namespace with nothing but loopback in it.
 func pod(t *testing.T) *topology.Namespace {
 	t.Helper()
-	needKernel(t)
+	kerneltest.Need(t)
 	lab, err := topology.Up(context.Background(), topology.Plan{
 		Network: netip.MustParsePrefix("192.168.122.0/24"),
 		Nodes: []topology.Node{{Name: "node", Address: netip.MustParseAddr("192.168.122.20"),
@@ -177,7 +167,11 @@ func TestKernelDaemon(t *testing.T) {
 	got := make(chan string, 10)
 	p := start(t, Spec{Command: `setsid sh -c 'echo here; sleep 1000' & exit 0`, Output: func(l Line) { got <- l.Text }})
 	<-got
-	wait(t, "its command", p.Exited())
+	for end := time.Now().Add(60 * time.Second); p.Exit() == nil; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("waited in vain: its command")
+		}
+	}
 	select {
 	case <-p.Done():
 		t.Error("the daemon has ended")

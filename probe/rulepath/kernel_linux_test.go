@@ -14,6 +14,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 
+	"github.com/ctsim/ctsim/internal/kerneltest"
 	"github.com/ctsim/ctsim/iptables"
 	"github.com/ctsim/ctsim/kube"
 	"github.com/ctsim/ctsim/topology"
@@ -42,13 +43,7 @@ var (
 // newWorld builds it without rules. Without the privileges the test is skipped, or fails if CTSIM_REQUIRE_KERNEL=1.
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		const how = "needs root, or: unshare -Urnm go test ./probe/rulepath"
-		if os.Getenv("CTSIM_REQUIRE_KERNEL") == "1" {
-			t.Fatal(how)
-		}
-		t.Skip(how)
-	}
+	kerneltest.Need(t)
 	lab, err := topology.Up(context.Background(), topology.Plan{
 		Network: netip.MustParsePrefix("192.168.122.0/24"),
 		Nodes: []topology.Node{

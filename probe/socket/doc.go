@@ -2,5 +2,6 @@
 // sock_diag: what `ss -tino` and `netstat -tn --timers` print, as plain values.
 //
 // Decoding the kernel's messages is pure, so recorded messages replay without privileges. Only the *_linux.go files talk
-// to the kernel: [List] for a look, [Open] for many and to end a connection by force, [Reader.Destroy]. [ListProc] reads /proc/net/tcp instead, where sock_diag is not to be had.
+// to the kernel: [List] reads all sockets once, [Open] is for whoever asks often. [ListProc] reads /proc/net/tcp instead,
+// where sock_diag is not to be had.
 package socket

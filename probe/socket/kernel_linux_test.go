@@ -3,14 +3,13 @@ package socket
 import (
 	"errors"
 	"net/netip"
-	"os"
 	"os/exec"
-	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ctsim/ctsim/internal/kerneltest"
 	"github.com/ctsim/ctsim/topology"
 )
 
@@ -23,37 +22,16 @@ func newNamespace(t testing.TB) *topology.Namespace {
 	t.Helper()
 	ns, err := topology.NewNamespace("pod")
 	if err != nil {
-		if os.Getenv("CTSIM_REQUIRE_KERNEL") == "1" {
-			t.Fatalf("CTSIM_REQUIRE_KERNEL=1: %v", err)
-		}
-		t.Skipf("needs root or a user namespace: %v", err)
+		kerneltest.Cannot(t, "root or a user namespace", err)
 	}
-	t.Cleanup(func() {
-		if err := ns.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	command(t, ns, "ip", "link", "set", "lo", "up")
-	command(t, ns, "ip", "link", "add", "nowhere", "type", "veth", "peer", "name", "beyond")
-	command(t, ns, "ip", "address", "add", "10.9.0.1/24", "dev", "nowhere")
-	command(t, ns, "ip", "link", "set", "nowhere", "up")
-	command(t, ns, "ip", "link", "set", "beyond", "up")
-	command(t, ns, "ip", "neighbour", "add", "10.9.0.2", "lladdr", "02:00:00:00:00:02", "dev", "nowhere")
+	kerneltest.UntilEnd(t, ns)
+	kerneltest.Output(t, ns, "ip", "link", "set", "lo", "up")
+	kerneltest.Output(t, ns, "ip", "link", "add", "nowhere", "type", "veth", "peer", "name", "beyond")
+	kerneltest.Output(t, ns, "ip", "address", "add", "10.9.0.1/24", "dev", "nowhere")
+	kerneltest.Output(t, ns, "ip", "link", "set", "nowhere", "up")
+	kerneltest.Output(t, ns, "ip", "link", "set", "beyond", "up")
+	kerneltest.Output(t, ns, "ip", "neighbour", "add", "10.9.0.2", "lladdr", "02:00:00:00:00:02", "dev", "nowhere")
 	return ns
-}
-
-// command runs a program inside the namespace and gives its output.
-func command(t testing.TB, ns *topology.Namespace, name string, args ...string) string {
-	t.Helper()
-	var out []byte
-	err := ns.Do(func() (err error) {
-		out, err = exec.Command(name, args...).CombinedOutput()
-		return err
-	})
-	if err != nil {
-		t.Fatalf("%s %s: %v: %s", name, strings.Join(args, " "), err, out)
-	}
-	return string(out)
 }
 
 // hasNetstat tells whether net-tools is installed, which the recording stands in for where it is not.

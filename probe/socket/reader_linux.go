@@ -21,11 +21,8 @@ const (
 	answerWithin = 30 * time.Second
 )
 
-// ErrNotFound is returned by [Reader.Get] and [Reader.Destroy] for a socket that is not there (any more).
+// ErrNotFound is returned by [Reader.Get] for a socket that is not there (any more).
 var ErrNotFound = errors.New("no such socket")
-
-// ErrUnsupported is returned by [Reader.Destroy] if the kernel was built without CONFIG_INET_DIAG_DESTROY.
-var ErrUnsupported = errors.New("this kernel cannot destroy sockets (CONFIG_INET_DIAG_DESTROY)")
 
 // Reader asks for the sockets of one namespace, again and again; its methods may be called side by side. It keeps the
 // namespace alive until it is closed.
@@ -99,7 +96,7 @@ func (r *Reader) Get(local, remote netip.AddrPort) (Socket, error) {
 	fail := func(err error) (Socket, error) {
 		return Socket{}, fmt.Errorf("socket %s → %s in %s: %w", local, remote, r.name, err)
 	}
-	req, err := oneRequest(diagByFamily, local, remote)
+	req, err := oneRequest(local, remote)
 	if err != nil {
 		return fail(err)
 	}
@@ -120,31 +117,6 @@ func (r *Reader) Get(local, remote netip.AddrPort) (Socket, error) {
 }
 
 func unmap(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }
-
-// Destroy ends a connection by force: both applications get an error (ECONNABORTED here, ECONNRESET from the RST that
-// is sent to the peer). The cookie makes sure that it is s and not one that took its place; without a Cookie any socket
-// with these addresses will do. It needs CAP_NET_ADMIN over the namespace. The error is [ErrNotFound] if the socket is
-// gone, [ErrUnsupported] if the kernel cannot. Equivalent: `ss -K src LOCAL dst REMOTE`.
-func (r *Reader) Destroy(s Socket) error {
-	req, err := oneRequest(destroy, s.Local, s.Remote)
-	if err == nil {
-		req.flags |= flagAck
-		req.device = s.Interface
-		if s.Cookie != 0 {
-			req.cookie = s.Cookie
-		}
-		_, err = r.ask(req, nil)
-	}
-	switch {
-	case errors.Is(err, unix.ENOENT):
-		err = ErrNotFound
-	case errors.Is(err, unix.EOPNOTSUPP):
-		err = ErrUnsupported
-	case err == nil:
-		return nil
-	}
-	return fmt.Errorf("destroy socket %s → %s in %s: %w", s.Local, s.Remote, r.name, err)
-}
 
 // ask sends a request and appends the sockets of its answer. The answer of a look-up is one message without an end.
 func (r *Reader) ask(req request, sockets []Socket) ([]Socket, error) {

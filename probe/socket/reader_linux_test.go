@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ctsim/ctsim/internal/kerneltest"
 	"github.com/ctsim/ctsim/topology"
 )
 
@@ -28,7 +29,7 @@ func TestKernelTimeLeft(t *testing.T) {
 	before, err := r.Get(c.from, c.to)
 	check(t, err)
 	var theirs float64
-	for l := range strings.Lines(command(t, ns, "netstat", "-tn", "--timers")) {
+	for l := range strings.Lines(kerneltest.Output(t, ns, "netstat", "-tn", "--timers")) {
 		if _, timer, ok := strings.Cut(l, "keepalive ("); ok {
 			if _, err := fmt.Sscanf(timer, "%f/0/0)", &theirs); err != nil {
 				t.Fatal(err)
@@ -50,7 +51,7 @@ func TestKernelRetransmission(t *testing.T) {
 	r := open(t, ns)
 	listener, addr := serve(t, ns, "127.0.0.2:2222")
 	c := connect(t, ns, listener, addr)
-	command(t, ns, "ip", "link", "set", "lo", "down")
+	kerneltest.Output(t, ns, "ip", "link", "set", "lo", "down")
 	if _, err := unix.Write(c.client, []byte("0123456789")); err != nil {
 		t.Fatal(err)
 	}
@@ -99,31 +100,6 @@ func TestKernelGetIPv4OnIPv6Socket(t *testing.T) {
 	s, err := r.Get(c.to, c.from)
 	if err != nil || !s.Remote.Addr().Is4In6() || unmap(s.Remote) != c.from {
 		t.Errorf("%v, %v", s, err)
-	}
-}
-
-func TestKernelDestroy(t *testing.T) {
-	ns := newNamespace(t)
-	r := open(t, ns)
-	listener, addr := serve(t, ns, "127.0.0.2:2222")
-	c := connect(t, ns, listener, addr)
-	s, err := r.Get(c.from, c.to)
-	check(t, err)
-	other := s
-	other.Cookie++
-	if err := r.Destroy(other); err == nil || errors.Is(err, ErrUnsupported) {
-		t.Fatalf("another cookie: %v", err)
-	}
-	check(t, r.Destroy(s))
-	buf := make([]byte, 1)
-	if _, err := unix.Read(c.client, buf); !errors.Is(err, unix.ECONNABORTED) {
-		t.Errorf("here: %v", err)
-	}
-	if _, err := unix.Read(c.server, buf); !errors.Is(err, unix.ECONNRESET) {
-		t.Errorf("there: %v", err)
-	}
-	if err := r.Destroy(s); !errors.Is(err, ErrNotFound) {
-		t.Errorf("again: %v", err)
 	}
 }
 

@@ -11,7 +11,6 @@ import (
 // Flags of struct nlmsghdr.
 const (
 	flagRequest = 0x1
-	flagAck     = 0x4
 	flagDump    = 0x300
 )
 
@@ -21,7 +20,6 @@ type request struct {
 	sequence      uint32
 	family        uint8
 	local, remote netip.AddrPort // the zero value in a dump: any
-	device        uint32
 	cookie        uint64
 }
 
@@ -30,12 +28,12 @@ func dumpRequest(family uint8) request {
 	return request{kind: diagByFamily, flags: flagRequest | flagDump, family: family}
 }
 
-// oneRequest asks for, or with kind destroy ends, the socket with these addresses.
-func oneRequest(kind uint16, local, remote netip.AddrPort) (request, error) {
+// oneRequest asks for the socket with these addresses.
+func oneRequest(local, remote netip.AddrPort) (request, error) {
 	if !local.Addr().IsValid() || local.Addr().Is4() != remote.Addr().Is4() || !remote.Addr().IsValid() {
 		return request{}, fmt.Errorf("%s and %s: addresses of one family are needed", local, remote)
 	}
-	r := request{kind: kind, flags: flagRequest, family: familyIPv4, local: local, remote: remote, cookie: noCookie}
+	r := request{kind: diagByFamily, flags: flagRequest, family: familyIPv4, local: local, remote: remote, cookie: noCookie}
 	if !local.Addr().Is4() {
 		r.family = familyIPv6
 	}
@@ -56,7 +54,7 @@ func (r request) bytes() []byte {
 		copy(field[:], a.AsSlice())
 		b = append(b, field[:]...)
 	}
-	b = binary.NativeEndian.AppendUint32(b, r.device)
+	b = binary.NativeEndian.AppendUint32(b, 0) // on any interface
 	b = binary.NativeEndian.AppendUint32(b, uint32(r.cookie))
 	b = binary.NativeEndian.AppendUint32(b, uint32(r.cookie>>32))
 	binary.NativeEndian.PutUint32(b, uint32(len(b)))

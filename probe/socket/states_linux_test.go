@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ctsim/ctsim/internal/kerneltest"
 	"github.com/ctsim/ctsim/probe/nlmsg"
 	"github.com/ctsim/ctsim/topology"
 )
@@ -69,7 +70,7 @@ func everyState(t testing.TB, ns *topology.Namespace, r *Reader) {
 // ssLines runs `ss -tano`.
 func ssLines(t testing.TB, ns *topology.Namespace) (lines []string) {
 	t.Helper()
-	for l := range strings.Lines(command(t, ns, "ss", "-H", "-tano")) {
+	for l := range strings.Lines(kerneltest.Output(t, ns, "ss", "-H", "-tano")) {
 		lines = append(lines, maskTime(strings.Join(strings.Fields(l), " ")))
 	}
 	return lines
@@ -78,7 +79,7 @@ func ssLines(t testing.TB, ns *topology.Namespace) (lines []string) {
 // netstatLines runs `netstat -tan --timers`, whose first two lines are headings.
 func netstatLines(t testing.TB, ns *topology.Namespace) (lines []string) {
 	t.Helper()
-	for l := range strings.Lines(command(t, ns, "netstat", "-tan", "--timers")) {
+	for l := range strings.Lines(kerneltest.Output(t, ns, "netstat", "-tan", "--timers")) {
 		lines = append(lines, maskTime(strings.TrimRight(l, "\n")))
 	}
 	return lines[2:]

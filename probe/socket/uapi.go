@@ -4,7 +4,6 @@ package socket
 // builds everywhere.
 const (
 	diagByFamily   = 20 // SOCK_DIAG_BY_FAMILY
-	destroy        = 21 // SOCK_DESTROY
 	protocolTCP    = 6
 	allStates      = ^uint32(0)
 	noCookie       = ^uint64(0) // INET_DIAG_NOCOOKIE

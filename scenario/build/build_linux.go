@@ -1,3 +1,5 @@
+// Package build brings up the namespaces and links of a plan's world, for runs and labs alike, and says what a machine, a
+// kernel or a user lacks for it.
 package build
 
 import (
@@ -35,9 +37,9 @@ func (u *Unsupported) WayOut() string { return u.Hint }
 // Unwrap is the operating system's reason, nil if there is none.
 func (u *Unsupported) Unwrap() error { return u.Err }
 
-// Build makes the namespaces and links of a world, without rules. It loads what the kernel has as modules. The error is
+// Up makes the namespaces and links of a world, without rules. It loads what the kernel has as modules. The error is
 // *Unsupported if this machine or user cannot. It needs CAP_SYS_ADMIN and CAP_NET_ADMIN in the current user namespace.
-func Build(ctx context.Context, plan topology.Plan) (*topology.Lab, error) {
+func Up(ctx context.Context, plan topology.Plan) (*topology.Lab, error) {
 	lab, err := topology.Up(ctx, plan)
 	if errors.Is(err, os.ErrNotExist) {
 		// The sysctls of conntrack are there once its module is; asking for the table makes the kernel load it.
@@ -45,12 +47,12 @@ func Build(ctx context.Context, plan topology.Plan) (*topology.Lab, error) {
 			lab, err = topology.Up(ctx, plan)
 		}
 	}
-	return lab, Unsupportable(err)
+	return lab, AsUnsupported(err)
 }
 
-// Unsupportable turns an error that means "not on this machine, not as this user" into *Unsupported, which says so with
+// AsUnsupported turns an error that means "not on this machine, not as this user" into *Unsupported, which says so with
 // a hint; others are given back as they are.
-func Unsupportable(err error) error {
+func AsUnsupported(err error) error {
 	var known *Unsupported
 	switch {
 	case err == nil || errors.As(err, &known):
@@ -77,7 +79,7 @@ func load() error {
 	return errors.Join(err, ns.Close())
 }
 
-// Topology is the namespaces and links of a plan.
+// Topology is the namespaces and links of a plan. It is pure.
 func Topology(p *scenario.Plan) topology.Plan {
 	out := topology.Plan{Network: p.Network}
 	for _, n := range p.Nodes {

@@ -1,3 +1,6 @@
+// Package byhand says a scenario in what a person would type: a step as commands at a prompt ([Commands]), a whole
+// scenario as a shell script ([Script]) that needs no ctsim. Both come from one table with a row for every verb. It is
+// pure: it runs nothing, and what the commands depend on is handed to it as a [Moment].
 package byhand
 
 import (

@@ -15,6 +15,7 @@ type Unscriptable struct {
 	Reason   string
 }
 
+// Error says what cannot be written, and why.
 func (u *Unscriptable) Error() string {
 	if u.Step.Name == "" {
 		return fmt.Sprintf("%s cannot be written as shell: %s", u.Scenario, u.Reason)

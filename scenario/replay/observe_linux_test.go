@@ -44,7 +44,7 @@ func TestKernelLiveObservations(t *testing.T) {
 			t.Parallel()
 			live, n := map[string]int{}, 0
 			r := replayed(context.Background(), t, s, Options{Observe: func(o evidence.Observation) {
-				if n++; !resulttest.Typed(o) {
+				if n++; !resulttest.CarriesFacts(o) {
 					t.Errorf("without the facts of its source: %+v", o)
 				}
 				live[settled(t, o)]++

@@ -50,7 +50,7 @@ type pausing struct {
 	stopped time.Duration
 }
 
-// before lets somebody look at the run before a step. How long the run stood still is part of its story.
+// before lets somebody look at the run before a step. How long the run stood still is in the evidence.
 func (r *run) before(ctx context.Context, s scenario.Step, active []*flow) error {
 	if r.options.Before == nil {
 		return nil
@@ -94,10 +94,10 @@ func (p *Pause) know(active []*flow) {
 	}
 }
 
-// Nodes are the nodes' names, Places those of everything that has a network namespace.
+// Nodes are the nodes' names, the first one first.
 func (p *Pause) Nodes() []string { return p.Plan.NodeNames() }
 
-// Places are the pods and nodes by name, without those that are gone.
+// Places are the pods, nodes and machines by name, without those that are gone.
 func (p *Pause) Places() []string {
 	var out []string
 	for _, name := range p.run.lab.Names() {

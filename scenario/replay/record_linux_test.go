@@ -15,7 +15,7 @@ import (
 )
 
 // It has a flag of its own because it needs a kernel and gives other bytes each time, which the golden files do not.
-var recordEvidence = flag.Bool("record", false, "write testdata/evidence from real runs on this kernel")
+var recordEvidence = flag.Bool("record", false, "write evidence/recorded/runs from real runs on this kernel")
 
 // TestKernelRecord runs the scenarios whose evidence the tests of the verdict replay, and with -record keeps it. The
 // replay of what was just seen must give the very result of the run.

@@ -5,16 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
-	"sync"
 	"time"
 
-	"github.com/ctsim/ctsim/dataplane"
 	"github.com/ctsim/ctsim/dataplane/modes"
 	"github.com/ctsim/ctsim/evidence"
-	"github.com/ctsim/ctsim/probe/packet"
 	"github.com/ctsim/ctsim/probe/peer"
-	"github.com/ctsim/ctsim/probe/rulepath"
 	"github.com/ctsim/ctsim/probe/socket"
 	"github.com/ctsim/ctsim/scenario"
 	"github.com/ctsim/ctsim/scenario/build"
@@ -43,52 +38,34 @@ type server interface {
 	Close() error
 }
 
-// run is a scenario under way. Its evidence is written by watchers' goroutines too, under mu.
-type run struct {
+// world is where a run takes place, and who watches it: what the parts of a run have in common.
+type world struct {
 	plan     *scenario.Plan
-	mode     dataplane.Mode
 	options  Options
 	lab      *topology.Lab
-	rules    map[string]dataplane.Node
 	watchers []watcher
-	capture  *packet.Capture
-	kernel   *kernelWatcher
-	// tracers follow packets through the rules, readers look at sockets, by node and pod.
-	tracers map[string]*rulepath.Watcher
+	// readers look at sockets, by node and pod.
 	readers map[string]*socket.Reader
-	// savedBefore is iptables-save -c of each node before the first break.
-	savedBefore map[string]string
-	servers     []server
-	// client is the client's program if it is not ctsim's own, begun the SYN of the last connection from each of its
-	// addresses, quiet how long a connection that counts as idle is without traffic, idleSince when it last became so.
-	client    *foreignProgram
-	begun     map[netip.AddrPort]uint32
-	quiet     time.Duration
-	idleSince time.Time
-	flows     []*flow
-	// endpoints are the service's at the moment.
-	endpoints []netip.AddrPort
-	phases    []evidence.Phase
-	progress  Progress
-	pausing   pausing
+	// flows are the connections by number, from 1 on.
+	flows    []*flow
+	progress Progress
+	recorder
+}
 
-	mu sync.Mutex
-	ev evidence.Evidence
-	// over is true once nothing more is evidence.
-	over bool
-	// received is the number of the last message that arrived at a server, by connection; picks the backends that the
-	// entries of a client socket led to.
-	received map[int]int
-	picks    map[netip.AddrPort][]netip.Addr
-	// index is for live observations, which cannot wait until all is known.
-	index evidence.Index
-	// streams are those of live observations: what these say of packets counts from the beginning of their streams.
-	streams packet.Flows
+// run is a scenario under way.
+type run struct {
+	*world
+	watching
+	proxies
+	programs
+	servers []server
+	phases  []evidence.Phase
+	pausing pausing
 }
 
 // Run replays a plan in a world of its own while everything is watched, and gives the evidence; whether it is what the
 // scenario expects is for others to say. When ctx ends, the run ends at once with what it has seen: the evidence is that
-// of an interrupted run. The error is *Unsupported if this machine or user cannot run it. Whatever happens, nothing is
+// of an interrupted run. The error is *build.Unsupported if this machine or user cannot run it. Whatever happens, nothing is
 // left behind.
 //
 // It needs CAP_SYS_ADMIN and CAP_NET_ADMIN in the current user namespace.
@@ -106,13 +83,8 @@ func newRun(p *scenario.Plan, o Options) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &run{plan: p, mode: mode, options: o, rules: map[string]dataplane.Node{}, received: map[int]int{},
-		begun: map[netip.AddrPort]uint32{},
-		picks: map[netip.AddrPort][]netip.Addr{}, index: evidence.Index{},
-		tracers: map[string]*rulepath.Watcher{}, readers: map[string]*socket.Reader{}}
-	// Round takes the monotonic reading off: the kernel's times have none, and all must be counted on one clock.
-	r.ev = evidence.Evidence{Started: time.Now().Round(0), World: about(p), Ours: map[uint32]bool{}, Deleted: map[uint32]bool{}, Unwatched: map[evidence.Source]bool{}, Rules: map[string][]dataplane.Counter{}, Lost: map[string]int{}}
-	r.endpoints = slices.Clone(p.Service.Endpoints)
+	w := &world{plan: p, options: o, recorder: newRecorder(about(p), o.Observe), readers: map[string]*socket.Reader{}}
+	r := &run{world: w, watching: watching{world: w}, proxies: newProxies(w, mode), programs: programs{world: w}}
 	for i := range p.Connections {
 		r.flows = append(r.flows, &flow{id: i + 1})
 	}
@@ -125,7 +97,7 @@ func (r *run) do(ctx context.Context) (*evidence.Evidence, error) {
 	if ctx.Err() != nil {
 		r.ev.Interrupted, err = true, nil
 	}
-	err = errors.Join(build.Unsupportable(err), r.phase("teardown", func() error { return r.close() }))
+	err = errors.Join(build.AsUnsupported(err), r.phase("teardown", func() error { return r.close() }))
 	if err != nil {
 		return nil, err
 	}
@@ -155,63 +127,14 @@ func (r *run) phase(name string, do func() error) error {
 }
 
 func (r *run) build(ctx context.Context) (err error) {
-	r.lab, err = build.Build(ctx, build.Topology(r.plan))
+	r.lab, err = build.Up(ctx, build.Topology(r.plan))
 	return err
-}
-
-// install puts kube-proxy's rules into both nodes at the same time.
-func (r *run) install(context.Context) error {
-	return r.onNodes(func(name string, rs dataplane.Rules) error {
-		node, err := r.mode.Open(r.lab.Namespace(name))
-		if err != nil {
-			return err
-		}
-		r.mu.Lock()
-		r.rules[name] = node
-		r.mu.Unlock()
-		if err := node.Install(rs); err != nil {
-			return err
-		}
-		return r.trace(name, rs)
-	})
-}
-
-// sync changes the rules of both nodes to the endpoints of the moment, as kube-proxy does.
-func (r *run) sync() error {
-	return r.onNodes(func(name string, rs dataplane.Rules) error {
-		if err := r.rules[name].Sync(rs); err != nil {
-			return err
-		}
-		return r.learn(name, rs)
-	})
-}
-
-func (r *run) onNodes(do func(node string, rs dataplane.Rules) error) error {
-	svc := r.plan.Service
-	svc.Endpoints = r.endpoints
-	rs := r.mode.Rules(r.plan.Proxy, svc)
-	names := r.plan.NodeNames()
-	errs := make([]error, len(names))
-	var wait sync.WaitGroup
-	for i, name := range names {
-		wait.Go(func() {
-			if err := do(name, rs); err != nil {
-				errs[i] = fmt.Errorf("rules on %s: %w", name, err)
-			}
-		})
-	}
-	wait.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return err // what ails one node ails the others: saying it once is enough
-		}
-	}
-	return nil
 }
 
 func (r *run) serve(ctx context.Context) error {
 	if r.plan.ExternalServer() {
-		return errors.Join(r.serveForeign(ctx), r.joinKernel())
+		r.tell(fmt.Sprintf("wait until the servers listen on port %d", r.plan.Service.Port), 0)
+		return errors.Join(r.serveExternal(ctx), r.joinKernel())
 	}
 	for _, s := range r.plan.Servers {
 		if err := r.serveOn(s.At); err != nil {
@@ -271,7 +194,7 @@ func (r *run) step(ctx context.Context, s scenario.Step, active []*flow) error {
 		return err
 	}
 	if s.Name != "repeat" { // its own steps have looked
-		r.look()
+		r.sample()
 	}
 	return nil
 }
@@ -281,7 +204,7 @@ func (r *run) finish(context.Context) error {
 	if err := r.drain(); err != nil {
 		return err
 	}
-	r.lookForeign(true)
+	r.sampleExternal(true)
 	r.ev.Connections = len(r.flows)
 	if err := errors.Join(r.notePaths(), r.count()); err != nil {
 		return err
@@ -302,7 +225,7 @@ func (r *run) finish(context.Context) error {
 }
 
 // close lets go of everything; the namespaces go with the last socket in them. The watchers end first: how ctsim
-// itself closes the sockets is no part of the story.
+// itself closes the sockets is no fact about the run.
 func (r *run) close() error {
 	errs := []error{r.unwatch(), r.closeReaders()}
 	r.mu.Lock()
@@ -323,7 +246,8 @@ func (r *run) close() error {
 	return errors.Join(errs...)
 }
 
-func (r *run) service() netip.AddrPort { return r.plan.Target }
+// service is what the client connects to.
+func (w *world) service() netip.AddrPort { return w.plan.Target }
 
 // serverConn is the server's end of a connection: of the pods that have heard of it, the first.
 func (r *run) serverConn(f *flow) *peer.Conn {
@@ -344,14 +268,14 @@ func (r *run) end(f *flow, side string) *peer.Conn {
 }
 
 // pause waits, telling how long is left.
-func (r *run) pause(ctx context.Context, d time.Duration, text string) error {
+func (w *world) pause(ctx context.Context, d time.Duration, text string) error {
 	end := time.Now().Add(d)
 	for {
 		left := time.Until(end)
 		if left <= 0 {
 			return nil
 		}
-		r.tell(text, left)
+		w.tell(text, left)
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -360,10 +284,11 @@ func (r *run) pause(ctx context.Context, d time.Duration, text string) error {
 	}
 }
 
-func (r *run) tell(text string, left time.Duration) {
-	if r.options.Progress != nil {
-		p := r.progress
+// tell says what the run waits for, and for how long at most; 0 if that is not known.
+func (w *world) tell(text string, left time.Duration) {
+	if w.options.Progress != nil {
+		p := w.progress
 		p.Text, p.Left = text, left
-		r.options.Progress(p)
+		w.options.Progress(p)
 	}
 }

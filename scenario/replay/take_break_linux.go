@@ -59,7 +59,7 @@ func (r *run) wait(ctx context.Context, s *scenario.Wait, text string, active []
 	}
 }
 
-// closed waits until the kernel has closed a side's socket of every connection: by a RST, or after a timeout.
+// untilClosed waits until the kernel has closed a side's socket of every connection: by a RST, or after a timeout.
 func (r *run) untilClosed(ctx context.Context, s *scenario.Wait, text string, active []*flow) error {
 	give := time.Now().Add(s.AtMost)
 	for _, f := range active {
@@ -87,10 +87,10 @@ func (r *run) untilClosed(ctx context.Context, s *scenario.Wait, text string, ac
 }
 
 // longestEntry is the time left to the entry of the connections that lives longest, negative if there is none.
-func (r *run) longestEntry(active []*flow) (time.Duration, error) {
-	entries, err := conntrack.List(r.lab.Namespace(r.plan.Translates))
+func (w *world) longestEntry(active []*flow) (time.Duration, error) {
+	entries, err := conntrack.List(w.lab.Namespace(w.plan.Translates))
 	if err != nil {
-		return 0, fmt.Errorf("read the conntrack table of %s: %w", r.plan.Translates, err)
+		return 0, fmt.Errorf("read the conntrack table of %s: %w", w.plan.Translates, err)
 	}
 	mine := map[string]bool{}
 	for _, f := range active {

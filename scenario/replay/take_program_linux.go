@@ -21,7 +21,7 @@ func (r *run) startClientProgram(ctx context.Context, s *scenario.StartClient, _
 		if err := r.untilIdle(ctx, s.Quiet, s.AtMost); err != nil {
 			return err
 		}
-		if err := r.typeToClient(s.Input); err != nil {
+		if err := r.tellClient(s.Input); err != nil {
 			return err
 		}
 	}
@@ -33,7 +33,7 @@ func (r *run) startClientProgram(ctx context.Context, s *scenario.StartClient, _
 }
 
 func (r *run) input(_ context.Context, s *scenario.Input, _ []*flow) error {
-	if err := r.typeToClient(s.Line); err != nil {
+	if err := r.tellClient(s.Line); err != nil {
 		return err
 	}
 	return r.drain()

@@ -92,7 +92,7 @@ func (r *run) settle(ctx context.Context, f *flow, toServer bool) error {
 	}
 }
 
-// run waits until the FIN has arrived, is acknowledged, or has been retransmitted twice.
+// shutdown sends a FIN and waits until it has arrived, is acknowledged, or has been retransmitted twice.
 func (r *run) shutdown(ctx context.Context, s *scenario.Shutdown, active []*flow) error {
 	for _, f := range active {
 		conn := r.end(f, s.From)

@@ -27,7 +27,7 @@ type use struct {
 func (u *use) do(ctx context.Context) error {
 	defer func() { u.run.idleSince = time.Now() }()
 	if u.step.Input != "" {
-		if err := u.run.typeToClient(u.step.Input); err != nil {
+		if err := u.run.tellClient(u.step.Input); err != nil {
 			return err
 		}
 	}
@@ -113,7 +113,7 @@ func (u *use) tryAgain() error {
 	}
 	u.again = true
 	u.run.note(u.run.ev.ClientAt, "again", fmt.Sprintf("type %q once more: the connection is lost", u.step.Input))
-	return u.run.typeToClient(u.step.Input)
+	return u.run.tellClient(u.step.Input)
 }
 
 // conclude marks the connections that nothing more can become of, and says if a connection was not used at all.

@@ -11,7 +11,7 @@ import (
 	"github.com/ctsim/ctsim/scenario/verdict"
 )
 
-// seen waits until every connection has had a packet like this since the step began.
+// untilSeen waits until every connection has had a packet like this since the step began.
 func (r *run) untilSeen(ctx context.Context, s *scenario.Wait, text string, active []*flow) error {
 	give := time.Now().Add(s.AtMost)
 	r.mu.Lock()

@@ -12,9 +12,9 @@ import (
 // beside the topology and joins the others later.
 type kernelWatcher struct {
 	*kernel.Watcher
-	run     *run
-	err     error
-	started chan struct{}
+	recorder *recorder
+	err      error
+	started  chan struct{}
 	// joined is true once it is known that it has started well.
 	joined bool
 	// places are the names of the namespaces, by inode number.
@@ -35,20 +35,20 @@ func (w *kernelWatcher) Close() error {
 		return nil
 	}
 	err := w.Watcher.Close()
-	w.run.mu.Lock()
-	defer w.run.mu.Unlock()
-	w.run.ev.Lost[string(evidence.FromKernel)] += w.Lost()
+	w.recorder.mu.Lock()
+	defer w.recorder.mu.Unlock()
+	w.recorder.ev.Lost[string(evidence.FromKernel)] += w.Lost()
 	return err
 }
 
 // startKernel begins to start the kernel's trace and does not wait for it.
-func (r *run) startKernel() {
-	if !r.options.watches(evidence.FromKernel) {
+func (x *watching) startKernel() {
+	if !x.options.watches(evidence.FromKernel) {
 		return
 	}
-	w := &kernelWatcher{run: r, started: make(chan struct{}), places: map[uint64]string{}}
-	r.kernel = w
-	r.watchers = append(r.watchers, w)
+	w := &kernelWatcher{recorder: &x.recorder, started: make(chan struct{}), places: map[uint64]string{}}
+	x.kernel = w
+	x.watchers = append(x.watchers, w)
 	go func() {
 		defer close(w.started)
 		w.Watcher, w.err = kernel.Watch(w.event)
@@ -56,24 +56,24 @@ func (r *run) startKernel() {
 }
 
 // joinKernel waits until the kernel's trace has started, and watches every namespace of the lab.
-func (r *run) joinKernel() error {
-	w := r.kernel
+func (x *watching) joinKernel() error {
+	w := x.kernel
 	if w == nil {
 		return nil
 	}
 	<-w.started
 	var unavailable *kernel.Unavailable
 	if errors.As(w.err, &unavailable) {
-		r.missing(evidence.FromKernel, w.err.Error())
+		x.missing(evidence.FromKernel, w.err.Error())
 		return nil
 	} else if w.err != nil {
 		return w.err
 	}
-	r.ev.Lost[string(evidence.FromKernel)] += 0
+	x.ev.Lost[string(evidence.FromKernel)] += 0
 	w.joined = true
-	for _, name := range r.lab.Names() {
-		if ns := r.lab.Namespace(name); ns != nil {
-			if err := r.watchKernel(ns); err != nil {
+	for _, name := range x.lab.Names() {
+		if ns := x.lab.Namespace(name); ns != nil {
+			if err := x.watchKernel(ns); err != nil {
 				return err
 			}
 		}
@@ -82,18 +82,18 @@ func (r *run) joinKernel() error {
 }
 
 // watchKernel adds a namespace.
-func (r *run) watchKernel(ns *topology.Namespace) error {
-	if r.kernel == nil || !r.kernel.joined {
+func (x *watching) watchKernel(ns *topology.Namespace) error {
+	if x.kernel == nil || !x.kernel.joined {
 		return nil
 	}
-	r.mu.Lock()
-	r.kernel.places[ns.Inode()] = ns.Name()
-	r.mu.Unlock()
-	return r.kernel.Add(ns)
+	x.mu.Lock()
+	x.kernel.places[ns.Inode()] = ns.Name()
+	x.mu.Unlock()
+	return x.kernel.Add(ns)
 }
 
 func (w *kernelWatcher) event(e kernel.Event) {
-	r := w.run
+	r := w.recorder
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	ev := evidence.KernelEvent{At: w.places[e.Namespace], Event: e}

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/ctsim/ctsim/dataplane"
 	"github.com/ctsim/ctsim/evidence"
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/packet"
@@ -23,8 +25,37 @@ type watcher interface {
 	Close() error
 }
 
+// recorder takes down what is seen. Watchers' goroutines do too: everything in it is under mu.
+type recorder struct {
+	// observe is given each observation as it is made, nil if nobody wants it.
+	observe func(evidence.Observation)
+
+	mu sync.Mutex
+	ev evidence.Evidence
+	// over is true once nothing more is evidence.
+	over bool
+	// received is the number of the last message that arrived at a server, by connection; picks the backends that the
+	// entries of a client socket led to; begun the SYN of the last connection from each address of the client's program.
+	received map[int]int
+	picks    map[netip.AddrPort][]netip.Addr
+	begun    map[netip.AddrPort]uint32
+	// index is for live observations, which cannot wait until all is known.
+	index evidence.Index
+	// streams are those of live observations: what these say of packets counts from the beginning of their streams.
+	streams packet.Flows
+}
+
+// newRecorder has seen nothing yet, of the world given.
+func newRecorder(about evidence.World, observe func(evidence.Observation)) recorder {
+	// Round takes the monotonic reading off: the kernel's times have none, and all must be counted on one clock.
+	return recorder{observe: observe, received: map[int]int{}, picks: map[netip.AddrPort][]netip.Addr{},
+		begun: map[netip.AddrPort]uint32{}, index: evidence.Index{},
+		ev: evidence.Evidence{Started: time.Now().Round(0), World: about, Ours: map[uint32]bool{}, Deleted: map[uint32]bool{},
+			Unwatched: map[evidence.Source]bool{}, Rules: map[string][]dataplane.Counter{}, Lost: map[string]int{}}}
+}
+
 // missing notes what cannot be observed, once, and that the source is silent.
-func (r *run) missing(source evidence.Source, text string) {
+func (r *recorder) missing(source evidence.Source, text string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.ev.Unwatched[source] = true
@@ -36,32 +67,32 @@ func (r *run) missing(source evidence.Source, text string) {
 // conntrackWatcher notes what it lost when it closes.
 type conntrackWatcher struct {
 	*conntrack.Listener
-	run *run
+	recorder *recorder
 }
 
 func (w conntrackWatcher) Close() error {
 	err := w.Listener.Close()
-	w.run.mu.Lock()
-	w.run.ev.Lost[string(evidence.FromConntrack)] += w.Lost()
-	w.run.mu.Unlock()
+	w.recorder.mu.Lock()
+	w.recorder.ev.Lost[string(evidence.FromConntrack)] += w.Lost()
+	w.recorder.mu.Unlock()
 	return err
 }
 
 // unwatch closes the watchers side by side: closing a packet socket waits for the kernel's grace period.
-func (r *run) unwatch() error {
-	errs := make([]error, len(r.watchers))
+func (w *world) unwatch() error {
+	errs := make([]error, len(w.watchers))
 	var wait sync.WaitGroup
-	for i, w := range r.watchers {
-		wait.Go(func() { errs[i] = w.Close() })
+	for i, one := range w.watchers {
+		wait.Go(func() { errs[i] = one.Close() })
 	}
 	wait.Wait()
 	return errors.Join(errs...)
 }
 
 // drain is the barrier between a step and the next: after it, every event and packet of the step is in the evidence.
-func (r *run) drain() error {
-	for _, w := range r.watchers {
-		if err := w.Drain(); err != nil {
+func (w *world) drain() error {
+	for _, one := range w.watchers {
+		if err := one.Drain(); err != nil {
 			return err
 		}
 	}
@@ -69,7 +100,7 @@ func (r *run) drain() error {
 }
 
 // event notes a conntrack event, and the backend that a new entry leads to.
-func (r *run) event(node string, e conntrack.Event) {
+func (r *recorder) event(node string, e conntrack.Event) {
 	ev := evidence.EntryEvent{Node: node, Event: e}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -81,7 +112,7 @@ func (r *run) event(node string, e conntrack.Event) {
 }
 
 // report notes what an application met.
-func (r *run) report(p peer.Report) {
+func (r *recorder) report(p peer.Report) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.over {
@@ -96,7 +127,8 @@ func (r *run) report(p peer.Report) {
 	r.live(func() evidence.Observation { return r.ev.ApplicationObservation(&p, r.index.Report(&p)) })
 }
 
-func (r *run) packet(p packet.Packet) {
+// packet notes a captured packet, and the connection that it begins.
+func (r *recorder) packet(p packet.Packet) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.ev.Packets = append(r.ev.Packets, p)
@@ -107,7 +139,8 @@ func (r *run) packet(p packet.Packet) {
 	})
 }
 
-func (r *run) note(at, kind, text string) {
+// note takes down something that was done at a place: a step, or what belongs to one.
+func (r *recorder) note(at, kind, text string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.ev.Deeds = append(r.ev.Deeds, evidence.Deed{Time: time.Now(), At: at, Kind: kind, Text: text})
@@ -115,15 +148,15 @@ func (r *run) note(at, kind, text string) {
 }
 
 // live hands an observation on as it is made; mu is held, which gives the order. It is made only if somebody wants it.
-func (r *run) live(observation func() evidence.Observation) {
-	if r.options.Observe != nil {
-		r.options.Observe(observation())
+func (r *recorder) live(observation func() evidence.Observation) {
+	if r.observe != nil {
+		r.observe(observation())
 	}
 }
 
 // opened notes the client's address of a connection, also of one that could not be opened: its events and packets are
-// part of its story.
-func (r *run) opened(f evidence.FlowFacts) {
+// part of its account.
+func (r *recorder) opened(f evidence.FlowFacts) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.ev.Flows = append(r.ev.Flows, f)
@@ -131,13 +164,13 @@ func (r *run) opened(f evidence.FlowFacts) {
 }
 
 // flushed and deleted note under which port ids ctsim itself has destroyed entries.
-func (r *run) flushed(port uint32) {
+func (r *recorder) flushed(port uint32) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.ev.Ours[port] = true
 }
 
-func (r *run) deleted(port uint32) {
+func (r *recorder) deleted(port uint32) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.ev.Deleted[port] = true
@@ -153,7 +186,8 @@ func (r *run) deleteEntry(ns *topology.Namespace, e conntrack.Entry) error {
 	return err
 }
 
-func (r *run) unmet(fact string) {
+// unmet notes the fact that a step has waited for in vain.
+func (r *recorder) unmet(fact string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.ev.Unmet = fact
@@ -189,60 +223,68 @@ func (r *run) notRerouted(flows []*flow) []*flow {
 }
 
 // listen subscribes to the conntrack events of a node.
-func (r *run) listen(ns *topology.Namespace) error {
-	l, err := conntrack.Listen(ns, func(e conntrack.Event) { r.event(ns.Name(), e) })
+func (x *watching) listen(ns *topology.Namespace) error {
+	l, err := conntrack.Listen(ns, func(e conntrack.Event) { x.event(ns.Name(), e) })
 	if err != nil {
 		return fmt.Errorf("conntrack events of %s: %w", ns.Name(), err)
 	}
-	r.watchers = append(r.watchers, conntrackWatcher{l, r})
+	x.watchers = append(x.watchers, conntrackWatcher{l, &x.recorder})
 	return nil
 }
 
 // captureWatcher notes what it dropped when it closes.
 type captureWatcher struct {
 	*packet.Capture
-	run *run
+	recorder *recorder
 }
 
 func (w captureWatcher) Close() error {
 	err := w.Capture.Close()
-	w.run.mu.Lock()
-	defer w.run.mu.Unlock()
+	w.recorder.mu.Lock()
+	defer w.recorder.mu.Unlock()
 	dropped, lostErr := w.Dropped()
-	w.run.ev.Hops, _ = w.Hops() // Dropped has the same error
+	w.recorder.ev.Hops, _ = w.Hops() // Dropped has the same error
 	for _, n := range dropped {
-		w.run.ev.Lost[string(evidence.FromPackets)] += n
+		w.recorder.ev.Lost[string(evidence.FromPackets)] += n
 	}
 	return errors.Join(err, lostErr)
 }
 
+// watching is what sees a run from its beginning, whatever its rules and programs are.
+type watching struct {
+	*world
+	// capture is nil if packets are not watched, kernel if its tracepoints are not.
+	capture *packet.Capture
+	kernel  *kernelWatcher
+}
+
 // watch starts every source before the first packet: a listener that comes later would see nothing of the flows that
 // are there already.
-func (r *run) watch(context.Context) error {
+func (x *watching) watch(context.Context) error {
 	for _, source := range evidence.Sources {
-		if !r.options.watches(source) {
-			r.missing(source, string(source)+": not asked for")
+		if !x.options.watches(source) {
+			x.missing(source, string(source)+": not asked for")
 		}
 	}
-	if !r.plan.Followed() {
-		r.missing(evidence.FromRules, fmt.Sprintf("the rules that single packets met, and sockets after each step: followed with up to %d connections", scenario.Few))
+	if !x.plan.Followed() {
+		x.missing(evidence.FromRules, fmt.Sprintf("the rules that single packets met, and sockets after each step: followed with up to %d connections", scenario.MaxFollowed))
 	}
-	if r.options.watches(evidence.FromConntrack) {
-		r.ev.Lost[string(evidence.FromConntrack)] = 0
-		for _, node := range r.plan.NodeNames() {
-			if err := r.listen(r.lab.Namespace(node)); err != nil {
+	if x.options.watches(evidence.FromConntrack) {
+		x.ev.Lost[string(evidence.FromConntrack)] = 0
+		for _, node := range x.plan.NodeNames() {
+			if err := x.listen(x.lab.Namespace(node)); err != nil {
 				return err
 			}
 		}
 	}
-	if !r.options.watches(evidence.FromPackets) {
+	if !x.options.watches(evidence.FromPackets) {
 		return nil
 	}
-	r.ev.Lost[string(evidence.FromPackets)] = 0
-	r.capture = packet.NewCapture(r.packet)
-	r.watchers = append(r.watchers, captureWatcher{r.capture, r})
-	for _, name := range r.lab.Names() {
-		if err := r.captureAt(name); err != nil {
+	x.ev.Lost[string(evidence.FromPackets)] = 0
+	x.capture = packet.NewCapture(x.packet)
+	x.watchers = append(x.watchers, captureWatcher{x.capture, &x.recorder})
+	for _, name := range x.lab.Names() {
+		if err := x.captureAt(name); err != nil {
 			return err
 		}
 	}
@@ -250,9 +292,9 @@ func (r *run) watch(context.Context) error {
 }
 
 // captureAt adds a pod or node to the capture.
-func (r *run) captureAt(name string) error {
-	if r.capture == nil || r.lab.Namespace(name) == nil || name == "switch" {
+func (x *watching) captureAt(name string) error {
+	if x.capture == nil || x.lab.Namespace(name) == nil || name == "switch" {
 		return nil // a switch has ports, no address
 	}
-	return r.capture.Add(r.lab.Namespace(name), topology.Uplink)
+	return x.capture.Add(x.lab.Namespace(name), topology.Uplink)
 }

@@ -14,25 +14,25 @@ import (
 // rulesWatcher follows packets through one node's rules; it notes what it lost when it closes.
 type rulesWatcher struct {
 	*rulepath.Watcher
-	run *run
+	recorder *recorder
 }
 
 func (w rulesWatcher) Close() error {
 	err := w.Watcher.Close()
-	w.run.mu.Lock()
-	defer w.run.mu.Unlock()
-	w.run.ev.Lost[string(evidence.FromRules)] += w.Lost()
+	w.recorder.mu.Lock()
+	defer w.recorder.mu.Unlock()
+	w.recorder.ev.Lost[string(evidence.FromRules)] += w.Lost()
 	return err
 }
 
 // trace begins to follow packets through the rules of a node, which have just been put in.
-func (r *run) trace(node string, rs dataplane.Rules) error {
-	if !r.options.watches(evidence.FromRules) || !r.plan.Followed() {
+func (x *proxies) trace(node string, rs dataplane.Rules) error {
+	if !x.options.watches(evidence.FromRules) || !x.plan.Followed() {
 		return nil
 	}
-	ns := r.lab.Namespace(node)
+	ns := x.lab.Namespace(node)
 	if err := rulepath.Available(ns); errors.Is(err, rulepath.ErrUnavailable) {
-		r.missing(evidence.FromRules, "the rules that single packets met: "+strings.TrimPrefix(err.Error(), node+": ")+"; the rules' counters tell")
+		x.missing(evidence.FromRules, "the rules that single packets met: "+strings.TrimPrefix(err.Error(), node+": ")+"; the rules' counters tell")
 		return nil
 	} else if err != nil {
 		return err
@@ -41,49 +41,49 @@ func (r *run) trace(node string, rs dataplane.Rules) error {
 	if err != nil {
 		return err
 	}
-	r.mu.Lock()
-	r.tracers[node] = w
-	r.watchers = append(r.watchers, rulesWatcher{w, r})
-	r.ev.Lost[string(evidence.FromRules)] += 0
-	r.mu.Unlock()
+	x.mu.Lock()
+	x.tracers[node] = w
+	x.watchers = append(x.watchers, rulesWatcher{w, &x.recorder})
+	x.ev.Lost[string(evidence.FromRules)] += 0
+	x.mu.Unlock()
 	protocol := packet.TCP
-	if r.plan.UDP() {
+	if x.plan.UDP() {
 		protocol = packet.UDP
 	}
 	if err := w.Trace(rulepath.Match{Protocol: protocol}); err != nil {
 		return fmt.Errorf("trace the packets of %s: %w", node, err)
 	}
-	return r.learn(node, rs)
+	return x.learn(node, rs)
 }
 
 // tracer is that of a node, nil if it has none. The nodes get theirs at the same time.
-func (r *run) tracer(node string) *rulepath.Watcher {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.tracers[node]
+func (x *proxies) tracer(node string) *rulepath.Watcher {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.tracers[node]
 }
 
 // learn tells the tracer of a node what its rules are now. The text that was to be put in is what iptables-save would
 // print, unless somebody else has written rules too.
-func (r *run) learn(node string, rs dataplane.Rules) error {
-	w := r.tracer(node)
+func (x *proxies) learn(node string, rs dataplane.Rules) error {
+	w := x.tracer(node)
 	if w == nil {
 		return nil
 	}
 	err := w.Learn(rs.Save())
 	if errors.Is(err, rulepath.ErrRulesDiffer) {
-		return r.relearn(node)
+		return x.relearn(node)
 	}
 	return err
 }
 
 // relearn reads the rules of a node, which may have been changed by anybody.
-func (r *run) relearn(node string) error {
-	w := r.tracer(node)
+func (x *proxies) relearn(node string) error {
+	w := x.tracer(node)
 	if w == nil {
 		return nil
 	}
-	text, err := r.rules[node].Save()
+	text, err := x.rules[node].Save()
 	if err == nil {
 		err = w.Learn(text)
 	}
@@ -94,9 +94,9 @@ func (r *run) relearn(node string) error {
 }
 
 // notePaths notes the ways of all packets; it is called when none is under way.
-func (r *run) notePaths() error {
-	for _, node := range r.plan.NodeNames() {
-		w := r.tracers[node]
+func (x *proxies) notePaths() error {
+	for _, node := range x.plan.NodeNames() {
+		w := x.tracers[node]
 		if w == nil {
 			continue
 		}
@@ -104,24 +104,24 @@ func (r *run) notePaths() error {
 		if err != nil {
 			return err
 		}
-		r.mu.Lock()
+		x.mu.Lock()
 		for _, p := range paths {
-			r.ev.Paths = append(r.ev.Paths, p)
-			at, within := r.ev.When(&p)
-			r.live(func() evidence.Observation { return r.ev.PathObservation(&p, r.index.Path(&p, at), at, within) })
+			x.ev.Paths = append(x.ev.Paths, p)
+			at, within := x.ev.When(&p)
+			x.live(func() evidence.Observation { return x.ev.PathObservation(&p, x.index.Path(&p, at), at, within) })
 		}
-		r.mu.Unlock()
+		x.mu.Unlock()
 	}
 	return nil
 }
 
 // counters reads the rules of all nodes with their counters.
-func (r *run) counters() (texts map[string]string, counters map[string][]dataplane.Counter, err error) {
+func (x *proxies) counters() (texts map[string]string, counters map[string][]dataplane.Counter, err error) {
 	texts, counters = map[string]string{}, map[string][]dataplane.Counter{}
-	err = r.onNodes(func(name string, _ dataplane.Rules) error {
-		text, all, failed := r.rules[name].Dump()
-		r.mu.Lock()
-		defer r.mu.Unlock()
+	err = x.onNodes(func(name string, _ dataplane.Rules) error {
+		text, all, failed := x.rules[name].Dump()
+		x.mu.Lock()
+		defer x.mu.Unlock()
 		texts[name], counters[name] = text, all
 		return failed
 	})
@@ -129,19 +129,19 @@ func (r *run) counters() (texts map[string]string, counters map[string][]datapla
 }
 
 // countBefore reads the counters once, before the first break.
-func (r *run) countBefore() (err error) {
-	if r.ev.Before == nil {
-		r.savedBefore, r.ev.Before, err = r.counters()
+func (x *proxies) countBefore() (err error) {
+	if x.ev.Before == nil {
+		x.savedBefore, x.ev.Before, err = x.counters()
 	}
 	return err
 }
 
 // count reads the counters at the end: they began at zero when the run put the rules in.
-func (r *run) count() error {
-	after, counters, err := r.counters()
-	r.ev.Rules = counters
-	for _, name := range r.plan.NodeNames() {
-		r.ev.Saved = append(r.ev.Saved, evidence.SavedRules{Node: name, Before: r.savedBefore[name], After: after[name]})
+func (x *proxies) count() error {
+	after, counters, err := x.counters()
+	x.ev.Rules = counters
+	for _, name := range x.plan.NodeNames() {
+		x.ev.Saved = append(x.ev.Saved, evidence.SavedRules{Node: name, Before: x.savedBefore[name], After: after[name]})
 	}
 	return err
 }

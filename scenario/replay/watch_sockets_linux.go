@@ -34,10 +34,10 @@ func (f *flow) sideOf(c *peer.Conn) peer.Side {
 }
 
 // socket is what the kernel says of one end; false if it is gone, or its pod is.
-func (r *run) socket(c *peer.Conn) (socket.Socket, bool) {
-	reader := r.readers[c.At()]
+func (w *world) socket(c *peer.Conn) (socket.Socket, bool) {
+	reader := w.readers[c.At()]
 	if reader == nil {
-		ns := r.lab.Namespace(c.At())
+		ns := w.lab.Namespace(c.At())
 		if ns == nil {
 			return socket.Socket{}, false
 		}
@@ -45,18 +45,18 @@ func (r *run) socket(c *peer.Conn) (socket.Socket, bool) {
 		if reader, err = socket.Open(ns); err != nil {
 			return socket.Socket{}, false
 		}
-		r.readers[c.At()] = reader
+		w.readers[c.At()] = reader
 	}
 	s, err := reader.Get(c.Local(), c.Remote())
 	return s, err == nil
 }
 
-// look notes the state of both ends of every connection.
-func (r *run) look() {
+// sample notes the state of both ends of every connection.
+func (r *run) sample() {
 	if !r.options.watches(evidence.FromSockets) || !r.plan.Followed() || r.plan.UDP() {
 		return
 	}
-	r.lookForeign(false)
+	r.sampleExternal(false)
 	for _, f := range r.flows {
 		for _, c := range r.ends(f) {
 			s, ok := r.socket(c)
@@ -91,9 +91,9 @@ func (r *run) timer(c *peer.Conn) string {
 	return s.Timer.Kind.String()
 }
 
-func (r *run) closeReaders() error {
+func (w *world) closeReaders() error {
 	var errs []error
-	for _, reader := range r.readers {
+	for _, reader := range w.readers {
 		errs = append(errs, reader.Close())
 	}
 	return errors.Join(errs...)

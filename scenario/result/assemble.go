@@ -10,7 +10,7 @@ import (
 	"github.com/ctsim/ctsim/scenario/verdict"
 )
 
-// NewResult makes the result of a run out of its evidence. It is pure.
+// New makes the result of a run of a plan out of its evidence, wherever that comes from. It is pure.
 func New(p *scenario.Plan, e *evidence.Evidence) *Result {
 	ix := e.Index()
 	packets := e.Followed()

@@ -36,12 +36,12 @@ func TestSentencesRestOnFacts(t *testing.T) {
 func TestTyped(t *testing.T) {
 	for _, name := range recorded.Names {
 		for _, o := range resulttest.OfRecorded(t, name).Timeline {
-			if !resulttest.Typed(o) {
+			if !resulttest.CarriesFacts(o) {
 				t.Errorf("%s: without the facts of its source: %+v", name, o)
 			}
 		}
 	}
-	if resulttest.Typed(evidence.Observation{Source: "packet"}) || resulttest.Typed(evidence.Observation{Source: "packet", Packet: &evidence.PacketFacts{}, Socket: &evidence.SocketFacts{}}) {
+	if resulttest.CarriesFacts(evidence.Observation{Source: "packet"}) || resulttest.CarriesFacts(evidence.Observation{Source: "packet", Packet: &evidence.PacketFacts{}, Socket: &evidence.SocketFacts{}}) {
 		t.Error("the check finds nothing")
 	}
 }

@@ -1,3 +1,5 @@
+// Package result is the one value that every report of a run is made of, and how it comes from a plan and evidence: the
+// verdict, the accounts, the observations in one order. It is pure.
 package result
 
 import (

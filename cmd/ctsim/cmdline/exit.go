@@ -27,6 +27,7 @@ type Exit struct {
 	Text, Hint string
 }
 
+// Error is the text, without the hint.
 func (e *Exit) Error() string { return e.Text }
 
 // NewExit is an error with its exit code; an empty hint is none.

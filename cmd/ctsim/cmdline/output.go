@@ -31,6 +31,7 @@ type Output struct {
 // WriteError is why stdout could not be written to.
 type WriteError struct{ Err error }
 
+// Error says that it is stdout, and why.
 func (e *WriteError) Error() string { return fmt.Sprintf("stdout: %s", reason(e.Err)) }
 
 // Unwrap is the operating system's reason.

@@ -14,6 +14,7 @@ import (
 // have it.
 type Interruption struct{ Signal syscall.Signal }
 
+// Error names the signal.
 func (i Interruption) Error() string { return "interrupted by " + unix.SignalName(i.Signal) }
 
 // ExitCode is what a shell shows.

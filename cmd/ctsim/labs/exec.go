@@ -73,5 +73,5 @@ func (inv *invocation) execIn(c *cli.Context, pod string, command []string) erro
 	if errors.As(err, &notStarted) {
 		return cmdline.NewExit(notStarted.Code, fmt.Sprintf("%s in %s", notStarted, pod), "")
 	}
-	return build.Unsupportable(err)
+	return build.AsUnsupported(err)
 }

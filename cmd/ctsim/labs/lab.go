@@ -104,7 +104,7 @@ func (inv *invocation) inLab(c *cli.Context, do func(*lab.Lab) error) error {
 	}
 	l, err := lab.Open(record)
 	if err != nil {
-		return build.Unsupportable(err)
+		return build.AsUnsupported(err)
 	}
 	return errors.Join(inv.labError(record.Name, do(l)), l.Close())
 }
@@ -212,7 +212,7 @@ func (inv *invocation) labError(name string, err error) error {
 	case errors.Is(err, lab.ErrNoChange), errors.Is(err, lab.ErrFull):
 		return cmdline.UsageHint(inv.Program()+" lab backends", "%s", err)
 	}
-	return build.Unsupportable(err)
+	return build.AsUnsupported(err)
 }
 
 // noPod is the error of a pod or node that does not exist.

@@ -118,7 +118,7 @@ func (inv *invocation) labNotMade(ctx context.Context, s *lab.Store, r *lab.Reco
 	case errors.Is(err, lab.ErrHolder):
 		return rootless.Forbidden(inv.Call, err)
 	}
-	return build.Unsupportable(err)
+	return build.AsUnsupported(err)
 }
 
 // shownServers is how many commands for servers are printed; those for the rest are like them.

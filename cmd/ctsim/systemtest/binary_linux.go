@@ -148,9 +148,15 @@ func (b *Binary) Command(ctx context.Context, args ...string) *exec.Cmd {
 // Run gives what a command line wrote and its exit code, 128 and the signal if one ended it.
 func (b *Binary) Run(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
+	return output(t, b.Command, args)
+}
+
+// output is what a command wrote and its exit code; it has to end before somebody would lose patience.
+func output(t *testing.T, command func(context.Context, ...string) *exec.Cmd, args []string) (stdout, stderr string, code int) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
-	cmd := b.Command(ctx, args...)
+	cmd := command(ctx, args...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	code = ExitCode(t, cmd.Run())
@@ -214,6 +220,22 @@ func Eventually(t *testing.T, complaint string, get func() any, good func(any) b
 		}
 	}
 	t.Errorf("%s: %+v", complaint, got)
+}
+
+// Started starts a command and gives what it writes to stderr, to be read until the end of the test.
+func Started(t *testing.T, cmd *exec.Cmd) *os.File {
+	t.Helper()
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = read.Close() })
+	cmd.Stderr = write
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	_ = write.Close()
+	return read
 }
 
 // UntilWritten reads until a text has come by, and goes on to read the rest in the background.

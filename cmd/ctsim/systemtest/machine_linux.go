@@ -110,13 +110,7 @@ func (m *Machine) Other(ctx context.Context, words ...string) *exec.Cmd {
 // Run gives what ctsim wrote on the machine and its exit code, 128 and the signal if one ended it.
 func (m *Machine) Run(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), Patience)
-	defer cancel()
-	cmd := m.Command(ctx, args...)
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	code = ExitCode(t, cmd.Run())
-	return out.String(), errs.String(), code
+	return output(t, m.Command, args)
 }
 
 // Must runs a command line that has to succeed, and gives what it wrote to stdout.

@@ -47,8 +47,8 @@ func Resting(r *result.Result) error {
 	return nil
 }
 
-// Typed tells whether an observation carries the typed facts of its source, and no others.
-func Typed(o evidence.Observation) bool {
+// CarriesFacts tells whether an observation carries the typed facts of its source, and no others.
+func CarriesFacts(o evidence.Observation) bool {
 	has := map[string]bool{"step": o.Step != nil, "conntrack": o.Entry != nil, "packet": o.Packet != nil, "rule": o.Path != nil,
 		"kernel": o.KernelEvent != nil, "socket": o.Socket != nil, "client": o.Call != nil || o.Output != nil || o.Kind == "state" && o.Socket != nil}
 	has["server"] = has["client"]

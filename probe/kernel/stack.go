@@ -2,13 +2,13 @@ package kernel
 
 import "strings"
 
-// maxStory is how many functions a story has at most.
-const maxStory = 6
+// maxFunctions is how many functions of a stack are told at most.
+const maxFunctions = 6
 
-// Story gives the few functions of the stack that tell what happened, outermost first: tcp_v4_rcv, tcp_v4_do_rcv,
+// Functions are the few functions of the stack that tell what happened, outermost first: tcp_v4_rcv, tcp_v4_do_rcv,
 // tcp_v4_send_reset. They are those next to the event that belong to its layer, TCP or else IP and netfilter; how the
 // packet came there, through which devices and interrupts, is left out.
-func (e Event) Story() []string {
+func (e Event) Functions() []string {
 	frames := e.Stack
 	for len(frames) > 0 && isRelease(frames[0]) {
 		frames = frames[1:]
@@ -17,17 +17,17 @@ func (e Event) Story() []string {
 		return nil
 	}
 	own := layerOf(frames[0])
-	var story []string
+	var told []string
 	for _, f := range frames {
-		if len(story) == maxStory || len(story) > 0 && (own == "" || layerOf(f) != own) {
+		if len(told) == maxFunctions || len(told) > 0 && (own == "" || layerOf(f) != own) {
 			break
 		}
-		story = append(story, baseName(f))
+		told = append(told, baseName(f))
 	}
-	for i, j := 0, len(story)-1; i < j; i, j = i+1, j-1 {
-		story[i], story[j] = story[j], story[i]
+	for i, j := 0, len(told)-1; i < j; i, j = i+1, j-1 {
+		told[i], told[j] = told[j], told[i]
 	}
-	return story
+	return told
 }
 
 // isRelease tells the functions that free a packet for whoever gave the reason (net/core/skbuff.c).
@@ -50,7 +50,7 @@ func layerOf(function string) string {
 
 var layerPrefixes = []struct{ prefix, name string }{
 	{"tcp_", "tcp"}, {"tcp6_", "tcp"}, {"sk_error_report", "tcp"}, {"inet_csk_", "tcp"}, {"inet6_csk_", "tcp"},
-	// Where a packet passes from one layer to the next: part of neither's story.
+	// Where a packet passes from one layer to the next: told of neither.
 	{"ip_local_deliver", ""}, {"ip_protocol_deliver", ""}, {"ip_queue_xmit", ""}, {"ip6_input", ""},
 	{"ip_", "ip"}, {"ip6_", "ip"}, {"ipv6_", "ip"}, {"nf_", "ip"}, {"nft_", "ip"}, {"ipt_", "ip"}, {"ip6t_", "ip"},
 	{"iptable_", "ip"}, {"icmp_", "ip"}, {"icmpv6_", "ip"}, {"arp_", "ip"}, {"neigh_", "ip"},
