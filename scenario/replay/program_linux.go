@@ -312,8 +312,8 @@ func (r *run) newest(f *flow) bool {
 	return !slices.ContainsFunc(r.flows, func(o *flow) bool { return o.id > f.id && o.address() == f.address() })
 }
 
-// lookForeign notes the state of both ends of every connection, final says that it is the last time.
-func (r *run) lookForeign(last bool) {
+// lookForeign notes the state of both ends of every connection.
+func (r *run) lookForeign() {
 	if !r.plan.ExternalClient() && !r.plan.ExternalServer() {
 		return
 	}
@@ -321,16 +321,8 @@ func (r *run) lookForeign(last bool) {
 	for _, f := range r.flows {
 		for _, l := range r.foreignEnds(f) {
 			r.mu.Lock()
-			if last {
-				state := peer.SocketState{State: l.State.String(), Retransmits: l.Timer.Retransmits}
-				if l.Info != nil {
-					state.Unacked = l.Info.Unacked
-				}
-				r.ev.Last = append(r.ev.Last, evidence.LastState{Flow: f.id, Side: l.Side, At: l.At, SocketState: state, Timer: l.Timer.Kind.String()})
-			} else {
-				r.ev.Samples = append(r.ev.Samples, l)
-				r.live(func() evidence.Observation { return r.ev.SocketObservation(&l) })
-			}
+			r.ev.Samples = append(r.ev.Samples, l)
+			r.live(func() evidence.Observation { return r.ev.SocketObservation(&l) })
 			r.mu.Unlock()
 		}
 	}

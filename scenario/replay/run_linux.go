@@ -77,9 +77,10 @@ type run struct {
 	ev evidence.Evidence
 	// over is true once nothing more is evidence.
 	over bool
-	// received is the number of the last message that arrived at a server, by connection; picks the backends that the
-	// entries of a client socket led to.
+	// received is the number of the last message that arrived at a server, owed how many answers of UDP servers have not
+	// come back to the client, by connection; picks the backends that the entries of a client socket led to.
 	received map[int]int
+	owed     map[int]int
 	picks    map[netip.AddrPort][]netip.Addr
 	// index is for live observations, which cannot wait until all is known.
 	index evidence.Index
@@ -107,7 +108,7 @@ func newRun(p *scenario.Plan, o Options) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &run{plan: p, mode: mode, options: o, rules: map[string]dataplane.Node{}, received: map[int]int{},
+	r := &run{plan: p, mode: mode, options: o, rules: map[string]dataplane.Node{}, received: map[int]int{}, owed: map[int]int{},
 		begun: map[netip.AddrPort]uint32{},
 		picks: map[netip.AddrPort][]netip.Addr{}, index: evidence.Index{},
 		tracers: map[string]*rulepath.Watcher{}, readers: map[string]*socket.Reader{}}
@@ -282,24 +283,12 @@ func (r *run) finish(context.Context) error {
 	if err := r.drain(); err != nil {
 		return err
 	}
-	r.lookForeign(true)
+	r.adopt()
 	r.ev.Connections = len(r.flows)
 	if err := errors.Join(r.notePaths(), r.count()); err != nil {
 		return err
 	}
-	for _, f := range r.flows {
-		for _, c := range r.ends(f) {
-			state, err := c.State()
-			if err != nil {
-				continue // closed by a step
-			}
-			timer := r.timer(c)
-			r.mu.Lock()
-			r.ev.Last = append(r.ev.Last, evidence.LastState{Flow: f.id, Side: f.sideOf(c), At: c.At(), SocketState: state, Timer: timer})
-			r.mu.Unlock()
-		}
-	}
-	return nil
+	return r.readEnds()
 }
 
 // close lets go of everything; the namespaces go with the last socket in them. The watchers end first: how ctsim

@@ -91,6 +91,7 @@ func (r *run) report(p peer.Report) {
 	if p.Side == peer.Server && p.Call == peer.Recv {
 		if id, number, ok := peer.ParseMessage(p.Data); ok {
 			r.received[id] = max(r.received[id], number)
+			r.owed[id]++
 		}
 	}
 	r.ev.Reports = append(r.ev.Reports, p)
@@ -102,6 +103,9 @@ func (r *run) packet(p packet.Packet) {
 	defer r.mu.Unlock()
 	r.ev.Packets = append(r.ev.Packets, p)
 	r.discover(p)
+	if p.Protocol == packet.UDP && p.At == r.ev.ClientAt && p.Direction == packet.In {
+		r.owed[r.index.Packet(&p)]--
+	}
 	r.live(func() evidence.Observation {
 		p = r.streams.Follow(p)
 		return r.ev.PacketObservation(&p, r.index.Packet(&p))
@@ -160,10 +164,12 @@ func (r *run) unmet(fact string) {
 	r.ev.Unmet = fact
 }
 
+// arrived tells whether the last message of a connection has arrived at a server, and with UDP its answer at the client,
+// if packets are watched.
 func (r *run) arrived(f *flow) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.received[f.id] >= f.sent
+	return r.received[f.id] >= f.sent && (!r.plan.UDP() || r.capture == nil || r.owed[f.id] <= 0)
 }
 
 // notRerouted are the connections whose entry still leads to the backend of their first. One that is over is none of

@@ -2,10 +2,9 @@ package replay
 
 import (
 	"github.com/ctsim/ctsim/evidence"
-	"github.com/ctsim/ctsim/scenario"
 
 	"errors"
-	"slices"
+	"net/netip"
 	"time"
 
 	"github.com/ctsim/ctsim/probe/peer"
@@ -34,11 +33,11 @@ func (f *flow) sideOf(c *peer.Conn) peer.Side {
 	return peer.Server
 }
 
-// socket is what the kernel says of one end; false if it is gone, or its pod is.
-func (r *run) socket(c *peer.Conn) (socket.Socket, bool) {
-	reader := r.readers[c.At()]
+// socketOf is what the kernel's table says of a socket; false if it is gone, or its pod is.
+func (r *run) socketOf(at string, local, remote netip.AddrPort) (socket.Socket, bool) {
+	reader := r.readers[at]
 	if reader == nil {
-		ns := r.lab.Namespace(c.At())
+		ns := r.lab.Namespace(at)
 		if ns == nil {
 			return socket.Socket{}, false
 		}
@@ -46,9 +45,9 @@ func (r *run) socket(c *peer.Conn) (socket.Socket, bool) {
 		if reader, err = socket.Open(ns); err != nil {
 			return socket.Socket{}, false
 		}
-		r.readers[c.At()] = reader
+		r.readers[at] = reader
 	}
-	s, err := reader.Get(c.Local(), c.Remote())
+	s, err := reader.Get(local, remote)
 	return s, err == nil
 }
 
@@ -57,10 +56,10 @@ func (r *run) look() {
 	if !r.options.watches(evidence.FromSockets) || !r.plan.Followed() || r.plan.UDP() {
 		return
 	}
-	r.lookForeign(false)
+	r.lookForeign()
 	for _, f := range r.flows {
 		for _, c := range r.ends(f) {
-			s, ok := r.socket(c)
+			s, ok := r.socketOf(c.At(), c.Local(), c.Remote())
 			if state, err := c.State(); !ok && err == nil && state.Closed() {
 				// The kernel's tables no longer have it, the program does.
 				s, ok = socket.Socket{Local: c.Local(), Remote: c.Remote(), State: socket.Closed}, true
@@ -75,21 +74,6 @@ func (r *run) look() {
 			r.mu.Unlock()
 		}
 	}
-}
-
-// timer is the timer that runs on a socket, as netstat names it; empty if no expectation asks for one and there are too
-// many connections to ask the kernel for each.
-func (r *run) timer(c *peer.Conn) string {
-	asked := r.plan.Followed() ||
-		slices.ContainsFunc(r.plan.Expect.Sockets, func(s scenario.SocketCheck) bool { return s.Timer != "" })
-	if !asked {
-		return ""
-	}
-	s, ok := r.socket(c)
-	if !ok {
-		return "" // gone with its connection
-	}
-	return s.Timer.Kind.String()
 }
 
 func (r *run) closeReaders() error {
