@@ -123,7 +123,7 @@ func (j *judge) drawBytes() {
 			continue
 		}
 		other := j.peerOf(s)
-		text := fmt.Sprintf("%s of %s", Count(s.bytes, "byte", "bytes"), s.whose())
+		text := fmt.Sprintf("%s sent by %s", Count(s.bytes, "byte", "bytes"), s.whose())
 		if s.unacknowledged() {
 			text += ", the last of them never acknowledged"
 		} else {

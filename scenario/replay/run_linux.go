@@ -280,7 +280,7 @@ func (r *run) step(ctx context.Context, s scenario.Step, active []*flow) error {
 
 // finish lets every watcher deliver what it holds, and notes the state of both ends of every connection.
 func (r *run) finish(context.Context) error {
-	if err := r.drain(); err != nil {
+	if err := errors.Join(r.readTables(), r.drain()); err != nil {
 		return err
 	}
 	r.adopt()

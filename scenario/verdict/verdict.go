@@ -74,9 +74,9 @@ func (c *checker) check(one scenario.Atom) {
 	case scenario.PeerAtom:
 		c.eachTold(func(a *account.Account) string { return differs(string(a.Peer), string(x)) })
 	case scenario.LostAtom:
-		c.each(func(a *account.Account) string { return differs(fmt.Sprint(a.Lost()), fmt.Sprint(int(x))) })
+		c.lost(int(x), func(a *account.Account) *int { return a.LostMessages })
 	case scenario.LostAnswersAtom:
-		c.lostAnswers(int(x))
+		c.lost(int(x), func(a *account.Account) *int { return a.LostAnswers })
 	case scenario.BreaksAtom:
 		c.each(func(a *account.Account) string {
 			if a.Breaks >= int(x) {
@@ -155,20 +155,20 @@ func because(a *account.Account, wrong string) string {
 	return wrong
 }
 
-// lostAnswers compares the number of answers that never came; where it is not known the answer is Inconclusive.
-func (c *checker) lostAnswers(want int) {
+// lost compares how many messages never arrived; where that is not known the answer is Inconclusive.
+func (c *checker) lost(want int, of func(*account.Account) *int) {
 	unknown := 0
 	c.each(func(a *account.Account) string {
-		if a.LostAnswers == nil {
+		n := of(a)
+		if n == nil {
 			unknown = a.ID
 			return ""
 		}
-		return differs(fmt.Sprint(*a.LostAnswers), fmt.Sprint(want))
+		return differs(fmt.Sprint(*n), fmt.Sprint(want))
 	})
 	if check := c.last(); unknown > 0 && check.Verdict == Pass {
-		check.Verdict, check.Reason = Inconclusive, fmt.Sprintf("connection %d: it is not known which answers came", unknown)
+		check.Verdict, check.Reason = Inconclusive, fmt.Sprintf("connection %d: it is not known which arrived", unknown)
 	}
-	c.doubt("packet", c.last().Verdict != Pass)
 }
 
 // doubt turns the last check's answer into Inconclusive if its source was not watched, or if it rests on something not
