@@ -51,6 +51,7 @@ func TestJSONFields(t *testing.T) {
 		"## service":                         reflect.TypeFor[result.Service](),
 		"## connections":                     reflect.TypeFor[account.Connection](),
 		"## client_socket and server_socket": reflect.TypeFor[account.SocketSettings](),
+		"## balance":                         reflect.TypeFor[account.Item](),
 		"## programs":                        reflect.TypeFor[result.ProgramRun](),
 		"## expectations":                    reflect.TypeFor[verdict.Check](),
 		"## world":                           reflect.TypeFor[evidence.Place](),
@@ -125,6 +126,11 @@ func TestJSONExample(t *testing.T) {
 			t.Errorf("json.md: in the example %q rests on %v", s.Text, s.Facts)
 		}
 	}
+	for _, item := range example.Connections[0].Balance {
+		if len(item.Facts) == 0 || slices.Max(item.Facts) >= len(example.Timeline) {
+			t.Errorf("json.md: in the example %q rests on %v", item.Text, item.Facts)
+		}
+	}
 	if len(example.Account) == 0 || example.Schema != result.SchemaVersion || len(example.Connections) == 0 || len(example.Timeline) == 0 {
 		t.Errorf("json.md: the example lacks schema, connections or timeline")
 	}
@@ -159,12 +165,16 @@ func writeExample(t *testing.T) {
 	}
 }
 
-// keepTelling leaves out what the example can do without; the account's sentences keep what they rest on.
+// keepTelling leaves out what the example can do without; the account's sentences and the items that
+// decide keep what they rest on.
 func keepTelling(r *result.Result) {
+	balance := slices.DeleteFunc(r.Connections[0].Balance, func(item account.Item) bool { return !item.Decides })
+	r.Connections[0].Balance = balance
 	var kept []evidence.Observation
 	place := map[int]int{}
 	for i, o := range r.Timeline {
-		rests := slices.ContainsFunc(r.Account, func(s account.Sentence) bool { return slices.Contains(s.Facts, i) })
+		rests := slices.ContainsFunc(r.Account, func(s account.Sentence) bool { return slices.Contains(s.Facts, i) }) ||
+			slices.ContainsFunc(balance, func(item account.Item) bool { return slices.Contains(item.Facts, i) })
 		tells := o.Source == "client" || o.Source == "conntrack" && o.At == "master" && o.Kind == "DESTROY" ||
 			o.Source == "packet" && o.At == "client" && o.Kind == "RST" || o.Source == "kernel" && o.Kind == "tcp_send_reset"
 		if rests || tells {
@@ -176,6 +186,11 @@ func keepTelling(r *result.Result) {
 	for _, s := range r.Account {
 		for i := range s.Facts {
 			s.Facts[i] = place[s.Facts[i]]
+		}
+	}
+	for _, item := range balance {
+		for i := range item.Facts {
+			item.Facts[i] = place[item.Facts[i]]
 		}
 	}
 }

@@ -34,6 +34,9 @@ type Evidence struct {
 	// samples are the sockets after each step, last what they were in at the end.
 	Samples []SocketSample
 	Last    []LastState
+	// EndsRead is true once the sockets of every place were read at the end: what is not in Last then was not there. False
+	// of a run that did not come to its end.
+	EndsRead bool
 	// rules are the counters of every rule at the end, by node.
 	Rules map[string][]dataplane.Counter
 	// before are the counters before the first break, by node; nil if nothing was broken.
@@ -99,6 +102,8 @@ type World struct {
 	// clientAt is the pod, node or machine that the client runs in, client its address there.
 	ClientAt string
 	Client   netip.Addr
+	// UDP is true if the service speaks UDP; false is TCP.
+	UDP bool
 	// external is true if the client is a program that ctsim has not written.
 	External bool
 	// places are the pods, nodes and machines, the client's side first, and then what joined them later.
@@ -199,7 +204,15 @@ type LastState struct {
 	Side peer.Side
 	At   string
 	peer.SocketState
-	// timer is the kind that runs, as netstat names it; empty if it was not asked for.
+	// SendQueue is bytes written and not yet acknowledged, RecvQueue bytes received and not yet read, as the kernel's table
+	// had them; 0 of a socket in CLOSE, which is in no table.
+	SendQueue, RecvQueue int
+	// Pending is the error that the program's next call would have got (SO_ERROR); nil if there was none, and of a socket
+	// that is not ctsim's own.
+	Pending error
+	// Left is true if no program held the socket any more: the kernel alone still did, to end it in order.
+	Left bool
+	// timer is the kind that runs, as netstat names it; empty if the socket was in no table.
 	Timer string
 }
 

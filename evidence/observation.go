@@ -228,6 +228,9 @@ type SocketFacts struct {
 	// Unacked counts the segments in flight, Retransmits those ever sent again.
 	Unacked     int `json:"unacked"`
 	Retransmits int `json:"retransmits"`
+	// Pending is the error that the program's next call would have got, "ECONNRESET"; empty if there was none, and of a
+	// socket that was looked at before the end.
+	Pending string `json:"pending,omitempty"`
 	// Local and Remote are the socket's own two addresses, ip:port; empty of a socket at the end of the run.
 	Local  string `json:"local,omitempty"`
 	Remote string `json:"remote,omitempty"`

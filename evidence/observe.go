@@ -171,11 +171,18 @@ func (e *Evidence) SocketObservation(s *SocketSample) Observation {
 // watched or not, and so is a fact of its side.
 func (e *Evidence) lastObservation(l *LastState) Observation {
 	text := "at the end " + l.State
+	if l.State == "" {
+		text = "at the end a UDP socket"
+	}
 	if l.Timer != "" {
 		text += ", timer " + l.Timer
 	}
+	if l.Pending != nil {
+		text += ", " + peer.Errno(l.Pending) + " pending"
+	}
 	return Observation{T: e.Since(e.Ended), Source: string(l.Side), At: l.At, Kind: "state", Text: text, Connection: l.Flow,
-		Socket: &SocketFacts{Side: string(l.Side), State: l.State, Timer: l.Timer, TimerKind: l.Timer, Unacked: l.Unacked, Retransmits: l.Retransmits}}
+		Socket: &SocketFacts{Side: string(l.Side), State: l.State, Timer: l.Timer, TimerKind: l.Timer,
+			SendQueue: l.SendQueue, RecvQueue: l.RecvQueue, Unacked: l.Unacked, Retransmits: l.Retransmits, Pending: peer.Errno(l.Pending)}}
 }
 
 func (e *Evidence) PacketObservation(p *packet.Packet, connection int) Observation {

@@ -106,6 +106,7 @@ func complete(r *result.Result) *result.Result {
 	c.Connections = append([]account.Connection{}, c.Connections...)
 	for i := range c.Connections {
 		c.Connections[i].Backends = list(c.Connections[i].Backends)
+		c.Connections[i].Balance = list(c.Connections[i].Balance)
 	}
 	c.Service.Backends = list(c.Service.Backends)
 	c.Expectations = list(c.Expectations)

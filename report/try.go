@@ -100,6 +100,9 @@ func trialSentence(r *result.Result, c account.Connection, ok bool) string {
 	case account.Hang:
 		return "the connection hangs: what is sent is not answered, and no side was told." + tries
 	case account.Timeout:
+		if c.NoticedBy == account.Nobody {
+			return "the client's connect was never answered." + tries
+		}
 		return fmt.Sprintf("the connection hung until the %s gave it up%s.%s", c.NoticedBy, noticed, tries)
 	case account.Reconnected:
 		how := "silently opened a new one"

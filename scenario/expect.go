@@ -7,15 +7,16 @@ import (
 // Expect is what a scenario says must be seen. Every field that is set is one expectation; each connection must meet
 // it unless the field says otherwise.
 type Expect struct {
-	Outcome    account.Outcome `yaml:"outcome" enum:"survived,reset,hang,refused,timeout,wrong-backend,reconnected" doc:"What becomes of every connection."`
+	Outcome    account.Outcome `yaml:"outcome" enum:"survived,closed,reset,hang,refused,timeout,wrong-backend,reconnected" doc:"What becomes of every connection."`
 	Share      *ShareCheck     `yaml:"share" doc:"Instead of outcome: how many of the connections."`
 	Errno      string          `yaml:"errno" pattern:"^E[A-Z0-9]+$" doc:"The first error an application meets."`
-	NoticedBy  string          `yaml:"noticed_by" enum:"client,server" doc:"The side that meets it."`
+	NoticedBy  string          `yaml:"noticed_by" enum:"client,server,nobody" doc:"The side that meets it; nobody: the connection is lost, and no application was told."`
 	FailedSend int             `yaml:"failed_send" min:"1" max:"1000" doc:"Which send of the client after the break fails first; the ones before it succeed."`
 	Rerouted   *bool           `yaml:"rerouted" doc:"Whether the last entry of a connection leads to another backend than the first."`
 	Peer       account.Outcome `yaml:"peer" enum:"half-open" doc:"The old backend's socket stays established."`
 	Breaks     int             `yaml:"breaks_at_least" min:"1" max:"1000" doc:"How often every connection's entry was destroyed, at least."`
 	Lost       *int            `yaml:"lost_messages" min:"0" max:"1000" doc:"How many of the client's messages, sent with success, never arrived at a server."`
+	Unanswered *int            `yaml:"lost_answers" min:"0" max:"1000" doc:"How many of the servers' messages, sent with success, never arrived at the client: with UDP, the answers."`
 	Events     []EventsCheck   `yaml:"events" doc:"Conntrack events a node must show for every connection."`
 	Packets    []PacketCheck   `yaml:"packets" doc:"Packets that must be seen, or never, for every connection."`
 	Rules      []RuleCheck     `yaml:"rules" doc:"Rules whose packet counters must have moved, or not."`
@@ -28,7 +29,7 @@ type Expect struct {
 // ShareCheck compares a share of many connections with a probability. The interval holds all but one in a million
 // runs, so that chance alone does not fail it.
 type ShareCheck struct {
-	Of          account.Outcome `yaml:"of,required" enum:"survived,reset,hang,refused,timeout,wrong-backend,reconnected" doc:"The outcome that is counted."`
+	Of          account.Outcome `yaml:"of,required" enum:"survived,closed,reset,hang,refused,timeout,wrong-backend,reconnected" doc:"The outcome that is counted."`
 	Probability string          `yaml:"probability,required" pattern:"^(0|1|0?\\.[0-9]+|1/N|\\(N-1\\)/N)$" doc:"A number from 0 to 1 written as text, or a formula of N, the number of backends: 1/N or (N-1)/N."`
 }
 
@@ -49,9 +50,9 @@ type SocketCheck struct {
 // ConnectionCheck is how one connection ends.
 type ConnectionCheck struct {
 	ID        int             `yaml:"id,required" min:"1" max:"4000" doc:"The connection's number, from 1 in the order of connect."`
-	Outcome   account.Outcome `yaml:"outcome,required" enum:"survived,reset,hang,refused,timeout,wrong-backend,reconnected" doc:"What becomes of it."`
+	Outcome   account.Outcome `yaml:"outcome,required" enum:"survived,closed,reset,hang,refused,timeout,wrong-backend,reconnected" doc:"What becomes of it."`
 	Errno     string          `yaml:"errno" pattern:"^E[A-Z0-9]+$" doc:"The first error an application meets."`
-	NoticedBy string          `yaml:"noticed_by" enum:"client,server" doc:"The side that meets it."`
+	NoticedBy string          `yaml:"noticed_by" enum:"client,server,nobody" doc:"The side that meets it; nobody: the connection is lost, and no application was told."`
 }
 
 // Alternative is a whole expectation that also passes.

@@ -32,9 +32,11 @@ type (
 	ReroutedAtom bool
 	// PeerAtom is what is left of the old backend's socket.
 	PeerAtom account.Outcome
-	// LostAtom is how many of the client's messages never arrive, BreaksAtom how often an entry is destroyed at least.
-	LostAtom   int
-	BreaksAtom int
+	// LostAtom is how many of the client's messages never arrive, LostAnswersAtom how many of the servers', BreaksAtom how
+	// often an entry is destroyed at least.
+	LostAtom        int
+	LostAnswersAtom int
+	BreaksAtom      int
 	// SequenceAtom is conntrack events that a node shows in this order, NeverAtom one that it never shows.
 	SequenceAtom struct {
 		On     string
@@ -64,6 +66,7 @@ func (x Expect) Atoms() []Atom {
 		{x.Rerouted != nil, func() Atom { return ReroutedAtom(*x.Rerouted) }},
 		{x.Peer != "", func() Atom { return PeerAtom(x.Peer) }},
 		{x.Lost != nil, func() Atom { return LostAtom(*x.Lost) }},
+		{x.Unanswered != nil, func() Atom { return LostAnswersAtom(*x.Unanswered) }},
 		{x.Breaks > 0, func() Atom { return BreaksAtom(x.Breaks) }},
 	} {
 		if field.set {
@@ -108,7 +111,12 @@ func (s ShareCheck) Text(backends int) string {
 func (x ErrnoAtom) Text(int) string { return "first error: " + string(x) }
 
 // Text names the side.
-func (x NoticedByAtom) Text(int) string { return "noticed by the " + string(x) }
+func (x NoticedByAtom) Text(int) string {
+	if x == account.Nobody {
+		return "noticed by nobody"
+	}
+	return "noticed by the " + string(x)
+}
 
 // Text gives the send's number.
 func (x FailedSendAtom) Text(int) string {
@@ -128,6 +136,11 @@ func (PeerAtom) Text(int) string { return "the old backend's socket stays establ
 
 // Text gives the number.
 func (x LostAtom) Text(int) string { return fmt.Sprintf("messages that never arrived: %d", int(x)) }
+
+// Text gives the number.
+func (x LostAnswersAtom) Text(int) string {
+	return fmt.Sprintf("answers that never arrived: %d", int(x))
+}
 
 // Text gives the number.
 func (x BreaksAtom) Text(int) string {

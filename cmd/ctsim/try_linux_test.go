@@ -56,7 +56,7 @@ func TestKernelTry(t *testing.T) {
 				"--fault", "expire", "--timeout", "350s"}},
 			{"reconnected", 0, account.Reconnected, "client", []string{"--client", "while :; do " + client + " --receive; done",
 				"--server", server, "--input", "hello"}},
-			{"hang", 1, account.Hang, "", []string{"--client", client, "--server", server, "--input", "hello", "--fault", "loose-off",
+			{"hang", 1, account.Hang, account.Nobody, []string{"--client", client, "--server", server, "--input", "hello", "--fault", "loose-off",
 				"--hold", "1s"}},
 		} {
 			t.Run(c.name, func(t *testing.T) {

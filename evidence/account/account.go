@@ -19,8 +19,9 @@ type Account struct {
 	Packets []*packet.Packet
 	reports []*peer.Report
 	Last    []*evidence.LastState
-	// lastBreak is when the last entry was destroyed by anything but the connection's own packets; zero if none was.
-	LastBreak time.Time
+	// LastBreak is when the last entry was destroyed by anything but the connection's own packets, firstBreak when the
+	// first was; zero if none was.
+	LastBreak, firstBreak time.Time
 	// failedSend is the number of the client's send after lastBreak that failed first; 0 if none did.
 	FailedSend int
 	// noticed is when the kernel told one of the programs, noticedBy the fact that shows it; only of external programs. Of
@@ -31,6 +32,8 @@ type Account struct {
 	established bool
 	Aside       bool
 	replacedBy  int
+	// itemFacts are the facts that the items of Balance rest on, item by item.
+	itemFacts [][]any
 }
 
 // AccountsOf sorts the evidence by connection and says what became of each; a connection that was never opened has an
@@ -69,10 +72,13 @@ func AccountsOf(e *evidence.Evidence, connections int, ix evidence.Index, packet
 		slices.SortStableFunc(a.Events, func(a, b *evidence.EntryEvent) int { return a.Time.Compare(b.Time) })
 		slices.SortStableFunc(a.reports, func(a, b *peer.Report) int { return a.Time.Compare(b.Time) })
 		a.follow(e)
-		a.conclude(e.World)
 	}
 	if e.External {
 		JudgeExternal(e, out)
+	} else {
+		for _, a := range out {
+			a.conclude(e)
+		}
 	}
 	withSettings(e, out)
 	return out
@@ -88,15 +94,14 @@ func (a *Account) follow(e *evidence.Evidence) {
 			a.Backends = append(a.Backends, pod)
 		}
 		if by := ev.DestroyedBy(); by == conntrack.Caller || by == conntrack.Expired {
-			a.Breaks++
+			if a.Breaks++; a.Breaks == 1 {
+				a.firstBreak = ev.Time
+			}
 			a.LastBreak = ev.Time
 		}
 	}
 	sends := 0
 	for _, r := range a.reports {
-		if r.Err != nil && a.Errno == "" && r.Call != peer.Close {
-			a.Errno, a.NoticedBy = peer.Errno(r.Err), string(r.Side)
-		}
 		if r.Side == peer.Client && r.Call == peer.Send && r.Time.After(a.LastBreak) {
 			sends++
 			if r.Err != nil && a.FailedSend == 0 {
@@ -106,18 +111,60 @@ func (a *Account) follow(e *evidence.Evidence) {
 	}
 }
 
-// conclude names what became of the connection.
-func (a *Account) conclude(w evidence.World) {
-	a.Outcome = a.outcome(w)
-	if a.Outcome == Reset && a.NoticedBy != string(peer.Server) {
-		a.halfOpen()
+// conclude draws up the balance of a connection of ctsim's own client, and names what became of it.
+func (a *Account) conclude(e *evidence.Evidence) {
+	j := newJudge(e, a)
+	if first := j.firstError(); first != nil {
+		a.Errno, a.NoticedBy = peer.Errno(first.Err), string(first.Side)
 	}
+	if j.ownServer() {
+		a.LostMessages = new(max(a.Lost(), 0))
+	}
+	a.LostAnswers = j.lostAnswers()
+	j.draw()
+	if j.datagrams {
+		a.Outcome = j.udp()
+	} else {
+		a.Outcome = j.tcp()
+	}
+	j.d.done(a)
+	a.leaveBehind()
 }
 
-// halfOpen notes that a server still holds its socket of a connection that the client has lost.
-func (a *Account) halfOpen() {
-	if a.openServer() != nil {
-		a.Peer = HalfOpen
+// lostAnswers counts what servers have sent with success and the client's kernel has not got; nil if that is not known.
+// Of a server that tells nothing of its calls there is nothing to count.
+func (j *judge) lostAnswers() *int {
+	sent, got := len(j.server.sent), 0
+	switch {
+	case !j.ownServer():
+		return nil
+	case sent == 0:
+		return new(0)
+	case j.knows(evidence.FromPackets) && j.datagrams:
+		got = j.client.segments
+	case j.knows(evidence.FromPackets):
+		got = j.client.gotBytes / peer.MessageSize
+	case j.client.last != nil && !j.datagrams:
+		got = int(j.client.last.BytesReceived) / peer.MessageSize
+	default:
+		return nil
+	}
+	return new(max(sent-got, 0))
+}
+
+// leaveBehind notes who holds a connection that is lost: nobody was told, or a server still has its socket established.
+func (a *Account) leaveBehind() {
+	switch a.Outcome {
+	case Reset, Timeout:
+		if a.NoticedBy != string(peer.Server) && a.openServer() != nil {
+			a.Peer = HalfOpen
+		}
+	case Hang, Refused, WrongBackend:
+	default:
+		return
+	}
+	if a.NoticedBy == "" {
+		a.NoticedBy = Nobody
 	}
 }
 
@@ -129,44 +176,6 @@ func (a *Account) openServer() *evidence.LastState {
 		}
 	}
 	return nil
-}
-
-func (a *Account) outcome(w evidence.World) Outcome {
-	switch a.Errno {
-	case "ECONNREFUSED":
-		return Refused
-	case "ECONNRESET", "EPIPE":
-		return Reset
-	case "ETIMEDOUT", "EHOSTUNREACH", "ENETUNREACH":
-		return Timeout
-	}
-	if a.Flow.Local.Port() == 0 {
-		return Timeout // no socket, and no error: the run ended while it was connecting
-	}
-	for _, l := range a.Last {
-		switch {
-		case l.Closed() && l.Side == peer.Client:
-			return Reset // its application has not looked yet
-		case l.Retransmits > 0:
-			return Hang
-		}
-	}
-	first, last := "", ""
-	for _, r := range a.reports {
-		if r.Side == peer.Server && r.Call == peer.Recv && r.Bytes > 0 {
-			if first == "" {
-				first = r.At
-			}
-			last = r.At
-		}
-	}
-	if last != "" && a.udp() {
-		return Survived // each message is on its own; who received it is for the events to say
-	}
-	if first != last || (last != "" && !w.IsPod(last)) {
-		return WrongBackend
-	}
-	return Survived
 }
 
 // Rerouted is true if the last entry leads to another backend than the first.

@@ -2,7 +2,6 @@ package account
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/ctsim/ctsim/evidence"
@@ -11,21 +10,23 @@ import (
 )
 
 // JudgeExternal judges connections of a program that tells nothing of its calls, from the packets at both ends and from
-// what the kernel says of the sockets.
+// what the kernel says of the sockets: its balance is in bytes.
 func JudgeExternal(e *evidence.Evidence, accounts []*Account) {
 	for _, a := range accounts {
 		a.Errno, a.NoticedBy, a.Peer = "", "", ""
-		w := &witness{e: e, a: a}
+		w := &witness{judge: newJudge(e, a)}
 		for _, p := range a.Packets {
 			if p.Protocol == packet.TCP {
 				w.see(p)
 			}
 		}
+		w.draw()
+		w.d.add(ItemUse, "", "", w.useText())
+		w.d.sort()
 		a.Outcome = w.outcome()
-		if a.Outcome == Reset && a.NoticedBy == string(peer.Client) {
-			a.halfOpen()
-		}
+		w.d.done(a)
 		a.established, a.Aside = w.established, w.aside()
+		a.leaveBehind()
 	}
 	for _, a := range accounts {
 		a.replaced(accounts)
@@ -34,22 +35,25 @@ func JudgeExternal(e *evidence.Evidence, accounts []*Account) {
 
 // witness is what the packets of one connection tell.
 type witness struct {
-	e *evidence.Evidence
-	a *Account
+	*judge
 	// established is true once the client got its SYN+ACK; left is when the client ended its side, peerLeft when the
 	// server had ended its, as the client knows.
 	established    bool
 	left, peerLeft time.Time
 	// went is what the client has sent last, leaving what ended its side.
 	went, leaving *packet.Packet
-	// used is the first thing that the client sent after the last break; answered is true if anything but a RST came
-	// back since.
+	// used is the first data that the client sent after the last break; answered is true if anything but a RST came back
+	// since. spoken is how many bytes went either way since.
 	used     time.Time
 	answered bool
+	spoken   int
 }
 
 func (w *witness) see(p *packet.Packet) {
 	client := p.At == w.e.ClientAt
+	if client && p.Relative.Repeat == packet.Fresh && p.Time.After(w.fault) {
+		w.spoken += p.Payload
+	}
 	switch {
 	case client && p.Direction == packet.In && p.Src == w.e.Service:
 		w.clientGets(p)
@@ -58,7 +62,7 @@ func (w *witness) see(p *packet.Packet) {
 		if w.left.IsZero() && (p.Flags.Has(packet.FIN) || p.Flags.Has(packet.RST)) {
 			w.left, w.leaving = p.Time, p
 		}
-		if w.used.IsZero() && p.Time.After(w.a.LastBreak) && w.left.IsZero() && !w.a.LastBreak.IsZero() {
+		if w.used.IsZero() && p.Payload > 0 && w.left.IsZero() && !w.a.LastBreak.IsZero() && p.Time.After(w.a.LastBreak) {
 			w.used = p.Time
 		}
 	case p.Direction == packet.In && p.Flags.Has(packet.RST) && w.left.IsZero() && w.e.Pods[p.Dst.Addr()] == p.At:
@@ -91,40 +95,91 @@ func (w *witness) notice(side peer.Side, at time.Time, by *packet.Packet, errno 
 	}
 }
 
+// outcome is that of the first rule that can tell.
 func (w *witness) outcome() Outcome {
-	own, there := w.own()
-	unanswered := !w.used.IsZero() && !w.answered
+	b, unanswered := w.d, !w.used.IsZero() && !w.answered
 	switch {
+	case w.a.Flow.Local.Port() == 0:
+		b.decide("", ItemUse)
+		return Unknown
 	case w.a.Errno == "ECONNREFUSED":
+		b.decide(w.a.NoticedBy, ItemRST)
 		return Refused
 	case w.a.Errno != "":
+		b.decide(w.a.NoticedBy, ItemRST)
 		return Reset
 	case !w.established:
+		b.decide("client", ItemSocket, ItemICMP)
 		return Timeout
 	case unanswered && !w.left.IsZero():
 		w.notice(peer.Client, w.left, w.leaving, "") // it has lost patience
+		b.decide("client", ItemMessages, ItemFIN)
 		return Timeout
-	case w.left.IsZero() && w.peerLeft.IsZero() && !there && !w.e.Interrupted:
+	case w.left.IsZero() && w.peerLeft.IsZero() && w.client.last == nil && w.e.EndsRead:
 		w.notice(peer.Client, w.e.Ended, w.went, "ETIMEDOUT") // the kernel has given up on what went out last
+		b.decide("client", ItemMessages, ItemSocket)
 		return Timeout
-	case there && (own.Retransmits > 0 || unanswered && own.Unacked > 0):
-		return Hang
 	}
-	return Survived
+	for _, rule := range []func() Outcome{w.unended, w.stuck} {
+		if o := rule(); o != "" {
+			return o
+		}
+	}
+	return w.goesOn()
 }
 
-// own is the client's socket as it was at the end; false if there was none any more.
-func (w *witness) own() (evidence.LastState, bool) {
-	i := slices.IndexFunc(w.a.Last, func(l *evidence.LastState) bool { return l.Side == peer.Client })
-	if i < 0 {
-		return evidence.LastState{}, false
+// goesOn: the connection was used since the last break, all of it was acknowledged, and it is open or was ended in order.
+func (w *witness) goesOn() Outcome {
+	b, over := w.d, w.over()
+	switch {
+	case !over && !w.agree():
+		b.decide("", ItemSocket)
+	case w.client.unacknowledged() || w.server.unacknowledged():
+		b.decide("", ItemMessages)
+	case over && (w.spoken == 0 || w.fault.IsZero()):
+		b.decide("", ItemFIN)
+		return Closed
+	case w.spoken == 0:
+		b.decide("", ItemUse)
+	case !w.knows(evidence.FromConntrack):
+		b.decide("", ItemUnseen)
+	case over:
+		b.decide("", ItemFIN, ItemMessages, ItemUse)
+		return Survived
+	default:
+		b.decide("", ItemSocket, ItemFIN, ItemMessages, ItemUse)
+		w.a.HalfClosed = w.client.ended() || w.server.ended()
+		return Survived
 	}
-	return *w.a.Last[i], true
+	return Unknown
+}
+
+// over tells whether both sides have ended in order. A server that answers the client's acknowledged end with a RST has not
+// wanted the rest; the client's program had nothing left to be told.
+func (w *witness) over() bool {
+	acked := w.finAcked(w.client)
+	return w.endedInOrder() || acked != nil && *acked && w.client.rst != nil && w.client.rst.Time.After(w.left)
+}
+
+// useText is how much went over the connection since the last break, in words.
+func (w *witness) useText() string {
+	text := Count(w.spoken, "byte", "bytes") + " of data"
+	switch {
+	case w.a.Flow.Local.Port() == 0:
+		return "the program never opened a connection"
+	case w.spoken == 0:
+		text = "nothing was sent"
+	}
+	if !w.fault.IsZero() {
+		text += " since the last break"
+	}
+	return text
 }
 
 // aside is true for a connection that the program had closed before anything was broken.
 func (w *witness) aside() bool {
-	return !w.left.IsZero() && w.a.Breaks == 0 && w.a.Outcome == Survived
+	before := !w.left.IsZero() && (w.a.Breaks == 0 || w.left.Before(w.a.firstBreak))
+	return before && (w.a.Outcome == Survived || w.a.Outcome == Closed || w.a.Outcome == Unknown)
 }
 
 // replaced finds the connection that the program has opened in the place of one that it lost.
@@ -133,12 +188,17 @@ func (a *Account) replaced(accounts []*Account) {
 		return
 	}
 	for _, o := range accounts {
-		if o.established && o.Replaces == 0 && o.ID > a.ID && o.Flow.Since.After(a.noticed) && o.Outcome == Survived {
+		if o.established && o.Replaces == 0 && o.ID > a.ID && o.Flow.Since.After(a.noticed) && !o.lost() {
 			o.Replaces, o.Aside = a.ID, true
 			a.Outcome, a.replacedBy = Reconnected, o.ID
 			return
 		}
 	}
+}
+
+// lost tells whether the connection is known to have gone.
+func (a *Account) lost() bool {
+	return a.Outcome != Survived && a.Outcome != Closed && a.Outcome != Unknown
 }
 
 // withSettings adds to each connection what was set on its sockets.

@@ -25,24 +25,40 @@ func Typical(accounts []*Account, expected Outcome) *Account {
 
 // Summary is the run in one sentence.
 func Summary(a *Account, accounts []*Account) string {
-	text := string(a.Outcome)
+	text, told := string(a.Outcome), "no program has been told"
+	if a.Errno != "" {
+		told = fmt.Sprintf("the %s got %s", a.NoticedBy, a.Errno)
+	}
 	switch {
 	case a.Outcome == Reconnected:
 		text = fmt.Sprintf("the connection was lost (%s after %s), and the client's program opened a new one by itself",
 			a.lostPhrase(), Count(a.Breaks, "break", "breaks"))
 	case a.Outcome == Reset && a.Rerouted():
-		text = fmt.Sprintf("after %s the flow was re-routed from %s to %s, which answered RST; the %s got %s",
-			Count(a.Breaks, "loss of its entry", "losses of its entry"), a.Backends[0], a.Backends[len(a.Backends)-1], a.NoticedBy, a.Errno)
+		text = fmt.Sprintf("after %s the flow was re-routed from %s to %s, which answered RST; %s",
+			Count(a.Breaks, "loss of its entry", "losses of its entry"), a.Backends[0], a.Backends[len(a.Backends)-1], told)
 	case a.Outcome == Reset && a.Breaks > 0:
-		text = fmt.Sprintf("the %s got %s after %s", a.NoticedBy, a.Errno, Count(a.Breaks, "loss of the entry", "losses of the entry"))
-	case a.Outcome == Reset && a.Errno != "":
-		text = fmt.Sprintf("the %s got %s, although no entry was lost", a.NoticedBy, a.Errno)
+		text = told + " after " + Count(a.Breaks, "loss of the entry", "losses of the entry")
+		if a.Errno == "" {
+			text = "reset after " + Count(a.Breaks, "loss of the entry", "losses of the entry") + ", and " + told
+		}
+	case a.Outcome == Reset:
+		text = told + ", although no entry was lost"
 	case a.Outcome == Survived && a.Breaks > 0:
 		text = fmt.Sprintf("the connection survived %s", Count(a.Breaks, "loss of its entry", "losses of its entry"))
-	case a.Outcome == Hang && a.Lost() <= 0:
-		text = "the connection hangs: what was sent last is never acknowledged"
+	case a.Outcome == Survived:
+		text = "the connection survived"
+	case a.Outcome == Closed:
+		text = "the connection was closed in order"
 	case a.Outcome == Hang:
-		text = "the connection hangs: sends succeed, nothing arrives"
+		text = "the connection hangs"
+	case a.Outcome == Unknown:
+		text = "it cannot be told what became of the connection"
+	}
+	if a.HalfClosed {
+		text += ", half-closed"
+	}
+	if why := a.Balance.Why(); why != "" && (a.Outcome != Reset || a.Errno == "") && a.Outcome != Reconnected {
+		text += ": " + why
 	}
 	if len(accounts) > 1 {
 		var counts []string

@@ -210,6 +210,9 @@ type SocketState struct {
 	State string
 	// Unacked counts segments in flight, Retransmits the retransmissions of the oldest.
 	Unacked, Retransmits int
+	// BytesAcked is what the peer has acknowledged, the SYN as one; BytesReceived what has come in order, a FIN as one,
+	// whether it was read or not. Kernels before 4.1 and 4.6 give 0.
+	BytesAcked, BytesReceived uint64
 }
 
 // Closed is true once the connection is over for this socket: reset, timed out or closed on both sides.
@@ -245,7 +248,8 @@ func (c *Conn) State() (SocketState, error) {
 	if err := errors.Join(cerr, err); err != nil {
 		return SocketState{}, fmt.Errorf("TCP_INFO: %w", err)
 	}
-	s := SocketState{Unacked: int(info.Unacked), Retransmits: int(info.Retransmits), State: "UNKNOWN"}
+	s := SocketState{Unacked: int(info.Unacked), Retransmits: int(info.Retransmits), State: "UNKNOWN",
+		BytesAcked: info.Bytes_acked, BytesReceived: info.Bytes_received}
 	if info.State != 0 {
 		s.State = socket.State(info.State).String()
 	}

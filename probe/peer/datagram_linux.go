@@ -52,7 +52,12 @@ func (d *Datagrams) answer() {
 		}
 		d.report(r)
 		if err == nil {
-			_, _ = d.socket.WriteTo(buf[:n], from) // an ICMP error of an earlier answer would be met by the next ReadFrom
+			r.Began = time.Now()
+			// An ICMP error of an earlier answer is met by the next ReadFrom.
+			r.Call, r.Data = Send, nil
+			r.Bytes, r.Err = d.socket.WriteTo(buf[:n], from)
+			r.Time = time.Now()
+			d.report(r)
 		}
 	}
 }

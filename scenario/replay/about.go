@@ -12,7 +12,7 @@ import (
 // about is what evidence has to know of a plan's world: who is who in it.
 func about(p *scenario.Plan) evidence.World {
 	w := evidence.World{Service: p.Target, Pods: map[netip.Addr]string{}, Nodes: p.NodeNames(), Translating: []string{p.Translates},
-		External: p.ExternalClient(), Places: places(p), ClientAt: p.Client.At, Client: p.Client.Address}
+		External: p.ExternalClient(), UDP: p.UDP(), Places: places(p), ClientAt: p.Client.At, Client: p.Client.Address}
 	for _, s := range p.Servers {
 		w.Pods[s.Address] = s.At
 	}

@@ -194,8 +194,8 @@ func (x *programs) newest(f *flow) bool {
 	return !slices.ContainsFunc(x.flows, func(o *flow) bool { return o.id > f.id && o.address() == f.address() })
 }
 
-// sampleExternal notes the state of both ends of every connection of external programs; last says that it is the last time.
-func (x *programs) sampleExternal(last bool) {
+// sampleExternal notes the state of both ends of every connection of external programs.
+func (x *programs) sampleExternal() {
 	if !x.plan.ExternalClient() && !x.plan.ExternalServer() {
 		return
 	}
@@ -203,16 +203,8 @@ func (x *programs) sampleExternal(last bool) {
 	for _, f := range x.flows {
 		for _, l := range x.externalSamples(f) {
 			x.mu.Lock()
-			if last {
-				state := peer.SocketState{State: l.State.String(), Retransmits: l.Timer.Retransmits}
-				if l.Info != nil {
-					state.Unacked = l.Info.Unacked
-				}
-				x.ev.Last = append(x.ev.Last, evidence.LastState{Flow: f.id, Side: l.Side, At: l.At, SocketState: state, Timer: l.Timer.Kind.String()})
-			} else {
-				x.ev.Samples = append(x.ev.Samples, l)
-				x.live(func() evidence.Observation { return x.ev.SocketObservation(&l) })
-			}
+			x.ev.Samples = append(x.ev.Samples, l)
+			x.live(func() evidence.Observation { return x.ev.SocketObservation(&l) })
 			x.mu.Unlock()
 		}
 	}

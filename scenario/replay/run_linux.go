@@ -201,27 +201,15 @@ func (r *run) step(ctx context.Context, s scenario.Step, active []*flow) error {
 
 // finish lets every watcher deliver what it holds, and notes the state of both ends of every connection.
 func (r *run) finish(context.Context) error {
-	if err := r.drain(); err != nil {
+	if err := errors.Join(r.readTables(), r.drain()); err != nil {
 		return err
 	}
-	r.sampleExternal(true)
+	r.adopt()
 	r.ev.Connections = len(r.flows)
 	if err := errors.Join(r.notePaths(), r.count()); err != nil {
 		return err
 	}
-	for _, f := range r.flows {
-		for _, c := range r.ends(f) {
-			state, err := c.State()
-			if err != nil {
-				continue // closed by a step
-			}
-			timer := r.timer(c)
-			r.mu.Lock()
-			r.ev.Last = append(r.ev.Last, evidence.LastState{Flow: f.id, Side: f.sideOf(c), At: c.At(), SocketState: state, Timer: timer})
-			r.mu.Unlock()
-		}
-	}
-	return nil
+	return r.readEnds()
 }
 
 // close lets go of everything; the namespaces go with the last socket in them. The watchers end first: how ctsim

@@ -3,20 +3,44 @@ package replay
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/ctsim/ctsim/probe/conntrack"
+	"github.com/ctsim/ctsim/probe/socket"
 	"github.com/ctsim/ctsim/scenario"
 )
 
-func (r *run) closeSocket(_ context.Context, s *scenario.Close, active []*flow) error {
+func (r *run) closeSocket(ctx context.Context, s *scenario.Close, active []*flow) error {
 	for _, f := range active {
 		conn := r.end(f, s.From)
-		if conn != nil {
-			_ = conn.Close() // reported
+		if conn == nil {
+			continue
+		}
+		local, remote := conn.Local(), conn.Remote() // a closed socket has neither
+		_ = conn.Close()                             // reported
+		if err := r.settleClosed(ctx, conn.At(), local, remote); err != nil {
+			return err
 		}
 	}
 	return r.drain()
+}
+
+// settleClosed waits until the FIN of a socket that no program holds any more is acknowledged, or the kernel has sent it
+// three times.
+func (r *run) settleClosed(ctx context.Context, at string, local, remote netip.AddrPort) error {
+	for {
+		s, ok := r.socketOf(at, local, remote)
+		switch {
+		case !ok, s.Timer.Retransmits >= 2, s.State != socket.FinWait1 && s.State != socket.LastAck && s.State != socket.Closing:
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Millisecond):
+		}
+	}
 }
 
 func (r *run) receive(_ context.Context, s *scenario.Receive, active []*flow) error {

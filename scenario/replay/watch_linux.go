@@ -34,9 +34,10 @@ type recorder struct {
 	ev evidence.Evidence
 	// over is true once nothing more is evidence.
 	over bool
-	// received is the number of the last message that arrived at a server, by connection; picks the backends that the
-	// entries of a client socket led to; begun the SYN of the last connection from each address of the client's program.
+	// received is the number of the last message that arrived at a server, owed how many answers of UDP servers have not
+	// come back to the client, by connection; picks the backends that the entries of a client socket led to; begun the SYN of the last connection from each address of the client's program.
 	received map[int]int
+	owed     map[int]int
 	picks    map[netip.AddrPort][]netip.Addr
 	begun    map[netip.AddrPort]uint32
 	// index is for live observations, which cannot wait until all is known.
@@ -48,7 +49,7 @@ type recorder struct {
 // newRecorder has seen nothing yet, of the world given.
 func newRecorder(about evidence.World, observe func(evidence.Observation)) recorder {
 	// Round takes the monotonic reading off: the kernel's times have none, and all must be counted on one clock.
-	return recorder{observe: observe, received: map[int]int{}, picks: map[netip.AddrPort][]netip.Addr{},
+	return recorder{observe: observe, received: map[int]int{}, owed: map[int]int{}, picks: map[netip.AddrPort][]netip.Addr{},
 		begun: map[netip.AddrPort]uint32{}, index: evidence.Index{},
 		ev: evidence.Evidence{Started: time.Now().Round(0), World: about, Ours: map[uint32]bool{}, Deleted: map[uint32]bool{},
 			Unwatched: map[evidence.Source]bool{}, Rules: map[string][]dataplane.Counter{}, Lost: map[string]int{}}}
@@ -121,6 +122,7 @@ func (r *recorder) report(p peer.Report) {
 	if p.Side == peer.Server && p.Call == peer.Recv {
 		if id, number, ok := peer.ParseMessage(p.Data); ok {
 			r.received[id] = max(r.received[id], number)
+			r.owed[id]++
 		}
 	}
 	r.ev.Reports = append(r.ev.Reports, p)
@@ -133,6 +135,9 @@ func (r *recorder) packet(p packet.Packet) {
 	defer r.mu.Unlock()
 	r.ev.Packets = append(r.ev.Packets, p)
 	r.discover(p)
+	if p.Protocol == packet.UDP && p.At == r.ev.ClientAt && p.Direction == packet.In {
+		r.owed[r.index.Packet(&p)]--
+	}
 	r.live(func() evidence.Observation {
 		p = r.streams.Follow(p)
 		return r.ev.PacketObservation(&p, r.index.Packet(&p))
@@ -193,10 +198,12 @@ func (r *recorder) unmet(fact string) {
 	r.ev.Unmet = fact
 }
 
+// arrived tells whether the last message of a connection has arrived at a server, and with UDP its answer at the client,
+// if packets are watched.
 func (r *run) arrived(f *flow) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.received[f.id] >= f.sent
+	return r.received[f.id] >= f.sent && (!r.plan.UDP() || r.capture == nil || r.owed[f.id] <= 0)
 }
 
 // notRerouted are the connections whose entry still leads to the backend of their first. One that is over is none of

@@ -2,13 +2,12 @@ package replay
 
 import (
 	"errors"
-	"slices"
+	"net/netip"
 	"time"
 
 	"github.com/ctsim/ctsim/evidence"
 	"github.com/ctsim/ctsim/probe/peer"
 	"github.com/ctsim/ctsim/probe/socket"
-	"github.com/ctsim/ctsim/scenario"
 )
 
 // ends are all sockets of a connection that the programs know of, the client's first.
@@ -33,11 +32,11 @@ func (f *flow) sideOf(c *peer.Conn) peer.Side {
 	return peer.Server
 }
 
-// socket is what the kernel says of one end; false if it is gone, or its pod is.
-func (w *world) socket(c *peer.Conn) (socket.Socket, bool) {
-	reader := w.readers[c.At()]
+// socketOf is what the kernel's table says of a socket; false if it is gone, or its pod is.
+func (w *world) socketOf(at string, local, remote netip.AddrPort) (socket.Socket, bool) {
+	reader := w.readers[at]
 	if reader == nil {
-		ns := w.lab.Namespace(c.At())
+		ns := w.lab.Namespace(at)
 		if ns == nil {
 			return socket.Socket{}, false
 		}
@@ -45,9 +44,9 @@ func (w *world) socket(c *peer.Conn) (socket.Socket, bool) {
 		if reader, err = socket.Open(ns); err != nil {
 			return socket.Socket{}, false
 		}
-		w.readers[c.At()] = reader
+		w.readers[at] = reader
 	}
-	s, err := reader.Get(c.Local(), c.Remote())
+	s, err := reader.Get(local, remote)
 	return s, err == nil
 }
 
@@ -56,10 +55,10 @@ func (r *run) sample() {
 	if !r.options.watches(evidence.FromSockets) || !r.plan.Followed() || r.plan.UDP() {
 		return
 	}
-	r.sampleExternal(false)
+	r.sampleExternal()
 	for _, f := range r.flows {
 		for _, c := range r.ends(f) {
-			s, ok := r.socket(c)
+			s, ok := r.socketOf(c.At(), c.Local(), c.Remote())
 			if state, err := c.State(); !ok && err == nil && state.Closed() {
 				// The kernel's tables no longer have it, the program does.
 				s, ok = socket.Socket{Local: c.Local(), Remote: c.Remote(), State: socket.Closed}, true
@@ -74,21 +73,6 @@ func (r *run) sample() {
 			r.mu.Unlock()
 		}
 	}
-}
-
-// timer is the timer that runs on a socket, as netstat names it; empty if no expectation asks for one and there are too
-// many connections to ask the kernel for each.
-func (r *run) timer(c *peer.Conn) string {
-	asked := r.plan.Followed() ||
-		slices.ContainsFunc(r.plan.Expect.Sockets, func(s scenario.SocketCheck) bool { return s.Timer != "" })
-	if !asked {
-		return ""
-	}
-	s, ok := r.socket(c)
-	if !ok {
-		return "" // gone with its connection
-	}
-	return s.Timer.Kind.String()
 }
 
 func (w *world) closeReaders() error {

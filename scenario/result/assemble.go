@@ -26,13 +26,13 @@ func New(p *scenario.Plan, e *evidence.Evidence) *Result {
 	if p.TimeScale > 1 {
 		r.TimeScale = p.TimeScale
 	}
-	count(r, accounts)
 	if e.External && r.Cure == "" {
 		r.Cure = account.Advice(accounts)
 	}
 	r.Expectations, r.Verdict, r.Reason = verdict.Judge(p, e, accounts)
 	example := account.Typical(accounts, p.Expect.Outcome)
 	recount(r, e, ix, packets, accounts, example)
+	count(r, accounts) // once the items of their balances have their places in the timeline
 	r.Happened = account.Summary(example, accounts)
 	if r.Verdict == verdict.Pass {
 		r.Reason = "as expected: " + r.Happened
@@ -60,7 +60,8 @@ func recount(r *Result, e *evidence.Evidence, ix evidence.Index, packets []packe
 	comments := account.Comments(e, ix, packets, accounts)
 	r.Capture = Capture{Hops: e.Hops, Packets: packets, Comments: comments}
 	told := account.Tell(e, ix, example, accounts)
-	timeline := e.Timeline(ix, packets, comments, account.LastStates(told))
+	timeline := e.Timeline(ix, packets, comments, account.States(told, accounts))
+	account.PlaceItems(accounts, timeline)
 	r.Timeline, r.Account = timeline.Observations, account.Sentences(e, told, timeline)
 	for _, s := range r.Account {
 		r.Cause = append(r.Cause, s.String())

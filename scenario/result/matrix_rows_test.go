@@ -31,15 +31,17 @@ func applicationRows() map[string]row {
 	rerouted := func(b bool) scenario.Expect { return reset(func(x *scenario.Expect) { x.Rerouted = &b }) }
 	breaks := func(n int) scenario.Expect { return reset(func(x *scenario.Expect) { x.Breaks = n }) }
 	lost := func(n int) scenario.Expect { return reset(func(x *scenario.Expect) { x.Lost = &n }) }
+	answers := func(n int) scenario.Expect { return scenario.Expect{Outcome: account.Reset, Unanswered: &n} }
 	outcome := func(o account.Outcome) scenario.Expect { return scenario.Expect{Outcome: o} }
 	return map[string]row{
-		"Expect.outcome":         {multi, outcome(account.Reset), variants(outcome, account.Survived, account.Hang, account.Refused, account.Timeout, account.WrongBackend, ""), withoutErrors},
+		"Expect.outcome":         {multi, outcome(account.Reset), variants(outcome, account.Survived, account.Closed, account.Hang, account.Refused, account.Timeout, account.WrongBackend, ""), withoutErrors},
 		"Expect.errno":           {multi, errno("ECONNRESET"), variants(errno, "EPIPE", "ETIMEDOUT"), withoutErrors},
 		"Expect.noticed_by":      {multi, noticed("client"), variants(noticed, "server"), withoutErrors},
 		"Expect.failed_send":     {multi, send(2), variants(send, 1, 3), withoutErrors},
 		"Expect.rerouted":        {multi, rerouted(true), variants(rerouted, false), withoutEvents(conntrack.New, "ESTABLISHED")},
 		"Expect.breaks_at_least": {multi, breaks(1), variants(breaks, 1000), withoutEvents(conntrack.Destroy, "")},
 		"Expect.lost_messages":   {multi, lost(1), variants(lost, 0, 2), withoutArrivals},
+		"Expect.lost_answers":    {"server-speaks-first", answers(1), variants(answers, 0, 2), withoutServerSends},
 		"Expect.peer":            {multi, reset(func(x *scenario.Expect) { x.Peer = account.HalfOpen }), nil, withoutFinals},
 	}
 }

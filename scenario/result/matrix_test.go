@@ -53,7 +53,10 @@ func TestEveryExpectationCanFail(t *testing.T) {
 			}
 			e := recorded.Of(t, r.evidence)
 			r.without(e)
-			if got := judged(t, r.evidence, r.right, e); got.Verdict != verdict.Fail {
+			got := judged(t, r.evidence, r.right, e)
+			// It may be that nothing is left that would tell what became of it.
+			untold := got.Verdict == verdict.Inconclusive && got.Summary[string(account.Unknown)] > 0
+			if got.Verdict != verdict.Fail && !untold {
 				t.Errorf("the observation is missing: %s: %s", got.Verdict, got.Reason)
 			}
 		})
@@ -119,10 +122,11 @@ func one(c scenario.ConnectionCheck) scenario.Expect {
 	return scenario.Expect{Outcome: account.Hang, Connections: []scenario.ConnectionCheck{c}}
 }
 
-// withoutErrors takes away what the programs met, and what the kernel says of their sockets.
+// withoutErrors takes away what the programs met, what the kernel says of their sockets, and the RSTs.
 func withoutErrors(e *evidence.Evidence) {
 	e.Reports = slices.DeleteFunc(e.Reports, func(r peer.Report) bool { return r.Err != nil })
 	e.Last = nil
+	withoutRST(e)
 }
 
 func withoutRST(e *evidence.Evidence) {
@@ -156,6 +160,11 @@ func withoutRules(e *evidence.Evidence) {
 // withoutArrivals takes away what servers received.
 func withoutArrivals(e *evidence.Evidence) {
 	e.Reports = slices.DeleteFunc(e.Reports, func(r peer.Report) bool { return r.Call == peer.Recv && r.Err == nil })
+}
+
+// withoutServerSends takes away what servers sent.
+func withoutServerSends(e *evidence.Evidence) {
+	e.Reports = slices.DeleteFunc(e.Reports, func(r peer.Report) bool { return r.Side == peer.Server && r.Call == peer.Send })
 }
 
 func withoutFinals(e *evidence.Evidence) { e.Last = nil }

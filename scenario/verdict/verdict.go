@@ -47,13 +47,13 @@ type checker struct {
 func (c *checker) check(one scenario.Atom) {
 	switch x := one.(type) {
 	case scenario.OutcomeAtom:
-		c.each(func(a *account.Account) string { return differs(string(a.Outcome), string(x.Outcome)) })
+		c.eachTold(func(a *account.Account) string { return because(a, differs(string(a.Outcome), string(x.Outcome))) })
 	case scenario.ShareCheck:
 		c.share(x)
 	case scenario.ErrnoAtom:
-		c.each(func(a *account.Account) string { return differs(a.Errno, string(x)) })
+		c.eachTold(func(a *account.Account) string { return differs(a.Errno, string(x)) })
 	case scenario.NoticedByAtom:
-		c.each(func(a *account.Account) string { return differs(a.NoticedBy, string(x)) })
+		c.eachTold(func(a *account.Account) string { return differs(a.NoticedBy, string(x)) })
 	case scenario.FailedSendAtom:
 		c.each(func(a *account.Account) string {
 			if a.FailedSend == 0 {
@@ -71,9 +71,11 @@ func (c *checker) check(one scenario.Atom) {
 		})
 		c.doubt("conntrack", true) // a lost NEW may be the last
 	case scenario.PeerAtom:
-		c.each(func(a *account.Account) string { return differs(string(a.Peer), string(x)) })
+		c.eachTold(func(a *account.Account) string { return differs(string(a.Peer), string(x)) })
 	case scenario.LostAtom:
-		c.each(func(a *account.Account) string { return differs(fmt.Sprint(a.Lost()), fmt.Sprint(int(x))) })
+		c.lost(int(x), func(a *account.Account) *int { return a.LostMessages })
+	case scenario.LostAnswersAtom:
+		c.lost(int(x), func(a *account.Account) *int { return a.LostAnswers })
 	case scenario.BreaksAtom:
 		c.each(func(a *account.Account) string {
 			if a.Breaks >= int(x) {
@@ -126,6 +128,48 @@ func (c *checker) each(wrong func(*account.Account) string) {
 	}
 }
 
+// eachTold is each of an expectation that rests on what became of a connection. Where that cannot be told it is neither
+// what was expected nor anything else: unless another connection fails it, the answer is Inconclusive.
+func (c *checker) eachTold(wrong func(*account.Account) string) {
+	var untold *account.Account
+	c.each(func(a *account.Account) string {
+		if a.Outcome != account.Unknown {
+			return wrong(a)
+		}
+		if untold == nil {
+			untold = a
+		}
+		return ""
+	})
+	if check := c.last(); untold != nil && check.Verdict == Pass {
+		check.Verdict, check.Reason = Inconclusive, fmt.Sprintf("connection %d: %s", untold.ID, because(untold, "it cannot be told what became of it"))
+	}
+}
+
+// because adds the items that an outcome rests on; what is right needs none.
+func because(a *account.Account, wrong string) string {
+	if why := a.Balance.Why(); wrong != "" && why != "" {
+		return wrong + " (" + why + ")"
+	}
+	return wrong
+}
+
+// lost compares how many messages never arrived; where that is not known the answer is Inconclusive.
+func (c *checker) lost(want int, of func(*account.Account) *int) {
+	unknown := 0
+	c.each(func(a *account.Account) string {
+		n := of(a)
+		if n == nil {
+			unknown = a.ID
+			return ""
+		}
+		return differs(fmt.Sprint(*n), fmt.Sprint(want))
+	})
+	if check := c.last(); unknown > 0 && check.Verdict == Pass {
+		check.Verdict, check.Reason = Inconclusive, fmt.Sprintf("connection %d: it is not known which arrived", unknown)
+	}
+}
+
 // doubt turns the last check's answer into Inconclusive if its source was not watched, or if it rests on something not
 // having been seen while the source has lost observations: what is missing may be among them.
 func (c *checker) doubt(source string, restsOnAbsence bool) {
@@ -142,16 +186,25 @@ func (c *checker) doubt(source string, restsOnAbsence bool) {
 
 // share checks how many connections ended in an outcome against what chance allows.
 func (c *checker) share(x scenario.ShareCheck) {
-	n, k := len(c.accounts), 0
+	n, k, untold := len(c.accounts), 0, 0
 	for _, a := range c.accounts {
-		if a.Outcome == x.Of {
+		switch a.Outcome {
+		case x.Of:
 			k++
+		case account.Unknown:
+			untold++
 		}
 	}
 	low, high := x.Allowed(n, c.backends)
 	check := c.last()
 	check.Reason = fmt.Sprintf("%d of %d (%.3f); chance allows %d to %d", k, n, float64(k)/float64(max(n, 1)), low, high)
-	if k < low || k > high {
+	switch {
+	case k > high || k+untold < low:
+		check.Verdict = Fail
+	case untold > 0:
+		check.Verdict = Inconclusive
+		check.Reason += fmt.Sprintf("; of %d it cannot be told what became of them", untold)
+	case k < low:
 		check.Verdict = Fail
 	}
 }
@@ -282,6 +335,10 @@ func (c *checker) connection(x scenario.ConnectionCheck) {
 			continue
 		}
 		check.Verdict, check.Reason = Pass, ""
+		if a.Outcome == account.Unknown {
+			check.Verdict, check.Reason = Inconclusive, because(a, "it cannot be told what became of it")
+			continue
+		}
 		if a.Outcome != x.Outcome || (x.Errno != "" && a.Errno != x.Errno) || (x.NoticedBy != "" && a.NoticedBy != x.NoticedBy) {
 			check.Verdict, check.Reason = Fail, strings.Join(strings.Fields(fmt.Sprintf("%s %s %s", a.Outcome, a.Errno, a.NoticedBy)), ", ")
 		}

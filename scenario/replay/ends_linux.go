@@ -1,0 +1,122 @@
+package replay
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/probe/conntrack"
+	"github.com/ctsim/ctsim/probe/peer"
+	"github.com/ctsim/ctsim/probe/socket"
+)
+
+// endKey is a socket by its place and addresses.
+type endKey struct {
+	at            string
+	local, remote netip.AddrPort
+}
+
+// readEnds notes the last state of both ends of every connection, however many: one dump of the kernel's table in each
+// place (`ss -tani`), and of what is in no table any more what the descriptors of ctsim's own programs say, with the error
+// that their next call would get. A socket in a pod that is gone is none.
+func (r *run) readEnds() error {
+	tables, err := r.tables()
+	if err != nil {
+		return err
+	}
+	var last []evidence.LastState
+	for _, f := range r.flows {
+		for _, c := range r.ends(f) {
+			if l, ok := r.held(f, c, tables); ok {
+				last = append(last, l)
+			}
+		}
+	}
+	last = append(last, r.others(tables)...)
+	slices.SortStableFunc(last, func(a, b evidence.LastState) int {
+		return cmp.Or(cmp.Compare(a.Flow, b.Flow), cmp.Compare(a.Side, b.Side))
+	})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ev.Last, r.ev.EndsRead = last, true
+	return nil
+}
+
+// readTables reads the conntrack table of every node, so that the kernel takes what has expired out of it and says so now:
+// nobody would hear of such a break else, since its own round may come half a minute later.
+func (r *run) readTables() error {
+	for _, name := range r.plan.NodeNames() {
+		if _, err := conntrack.List(r.lab.Namespace(name)); err != nil {
+			return fmt.Errorf("read the conntrack table of %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// tables are the TCP sockets of every place but listening ones.
+func (r *run) tables() (map[endKey]socket.Socket, error) {
+	out := map[endKey]socket.Socket{}
+	for _, name := range r.lab.Names() {
+		all, err := r.sockets(name)
+		if err != nil {
+			return nil, fmt.Errorf("sockets of %s: %w", name, err)
+		}
+		for _, s := range all {
+			if s.State != socket.Listening {
+				out[endKey{name, unmapped(s.Local), unmapped(s.Remote)}] = s
+			}
+		}
+	}
+	return out, nil
+}
+
+// held is the last state of a socket that one of ctsim's own programs holds, which it takes out of the tables; false if
+// its pod is gone, or a step has closed it.
+func (r *run) held(f *flow, c *peer.Conn, tables map[endKey]socket.Socket) (evidence.LastState, bool) {
+	if r.lab.Namespace(c.At()) == nil {
+		return evidence.LastState{}, false
+	}
+	state, err := c.State()
+	if err != nil {
+		return evidence.LastState{}, false
+	}
+	l := evidence.LastState{Flow: f.id, Side: f.sideOf(c), At: c.At(), SocketState: state, Pending: c.PendingError()}
+	key := endKey{c.At(), c.Local(), c.Remote()}
+	if s, ok := tables[key]; ok && !state.Closed() {
+		l.SendQueue, l.RecvQueue, l.Timer = s.SendQueue, s.RecvQueue, s.Timer.Kind.String()
+		delete(tables, key)
+	}
+	return l, true
+}
+
+// others are the sockets that are left in the tables: those of other programs, and those that their programs have closed
+// and the kernel still holds.
+func (r *run) others(tables map[endKey]socket.Socket) []evidence.LastState {
+	r.mu.Lock()
+	ix := r.ev.Index() // with the addresses that nodes have put in the client's place
+	r.mu.Unlock()
+	now := time.Now()
+	var out []evidence.LastState
+	for key, s := range tables {
+		side := peer.Server
+		if key.at == r.ev.ClientAt && key.remote == r.service() {
+			side = peer.Client
+		}
+		id := ix.Of(now, key.local, key.remote)
+		if id == 0 || side == peer.Server && slices.Contains(r.plan.NodeNames(), key.at) {
+			continue
+		}
+		l := evidence.LastState{Flow: id, Side: side, At: key.at, SendQueue: s.SendQueue, RecvQueue: s.RecvQueue,
+			Left: s.Inode == 0, Timer: s.Timer.Kind.String()}
+		l.State, l.Retransmits = s.State.String(), s.Timer.Retransmits
+		if s.Info != nil {
+			l.Unacked, l.BytesAcked, l.BytesReceived = s.Info.Unacked, s.Info.BytesAcked, s.Info.BytesReceived
+		}
+		out = append(out, l)
+	}
+	slices.SortFunc(out, func(a, b evidence.LastState) int { return cmp.Compare(a.At, b.At) })
+	return out
+}
