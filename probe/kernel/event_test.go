@@ -38,7 +38,7 @@ func TestEventString(t *testing.T) {
 	}
 }
 
-func TestStory(t *testing.T) {
+func TestFunctions(t *testing.T) {
 	tests := []struct {
 		name  string
 		stack []string // innermost first
