@@ -54,6 +54,7 @@ func TestJSONFields(t *testing.T) {
 		"## client_socket and server_socket": reflect.TypeFor[account.SocketSettings](),
 		"## programs":                        reflect.TypeFor[result.ProgramRun](),
 		"## expectations":                    reflect.TypeFor[verdict.Check](),
+		"## share":                           reflect.TypeFor[verdict.Share](),
 		"## world":                           reflect.TypeFor[evidence.Place](),
 		"## entries":                         reflect.TypeFor[account.Entry](),
 		"## rules":                           reflect.TypeFor[account.RuleCount](),

@@ -16,19 +16,26 @@ import (
 
 // checksOf holds each expectation against the accounts. It is pure.
 func checksOf(x scenario.Expect, e *evidence.Evidence, accounts []*account.Account, backends int) []Check {
-	c := &checker{e: e, accounts: others(x, accounts), all: accounts, backends: backends}
+	c := &checker{e: e, all: opened(accounts), backends: backends}
 	for _, one := range x.Atoms() {
-		c.out = append(c.out, Check{Text: one.Text(backends), Verdict: Pass})
+		c.accounts = covered(x, x.Whom(one), c.all)
+		c.out = append(c.out, Check{Text: x.Text(one, backends), Verdict: Pass})
 		c.check(one)
 	}
 	return c.out
 }
 
-// others are the connections that no ConnectionCheck speaks of.
-func others(x scenario.Expect, accounts []*account.Account) []*account.Account {
+// opened are the connections that the client has tried to open: of one that no step has come to nothing is known.
+func opened(accounts []*account.Account) []*account.Account {
+	return slices.DeleteFunc(slices.Clone(accounts), func(a *account.Account) bool { return a.Flow.Since.IsZero() })
+}
+
+// covered are the connections that an expectation speaks of.
+func covered(x scenario.Expect, whom scenario.Whom, all []*account.Account) []*account.Account {
 	var out []*account.Account
-	for _, a := range accounts {
-		if !a.Aside && !slices.ContainsFunc(x.Connections, func(c scenario.ConnectionCheck) bool { return c.ID == a.ID }) {
+	for _, a := range all {
+		listed := slices.ContainsFunc(x.Connections, func(c scenario.ConnectionCheck) bool { return c.ID == a.ID })
+		if !a.Aside && !listed && (whom.Of == "" || a.Outcome == whom.Of) {
 			out = append(out, a)
 		}
 	}
@@ -38,7 +45,7 @@ func others(x scenario.Expect, accounts []*account.Account) []*account.Account {
 // checker holds expectations against accounts, one after another: the last of out is the one under way.
 type checker struct {
 	e *evidence.Evidence
-	// accounts are those of the connections that expectations are about unless they say otherwise; all are all.
+	// accounts are those that the expectation under way covers; all are those of every connection.
 	accounts, all []*account.Account
 	backends      int
 	out           []Check
@@ -48,7 +55,7 @@ type checker struct {
 func (c *checker) check(one scenario.Atom) {
 	switch x := one.(type) {
 	case scenario.OutcomeAtom:
-		c.each(func(a *account.Account) string { return differs(string(a.Outcome), string(x.Outcome)) })
+		c.each(func(a *account.Account) string { return differs(string(a.Outcome), string(x)) })
 	case scenario.ShareCheck:
 		c.share(x)
 	case scenario.ErrnoAtom:
@@ -112,9 +119,16 @@ func differs(got, want string) string {
 	return got
 }
 
+// nobody is why an expectation cannot be told that turned out to cover no connection.
+const nobody = "there was no such connection"
+
 // each is an expectation that every connection must meet; wrong tells how one does not.
 func (c *checker) each(wrong func(*account.Account) string) {
 	check, bad := c.last(), 0
+	if len(c.accounts) == 0 {
+		check.Verdict, check.Reason = Inconclusive, nobody
+		return
+	}
 	for _, a := range c.accounts {
 		if w := wrong(a); w != "" {
 			if bad++; bad == 1 {
@@ -131,6 +145,9 @@ func (c *checker) each(wrong func(*account.Account) string) {
 // having been seen while the source has lost observations: what is missing may be among them.
 func (c *checker) doubt(source string, restsOnAbsence bool) {
 	last := c.last()
+	if last.Reason == nobody {
+		return
+	}
 	if c.e.Unwatched[evidence.Source(source)] {
 		last.Verdict, last.Reason = Inconclusive, source+notWatched
 		return
@@ -149,11 +166,20 @@ func (c *checker) share(x scenario.ShareCheck) {
 			k++
 		}
 	}
-	low, high := x.Allowed(n, c.backends)
 	check := c.last()
-	check.Reason = fmt.Sprintf("%d of %d (%.3f); chance allows %d to %d", k, n, float64(k)/float64(max(n, 1)), low, high)
-	if k < low || k > high {
+	if n == 0 {
+		check.Verdict, check.Reason = Inconclusive, nobody
+		return
+	}
+	low, high := x.Allowed(n, c.backends)
+	check.Share = &Share{k, n, low, high}
+	check.Reason = fmt.Sprintf("%d of %d (%.3f); chance allows %d to %d", k, n, float64(k)/float64(n), low, high)
+	switch {
+	case k < low || k > high:
 		check.Verdict = Fail
+	case !x.Tells(n, c.backends): // there are fewer than the plan could know
+		check.Verdict = Inconclusive
+		check.Reason += ": too few to tell right from wrong"
 	}
 }
 
@@ -277,7 +303,7 @@ func (c *checker) socket(x scenario.SocketCheck) {
 // connection checks one that ends differently from the rest.
 func (c *checker) connection(x scenario.ConnectionCheck) {
 	check := c.last()
-	check.Verdict, check.Reason = Fail, "there is none"
+	check.Verdict, check.Reason = Inconclusive, nobody
 	for _, a := range c.all {
 		if a.ID != x.ID {
 			continue
