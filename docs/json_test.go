@@ -60,6 +60,7 @@ func TestJSONFields(t *testing.T) {
 		"## rules":                           reflect.TypeFor[account.RuleCount](),
 		"## timeline":                        reflect.TypeFor[evidence.Observation](),
 		"## step":                            reflect.TypeFor[evidence.StepFacts](),
+		"## exec":                            reflect.TypeFor[evidence.ExecFacts](),
 		"## call":                            reflect.TypeFor[evidence.CallFacts](),
 		"## output":                          reflect.TypeFor[evidence.OutputFacts](),
 		"## entry":                           reflect.TypeFor[evidence.EntryFacts](),

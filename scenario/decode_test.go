@@ -19,6 +19,7 @@ var beyondSchema = map[string]string{
 	"duplicate-name":     "names in different items",
 	"merge-key":          "a schema sees the document with its aliases followed",
 	"no-such-connection": "how fields fit together",
+	"exec":               "how fields fit together",
 	"never-together":     "how fields fit together",
 	"nobody":             "how fields fit together",
 	"programs":           "how fields fit together",

@@ -21,6 +21,7 @@ type Expect struct {
 	Packets    []PacketCheck   `yaml:"packets" doc:"Packets that must be seen, or never, for every connection."`
 	Rules      []RuleCheck     `yaml:"rules" doc:"Rules whose packet counters must have moved, or not."`
 	Sockets    []SocketCheck   `yaml:"sockets" doc:"What a socket must be in when the run ends."`
+	Exec       []ExecCheck     `yaml:"exec" doc:"How commands of the steps exec must end. One that nothing is said of must exit with 0, unless it may_fail."`
 	// Connections are those that differ from the rest.
 	Connections  []ConnectionCheck `yaml:"connections" doc:"Connections that end differently; what stands above then holds for the others."`
 	Alternatives []Alternative     `yaml:"alternatives" doc:"What other kernels show instead."`

@@ -44,6 +44,7 @@ func (s Scenario) checkOne(p *checks, field string, x Expect) {
 			p.add(field, strictyaml.DidYouMean(on, s.nodeNames()), "%q is no node of this world, want one of %s", on, strings.Join(s.nodeNames(), ", "))
 		}
 	}
+	s.checkExecs(p, field, x)
 	rest, known := s.rest(p, field, x)
 	empty := known && rest == 0 && len(x.Connections) > 0
 	if both := x.Outcome != "" && x.Share != nil; both || x.Outcome == "" && x.Share == nil && !empty {

@@ -77,6 +77,7 @@ func (x Expect) Atoms() []Atom {
 	out = appendAtoms(out, x.Packets)
 	out = appendAtoms(out, x.Rules)
 	out = appendAtoms(out, x.Sockets)
+	out = appendAtoms(out, x.Exec)
 	return appendAtoms(out, x.Connections)
 }
 
@@ -88,7 +89,7 @@ func appendAtoms[A Atom](out []Atom, more []A) []Atom {
 }
 
 // Whom says which connections an expectation covers: those that Of ends in, if it is set, of all that are not listed;
-// none if it covers a node, or one connection that it names itself.
+// none if it covers a node, a command, or one connection that it names itself.
 type Whom struct {
 	// None is true if it is about no set of connections.
 	None bool
@@ -106,7 +107,7 @@ var scoped = []string{"errno", "noticed_by", "failed_send", "rerouted", "peer", 
 func (x Expect) Whom(one Atom) Whom {
 	w := Whom{Rest: len(x.Connections) > 0}
 	switch one.(type) {
-	case RuleCheck, ConnectionCheck:
+	case RuleCheck, ExecCheck, ConnectionCheck:
 		return Whom{None: true}
 	case ErrnoAtom, NoticedByAtom, FailedSendAtom, ReroutedAtom, PeerAtom, LostAtom, SocketCheck:
 		if x.Share != nil {

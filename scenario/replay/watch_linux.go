@@ -109,9 +109,13 @@ func (r *run) packet(p packet.Packet) {
 }
 
 func (r *run) note(at, kind, text string) {
+	r.deed(evidence.Deed{Time: time.Now(), At: at, Kind: kind, Text: text})
+}
+
+func (r *run) deed(d evidence.Deed) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.ev.Deeds = append(r.ev.Deeds, evidence.Deed{Time: time.Now(), At: at, Kind: kind, Text: text})
+	r.ev.Deeds = append(r.ev.Deeds, d)
 	r.live(func() evidence.Observation { return r.ev.NewestStep() })
 }
 

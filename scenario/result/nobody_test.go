@@ -15,14 +15,14 @@ import (
 // TestOverNobody: whatever is expected of connections, and passes, is inconclusive where no connection was opened.
 func TestOverNobody(t *testing.T) {
 	for field, r := range rows() {
-		e := recorded.Of(t, r.evidence)
+		e := r.of(t)
 		e.Flows = nil
 		got := judged(t, r.evidence, r.right, e)
 		if got.Verdict != verdict.Inconclusive {
 			t.Errorf("%s: nobody is covered: %s: %s", field, got.Verdict, got.Reason)
 		}
 		for i, c := range got.Expectations {
-			if _, rule := r.right.Atoms()[i].(scenario.RuleCheck); c.Verdict != verdict.Inconclusive && !rule {
+			if whom := r.right.Whom(r.right.Atoms()[i]); c.Verdict != verdict.Inconclusive && !whom.None {
 				t.Errorf("%s: %s: %s: %s", field, c.Text, c.Verdict, c.Reason)
 			}
 		}

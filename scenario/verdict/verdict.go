@@ -100,6 +100,8 @@ func (c *checker) check(one scenario.Atom) {
 		c.rule(x)
 	case scenario.SocketCheck:
 		c.socket(x)
+	case scenario.ExecCheck:
+		c.exec(x)
 	case scenario.ConnectionCheck:
 		c.connection(x)
 	default:
@@ -298,6 +300,30 @@ func (c *checker) socket(x scenario.SocketCheck) {
 		}
 		return got
 	})
+}
+
+// exec checks how a command ended, each time that it was run.
+func (c *checker) exec(x scenario.ExecCheck) {
+	check := c.last()
+	check.Verdict, check.Reason = Inconclusive, "it was not run"
+	for i := range c.e.Deeds {
+		ran := c.e.Deeds[i].Exec
+		if ran == nil || ran.Number != x.Number {
+			continue
+		}
+		check.Verdict, check.Reason = Pass, ""
+		switch {
+		case x.Exit != nil && (ran.Exit != *x.Exit || ran.Signal != ""):
+			check.Verdict, check.Reason = Fail, ran.End()
+		case !strings.Contains(ran.Output, x.Output) && ran.Cut:
+			check.Verdict, check.Reason = Inconclusive, fmt.Sprintf("it printed more than the %d bytes that are kept", evidence.MaxOutput)
+		case !strings.Contains(ran.Output, x.Output):
+			check.Verdict, check.Reason = Fail, fmt.Sprintf("it printed %.200q", strings.TrimSpace(ran.Output))
+		}
+		if check.Verdict != Pass {
+			return
+		}
+	}
 }
 
 // connection checks one that ends differently from the rest.
