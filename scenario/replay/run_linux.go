@@ -77,6 +77,8 @@ type run struct {
 	ev evidence.Evidence
 	// over is true once nothing more is evidence.
 	over bool
+	// lack is what ctsim itself ran out of, which is no fact about a connection: the run ends with it.
+	lack error
 	// received is the number of the last message that arrived at a server, by connection; picks the backends that the
 	// entries of a client socket led to.
 	received map[int]int
@@ -94,6 +96,9 @@ type run struct {
 //
 // It needs CAP_SYS_ADMIN and CAP_NET_ADMIN in the current user namespace.
 func Run(ctx context.Context, p *scenario.Plan, o Options) (*evidence.Evidence, error) {
+	if err := roomFor(p); err != nil {
+		return nil, err
+	}
 	r, err := newRun(p, o)
 	if err != nil {
 		return nil, err
@@ -268,7 +273,7 @@ func (r *run) step(ctx context.Context, s scenario.Step, active []*flow) error {
 		}
 	}
 	r.note("step", s.Name, s.InThisRun())
-	if err := r.take(ctx, s, active); err != nil {
+	if err := errors.Join(r.take(ctx, s, active), r.lacked()); err != nil {
 		return err
 	}
 	if s.Name != "repeat" { // its own steps have looked

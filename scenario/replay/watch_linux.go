@@ -88,6 +88,10 @@ func (r *run) report(p peer.Report) {
 	if r.over {
 		return
 	}
+	if lack := r.lacking(p.Err); lack != nil {
+		r.lack = lack
+		return
+	}
 	if p.Side == peer.Server && p.Call == peer.Recv {
 		if id, number, ok := peer.ParseMessage(p.Data); ok {
 			r.received[id] = max(r.received[id], number)
