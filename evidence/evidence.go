@@ -181,6 +181,8 @@ type Deed struct {
 	Time     time.Time
 	At, Kind string
 	Text     string
+	// Exec is the command that was run, nil if it was something else.
+	Exec *Execution
 }
 
 // KernelEvent is what the kernel did in one namespace.

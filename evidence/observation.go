@@ -48,6 +48,8 @@ type StepFacts struct {
 	// Number counts the different steps of the run from 1; a step that is taken again, in a repeat for instance, has the
 	// same number.
 	Number int `json:"number"`
+	// Exec is the command that the step ran, nil if it ran none.
+	Exec *ExecFacts `json:"exec,omitempty"`
 }
 
 // CallFacts is one socket call of ctsim's own client or server, as the program saw it.

@@ -14,7 +14,7 @@ import (
 )
 
 func (e *Evidence) stepObservation(d *Deed, number int) Observation {
-	return Observation{T: e.Since(d.Time), Source: "step", At: d.At, Kind: d.Kind, Text: d.Text, Step: &StepFacts{Number: number}}
+	return Observation{T: e.Since(d.Time), Source: "step", At: d.At, Kind: d.Kind, Text: d.Text, Step: &StepFacts{Number: number, Exec: execFacts(d.Exec)}}
 }
 
 // NewestStep is the deed that was noted last.

@@ -168,7 +168,7 @@ func (t *text) expectations(r *result.Result) {
 	t.title("expected")
 	for _, e := range r.Expectations {
 		sentence := e.Text
-		if e.Reason != "" && (e.Verdict != verdict.Pass || t.o.Verbose) {
+		if e.Reason != "" && (e.Verdict != verdict.Pass || e.Share != nil || t.o.Verbose) {
 			sentence += ": " + e.Reason
 		}
 		t.wrapped("  "+t.paint(verdictStyle(e.Verdict), mark(e.Verdict))+" ", "    ", sentence)

@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"math"
+	"sort"
 	"strconv"
 )
 
@@ -24,6 +25,19 @@ func (s ShareCheck) probability(n int) float64 {
 // probability to be called true: all but one run in a million lie in between.
 func (s ShareCheck) Allowed(n, backends int) (low, high int) {
 	return interval(n, s.probability(backends))
+}
+
+// Tells is false if n connections cannot tell right from wrong: where chance alone allows that none or all of them end in
+// the outcome. A share of 0 or 1 is exact and always tells, of one connection or more.
+func (s ShareCheck) Tells(n, backends int) bool {
+	p := s.probability(backends)
+	low, high := s.Allowed(n, backends)
+	return n > 0 && (p <= 0 || p >= 1 || low > 0 && high < n)
+}
+
+// enough is how many connections tell right from wrong at least, one more than there can be if no number does.
+func (s ShareCheck) enough(backends int) int {
+	return sort.Search(maxConnections+1, func(n int) bool { return s.Tells(n, backends) })
 }
 
 // interval is the counts of successes, of n tries with probability p, that are left when on each side the unlikeliest

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/ctsim/ctsim/internal/strictyaml"
 )
@@ -91,21 +90,5 @@ func (s Scenario) checkSteps(p *checks) {
 	})
 	if len(s.Steps) == 0 {
 		p.add("steps", "", "the list is empty")
-	}
-}
-
-func (s Scenario) checkExpect(p *checks) {
-	for i, ev := range s.Expect.Events {
-		if len(ev.Sequence)+len(ev.Never) == 0 {
-			p.add(fmt.Sprintf("expect.events[%d]", i), "", "want sequence or never: this expects nothing")
-		}
-	}
-	for _, on := range s.Expect.places() {
-		if !slices.Contains(s.nodeNames(), on) {
-			p.add("expect", strictyaml.DidYouMean(on, s.nodeNames()), "%q is no node of this world, want one of %s", on, strings.Join(s.nodeNames(), ", "))
-		}
-	}
-	if (s.Expect.Outcome == "") == (s.Expect.Share == nil) {
-		p.add("expect", "", "want either outcome or share")
 	}
 }

@@ -19,8 +19,12 @@ var beyondSchema = map[string]string{
 	"duplicate-name":     "names in different items",
 	"merge-key":          "a schema sees the document with its aliases followed",
 	"no-such-connection": "how fields fit together",
+	"exec":               "how fields fit together",
+	"never-together":     "how fields fit together",
+	"nobody":             "how fields fit together",
 	"programs":           "how fields fit together",
 	"repeat":             "how fields fit together",
+	"share":              "how many connections a probability needs",
 	"sysctls":            "which sysctls belong to the machine, and which pods there are",
 	"two-documents":      "a schema sees one document",
 }

@@ -107,7 +107,7 @@ func (steps Steps) lines(indent string) []string {
 func (x Expect) lines(backends int) []string {
 	var out []string
 	for _, a := range x.Atoms() {
-		out = append(out, a.Text(backends))
+		out = append(out, x.Text(a, backends))
 	}
 	return out
 }

@@ -5,10 +5,11 @@ import (
 )
 
 // Expect is what a scenario says must be seen. Every field that is set is one expectation; each connection must meet
-// it unless the field says otherwise.
+// it unless the field says otherwise. An expectation that covers no connection is inconclusive, and refused where that can
+// be seen in the file.
 type Expect struct {
-	Outcome    account.Outcome `yaml:"outcome" enum:"survived,closed,reset,hang,refused,timeout,wrong-backend,reconnected" doc:"What becomes of every connection."`
-	Share      *ShareCheck     `yaml:"share" doc:"Instead of outcome: how many of the connections."`
+	Outcome    account.Outcome `yaml:"outcome" enum:"survived,closed,reset,hang,refused,timeout,wrong-backend,reconnected" doc:"What becomes of every connection that is not listed in connections."`
+	Share      *ShareCheck     `yaml:"share" doc:"Instead of outcome: how many of the connections end so. errno, noticed_by, failed_send, rerouted, peer, lost_messages and sockets then speak of those alone."`
 	Errno      string          `yaml:"errno" pattern:"^E[A-Z0-9]+$" doc:"The first error an application meets."`
 	NoticedBy  string          `yaml:"noticed_by" enum:"client,server,nobody" doc:"The side that meets it; nobody: the connection is lost, and no application was told."`
 	FailedSend int             `yaml:"failed_send" min:"1" max:"1000" doc:"Which send of the client after the break fails first; the ones before it succeed."`
@@ -21,6 +22,7 @@ type Expect struct {
 	Packets    []PacketCheck   `yaml:"packets" doc:"Packets that must be seen, or never, for every connection."`
 	Rules      []RuleCheck     `yaml:"rules" doc:"Rules whose packet counters must have moved, or not."`
 	Sockets    []SocketCheck   `yaml:"sockets" doc:"What a socket must be in when the run ends."`
+	Exec       []ExecCheck     `yaml:"exec" doc:"How commands of the steps exec must end. One that nothing is said of must exit with 0, unless it may_fail."`
 	// Connections are those that differ from the rest.
 	Connections  []ConnectionCheck `yaml:"connections" doc:"Connections that end differently; what stands above then holds for the others."`
 	Alternatives []Alternative     `yaml:"alternatives" doc:"What other kernels show instead."`

@@ -17,12 +17,8 @@ type Atom interface {
 // The atoms that are one field of Expect. The checks of lists (PacketCheck, RuleCheck, SocketCheck, ConnectionCheck) and
 // ShareCheck are atoms themselves.
 type (
-	// OutcomeAtom is the outcome of every connection, or of every one that is not named by itself.
-	OutcomeAtom struct {
-		Outcome account.Outcome
-		// Rest is true if other connections are named.
-		Rest bool
-	}
+	// OutcomeAtom is what becomes of a connection.
+	OutcomeAtom account.Outcome
 	// ErrnoAtom is the first error an application meets, NoticedByAtom the side that meets it.
 	ErrnoAtom     string
 	NoticedByAtom string
@@ -53,8 +49,8 @@ func (x Expect) Atoms() []Atom {
 	var out []Atom
 	if x.Share != nil {
 		out = append(out, *x.Share)
-	} else {
-		out = append(out, OutcomeAtom{x.Outcome, len(x.Connections) > 0})
+	} else if x.Outcome != "" || len(x.Connections) == 0 { // without it all connections are listed
+		out = append(out, OutcomeAtom(x.Outcome))
 	}
 	for _, field := range []struct {
 		set  bool
@@ -84,6 +80,7 @@ func (x Expect) Atoms() []Atom {
 	out = appendAtoms(out, x.Packets)
 	out = appendAtoms(out, x.Rules)
 	out = appendAtoms(out, x.Sockets)
+	out = appendAtoms(out, x.Exec)
 	return appendAtoms(out, x.Connections)
 }
 
@@ -94,13 +91,61 @@ func appendAtoms[A Atom](out []Atom, more []A) []Atom {
 	return out
 }
 
-// Text names the outcome and whom it is expected of.
-func (x OutcomeAtom) Text(int) string {
-	if x.Rest {
-		return "every other connection: " + string(x.Outcome) // than those below
-	}
-	return "every connection: " + string(x.Outcome)
+// Whom says which connections an expectation covers: those that Of ends in, if it is set, of all that are not listed;
+// none if it covers a node, a command, or one connection that it names itself.
+type Whom struct {
+	// None is true if it is about no set of connections.
+	None bool
+	// Rest is true if other connections are listed.
+	Rest bool
+	// Of is the outcome of a share if only connections that end in it are meant.
+	Of account.Outcome
 }
+
+// scoped are the fields that speak of the share's connections only, where share stands for outcome: they say what becomes
+// of a connection, which is not the same for all.
+var scoped = []string{"errno", "noticed_by", "failed_send", "rerouted", "peer", "lost_messages", "sockets"}
+
+// Whom is whom one of x's expectations covers.
+func (x Expect) Whom(one Atom) Whom {
+	w := Whom{Rest: len(x.Connections) > 0}
+	switch one.(type) {
+	case RuleCheck, ExecCheck, ConnectionCheck:
+		return Whom{None: true}
+	case ErrnoAtom, NoticedByAtom, FailedSendAtom, ReroutedAtom, PeerAtom, LostAtom, SocketCheck:
+		if x.Share != nil {
+			w.Of = x.Share.Of
+		}
+	}
+	return w
+}
+
+// Text is one of x's expectations in words, with whom it covers.
+func (x Expect) Text(one Atom, backends int) string {
+	whom := x.Whom(one).String()
+	if whom == "" {
+		return one.Text(backends)
+	}
+	return whom + ": " + one.Text(backends)
+}
+
+// String is whom an expectation covers, empty if no set of connections.
+func (w Whom) String() string {
+	if w.None {
+		return ""
+	}
+	text := "every connection"
+	if w.Rest {
+		text = "every other connection" // than those that are listed
+	}
+	if w.Of != "" {
+		text += " that ends as " + string(w.Of)
+	}
+	return text
+}
+
+// Text names the outcome.
+func (x OutcomeAtom) Text(int) string { return string(x) }
 
 // Text gives the probability as a formula and as a number.
 func (s ShareCheck) Text(backends int) string {
@@ -108,7 +153,7 @@ func (s ShareCheck) Text(backends int) string {
 }
 
 // Text names the error.
-func (x ErrnoAtom) Text(int) string { return "first error: " + string(x) }
+func (x ErrnoAtom) Text(int) string { return "first error " + string(x) }
 
 // Text names the side.
 func (x NoticedByAtom) Text(int) string {
@@ -161,9 +206,9 @@ func (x NeverAtom) Text(int) string { return fmt.Sprintf("conntrack on %s, never
 // Text is the packet in words, and whether it is never to be seen.
 func (x PacketCheck) Text(int) string {
 	if x.Never {
-		return "packet: never a " + x.Describe()
+		return "never a packet " + x.Describe()
 	}
-	return "packet: " + x.Describe()
+	return "packet " + x.Describe()
 }
 
 // Text names the node and the rule.

@@ -186,6 +186,10 @@ func (p *Plan) UDP() bool { return p.Service.Protocol == kube.UDP }
 // Protocol is the transport as the field writes it: TCP or UDP.
 func (p *Plan) Protocol() string { return strings.ToUpper(p.Service.Protocol.String()) }
 
+// MostConnections is how many connections there may be in the end, those that steps add included; of a program that opens
+// them as it likes, none is known.
+func (p *Plan) MostConnections() int { return p.Steps.opened(p.Connections, func(Step, int) {}) }
+
 // Followed tells whether the connections are few enough to be followed one by one: every packet's way through the
 // rules, and every socket after each step. What more of them would tell is the same again.
 func (p *Plan) Followed() bool { return max(p.Connections, 1) <= MaxFollowed }

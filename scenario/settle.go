@@ -47,7 +47,7 @@ func (s Scenario) Settle() *Plan {
 		Service: s.service(), Target: s.target(),
 		Conntrack: Timeouts{Established: s.here(s.World.Conntrack.Established, time.Second),
 			CloseWait: s.here(s.World.Conntrack.CloseWait, time.Second)},
-		Connections: s.World.Connections, Expect: s.Expect, Settings: s.settings(),
+		Connections: s.World.Connections, Expect: s.Expect.withExecs(s.Steps), Settings: s.settings(),
 	}
 	if s.World.ClientAt == outside {
 		p.Machines = []Machine{{Name: outside, Address: outsideAddress, Sysctls: s.podSysctls(PodClient)}}

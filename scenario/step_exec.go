@@ -29,17 +29,23 @@ func wrongPlace(sc Scenario, name string) string {
 	return ""
 }
 
-// Exec runs a command in a pod or node and notes what it printed and how it ended.
+// Exec runs a command in a pod or node and notes what it printed and how it ended. One that fails makes the verdict fail,
+// unless it may, or expect.exec says how it ends.
 type Exec struct {
+	Name    string        `yaml:"name" pattern:"^[a-z0-9]+(-[a-z0-9]+)*$" doc:"What expect.exec calls it: lower case words joined by hyphens."`
 	In      string        `yaml:"in,required" doc:"The pod or node."`
 	Command []string      `yaml:"command,required" doc:"The program and its arguments; no shell."`
 	Timeout time.Duration `yaml:"timeout" min:"100ms" max:"10m" default:"10s" doc:"It is killed after this."`
+	MayFail bool          `yaml:"may_fail" doc:"However it ends, and even if it is not there, the verdict is not about it."`
 }
 
 func (s *Exec) describe() string { return "run in " + s.In + ": " + strings.Join(s.Command, " ") }
 func (s *Exec) check(sc Scenario) string {
 	if len(s.Command) == 0 {
 		return "the command is empty"
+	}
+	if wrong := sc.sameName(s); wrong != "" {
+		return wrong
 	}
 	return wrongPlace(sc, s.In)
 }

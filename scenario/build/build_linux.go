@@ -62,7 +62,7 @@ func AsUnsupported(err error) error {
 	case errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES):
 		return &Unsupported{What: "not permitted", Hint: "run it with sudo", Err: err}
 	case errors.Is(err, unix.EMFILE):
-		return &Unsupported{What: "out of file descriptors", Hint: "ulimit -n 20000", Err: err}
+		return &Unsupported{What: "out of file descriptors", Hint: "sudo prlimit --pid $$ --nofile=20000:20000", Err: err}
 	case errors.Is(err, os.ErrNotExist), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EPROTONOSUPPORT):
 		return &Unsupported{What: "the kernel lacks something", Hint: "sudo modprobe -a nf_conntrack veth bridge", Err: err}
 	}

@@ -47,7 +47,7 @@ var verbs = map[string]verb{
 	"age":              skippable(apart(ageCommands, scriptAge)),
 	"wait":             skippable(apart(waitCommands, scriptWait)),
 	"sysctl":           skippable(both(sysctlAct)),
-	"exec":             skippable(both(execAct)),
+	"exec":             skippable(apart(execCommands, scriptExec)),
 	"repeat":           apart(nil, scriptRepeat),
 	"remove-endpoints": apart(removeEndpointsCommands, scriptRemoveEndpoints),
 	"add-endpoints":    apart(addEndpointsCommands, scriptAddEndpoints),

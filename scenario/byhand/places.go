@@ -2,6 +2,7 @@ package byhand
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,12 +16,33 @@ func sysctlAct(s *scenario.SetSysctl) act {
 	return act{at: s.In, line: "sysctl -w " + setting, script: calls("set_sysctls", setting)}
 }
 
-// execAct has a deadline in a script, which nobody watches.
-func execAct(s *scenario.Exec) act {
-	line := shellWords(s.Command)
-	return act{at: s.In, line: line, script: func(place string) string {
-		return "ip netns exec " + place + " timeout " + seconds(s.Timeout) + " " + line + ` || echo "exit code $?"`
-	}}
+// execCommands is the command as it is.
+func execCommands(s *scenario.Exec, m Moment) []Command {
+	return m.commands(act{at: s.In, line: shellWords(s.Command)})
+}
+
+// scriptExec gives the command a deadline, for nobody watches, and has its end compared with what is expected of it.
+func scriptExec(s *scenario.Exec, w *scriptWriter) error {
+	checks := slices.Clone(w.plan.Expect.Exec)
+	number := 1 + slices.Index(w.plan.Execs(), s)
+	checks = slices.DeleteFunc(checks, func(c scenario.ExecCheck) bool { return c.Number != number })
+	line := fmt.Sprintf("command_in %s %s %s", s.In, seconds(s.Timeout), shellWords(s.Command))
+	switch {
+	case len(checks) == 0:
+		w.line("%s", line) // it may fail, and be missing
+		return nil
+	case !s.MayFail:
+		w.line("needs %s", ShellQuote(s.Command[0]))
+	}
+	w.line("%s", line)
+	for _, c := range checks {
+		exit := "any"
+		if c.Exit != nil {
+			exit = strconv.Itoa(*c.Exit)
+		}
+		w.line("ended %s %s", exit, ShellQuote(c.Output))
+	}
+	return nil
 }
 
 // seconds is a duration as sleep and timeout take it.

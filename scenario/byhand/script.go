@@ -109,7 +109,7 @@ func (w *scriptWriter) expected() string {
 	x := w.plan.Expect
 	total := w.next - 1
 	rest := string(x.Outcome)
-	if x.Share != nil {
+	if rest == "" { // a share says of no single connection what becomes of it
 		rest = "any"
 	}
 	var b strings.Builder

@@ -70,6 +70,9 @@ type run struct {
 //
 // It needs CAP_SYS_ADMIN and CAP_NET_ADMIN in the current user namespace.
 func Run(ctx context.Context, p *scenario.Plan, o Options) (*evidence.Evidence, error) {
+	if err := roomFor(p); err != nil {
+		return nil, err
+	}
 	r, err := newRun(p, o)
 	if err != nil {
 		return nil, err
@@ -190,7 +193,7 @@ func (r *run) step(ctx context.Context, s scenario.Step, active []*flow) error {
 		}
 	}
 	r.note("step", s.Name, s.InThisRun())
-	if err := r.take(ctx, s, active); err != nil {
+	if err := errors.Join(r.take(ctx, s, active), r.lacked()); err != nil {
 		return err
 	}
 	if s.Name != "repeat" { // its own steps have looked

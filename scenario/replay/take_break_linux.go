@@ -70,7 +70,13 @@ func (r *run) untilClosed(ctx context.Context, s *scenario.Wait, text string, ac
 			}
 			if state, err := conn.State(); err != nil || state.Closed() {
 				if conn.Over() != nil {
-					<-conn.Over() // the kernel has told; the program is about to
+					select {
+					case <-conn.Over(): // the kernel has told; the program is about to
+					case <-time.After(s.AtMost):
+						r.unmet("the program did not notice within " + s.AtMost.String() + " that its socket is closed")
+					case <-ctx.Done():
+						return ctx.Err()
+					}
 				}
 				break
 			}

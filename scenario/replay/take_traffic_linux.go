@@ -3,6 +3,7 @@ package replay
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -68,13 +69,24 @@ func (r *run) send(ctx context.Context, s *scenario.Send, active []*flow) error 
 // silence is how long a UDP message may take to arrive before it counts as lost: a hundred times what it takes here.
 const silence = 200 * time.Millisecond
 
+// settleLimit ends the wait for what becomes of a message that a kernel has taken and no application reads.
+const settleLimit = 30 * time.Second
+
 // settle waits until the last message of a connection has arrived, its socket is closed (the RST is here), or the
-// kernel has retransmitted it twice without an answer: a hang in the making, about 0.6 s after the send. Of UDP
-// nobody knows what became of a message that does not arrive; there the wait ends with silence.
+// kernel has retransmitted it twice without an answer: a hang in the making, about 0.6 s after the send. It ends with
+// settleLimit in any case, and then as a fact that was not met. Of UDP nobody knows what became of a message that does
+// not arrive; there the wait ends with silence.
 func (r *run) settle(ctx context.Context, f *flow, toServer bool) error {
 	start := time.Now()
 	for pause := 20 * time.Microsecond; ; pause = min(2*pause, 5*time.Millisecond) {
 		if toServer && r.arrived(f) {
+			return nil
+		}
+		if err := r.lacked(); err != nil {
+			return err
+		}
+		if time.Since(start) > settleLimit {
+			r.unmet(fmt.Sprintf("connection %d: %s after a message it has neither arrived nor come to nothing", f.id, settleLimit))
 			return nil
 		}
 		if r.plan.UDP() && time.Since(start) > silence {

@@ -34,6 +34,8 @@ type recorder struct {
 	ev evidence.Evidence
 	// over is true once nothing more is evidence.
 	over bool
+	// lack is what ctsim itself ran out of, which is no fact about a connection: the run ends with it.
+	lack error
 	// received is the number of the last message that arrived at a server, owed how many answers of UDP servers have not
 	// come back to the client, by connection; picks the backends that the entries of a client socket led to; begun the SYN of the last connection from each address of the client's program.
 	received map[int]int
@@ -119,6 +121,10 @@ func (r *recorder) report(p peer.Report) {
 	if r.over {
 		return
 	}
+	if lacks(p.Err) {
+		r.lack = p.Err
+		return
+	}
 	if p.Side == peer.Server && p.Call == peer.Recv {
 		if id, number, ok := peer.ParseMessage(p.Data); ok {
 			r.received[id] = max(r.received[id], number)
@@ -146,9 +152,13 @@ func (r *recorder) packet(p packet.Packet) {
 
 // note takes down something that was done at a place: a step, or what belongs to one.
 func (r *recorder) note(at, kind, text string) {
+	r.deed(evidence.Deed{Time: time.Now(), At: at, Kind: kind, Text: text})
+}
+
+func (r *recorder) deed(d evidence.Deed) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.ev.Deeds = append(r.ev.Deeds, evidence.Deed{Time: time.Now(), At: at, Kind: kind, Text: text})
+	r.ev.Deeds = append(r.ev.Deeds, d)
 	r.live(func() evidence.Observation { return r.ev.NewestStep() })
 }
 

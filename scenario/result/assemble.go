@@ -36,6 +36,11 @@ func New(p *scenario.Plan, e *evidence.Evidence) *Result {
 	r.Happened = account.Summary(example, accounts)
 	if r.Verdict == verdict.Pass {
 		r.Reason = "as expected: " + r.Happened
+		for _, c := range r.Expectations {
+			if c.Share != nil {
+				r.Reason += "; " + c.Reason // a share is nothing without what chance allows
+			}
+		}
 	}
 	return r
 }

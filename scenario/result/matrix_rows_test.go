@@ -13,7 +13,7 @@ const multi = "flush-multi-backend"
 // rows has one row for each field of Expect and of what it holds.
 func rows() map[string]row {
 	out := map[string]row{}
-	for _, part := range []map[string]row{applicationRows(), listRows(), eventRows(), packetRows(), stateRows(), connectionRows()} {
+	for _, part := range []map[string]row{applicationRows(), listRows(), eventRows(), packetRows(), stateRows(), execRows(), connectionRows()} {
 		maps.Copy(out, part)
 	}
 	return out
@@ -146,6 +146,25 @@ func stateRows() map[string]row {
 		"SocketCheck.timer": {multi, socketIs(scenario.SocketCheck{Side: "server", State: "ESTABLISHED", Timer: "off"}),
 			[]scenario.Expect{socketIs(scenario.SocketCheck{Side: "server", State: "ESTABLISHED", Timer: "keepalive"})}, withoutFinals},
 		"SocketCheck.state": {multi, socket("server", "ESTABLISHED"), []scenario.Expect{socket("server", "LAST_ACK")}, withoutFinals},
+	}
+}
+
+// execRows are those of commands that steps run.
+func execRows() map[string]row {
+	exec := func(c scenario.ExecCheck) scenario.Expect {
+		return scenario.Expect{Outcome: account.Reset, Exec: []scenario.ExecCheck{c}}
+	}
+	code := func(n int) scenario.ExecCheck { return scenario.ExecCheck{Number: 1, Exit: &n} }
+	output := func(text string) scenario.ExecCheck {
+		return scenario.ExecCheck{Name: "look", Exit: new(3), Output: text}
+	}
+	named := func(name string) scenario.ExecCheck { return scenario.ExecCheck{Name: name, Exit: new(3)} }
+	return map[string]row{
+		"Expect.exec":      {withCommand, exec(code(3)), []scenario.Expect{{Outcome: account.Reset}}, nil},
+		"ExecCheck.name":   {withCommand, exec(named("look")), variants(exec, named("other")), nil},
+		"ExecCheck.number": {withCommand, exec(code(3)), variants(exec, scenario.ExecCheck{Number: 2, Exit: new(3)}), nil},
+		"ExecCheck.exit":   {withCommand, exec(code(3)), variants(exec, code(0), code(1)), nil},
+		"ExecCheck.output": {withCommand, exec(output("found: nothing")), variants(exec, output("found: all")), nil},
 	}
 }
 

@@ -28,10 +28,28 @@ type row struct {
 	without  func(*evidence.Evidence)
 }
 
+// of is the evidence that the row is about.
+func (r row) of(t *testing.T) *evidence.Evidence {
+	name, more, _ := strings.Cut(r.evidence, "+")
+	e := recorded.Of(t, name)
+	if more != "" { // no recording has a command
+		e.Deeds = append(e.Deeds, evidence.Deed{Time: e.Ended, At: "client", Kind: "exec", Text: "found",
+			Exec: &evidence.Execution{Number: 1, Name: "look", Command: []string{"look"}, Exit: 3, Output: "found: nothing\n"}})
+	}
+	return e
+}
+
+// withCommand is a recording to which a command was added.
+const withCommand = multi + "+command"
+
 // judged is the verdict on evidence if a scenario expects x.
 func judged(t *testing.T, name string, x scenario.Expect, e *evidence.Evidence) *Result {
 	t.Helper()
+	name, more, _ := strings.Cut(name, "+")
 	s := builtin.Find(t, name)
+	if more != "" {
+		s.Steps = append(slices.Clone(s.Steps), scenario.Step{Name: "exec", Verb: &scenario.Exec{In: "client", Name: "look", Command: []string{"look"}}})
+	}
 	s.Expect = x
 	strictyaml.SetDefaults(&s.Expect)
 	return New(s.Settle(), e)
@@ -40,18 +58,18 @@ func judged(t *testing.T, name string, x scenario.Expect, e *evidence.Evidence) 
 func TestEveryExpectationCanFail(t *testing.T) {
 	for field, r := range rows() {
 		t.Run(field, func(t *testing.T) {
-			if got := judged(t, r.evidence, r.right, recorded.Of(t, r.evidence)); got.Verdict != verdict.Pass {
+			if got := judged(t, r.evidence, r.right, r.of(t)); got.Verdict != verdict.Pass {
 				t.Errorf("what was seen is expected: %s: %s", got.Verdict, got.Reason)
 			}
 			for i, wrong := range r.wrong {
-				if got := judged(t, r.evidence, wrong, recorded.Of(t, r.evidence)); got.Verdict != verdict.Fail {
+				if got := judged(t, r.evidence, wrong, r.of(t)); got.Verdict != verdict.Fail {
 					t.Errorf("wrong[%d] is expected: %s: %s", i, got.Verdict, got.Reason)
 				}
 			}
 			if r.without == nil {
 				return
 			}
-			e := recorded.Of(t, r.evidence)
+			e := r.of(t)
 			r.without(e)
 			got := judged(t, r.evidence, r.right, e)
 			// It may be that nothing is left that would tell what became of it.

@@ -137,7 +137,7 @@ func TestReasons(t *testing.T) {
 	e := recorded.Of(t, multi)
 	e.Unmet = "1 of 1 connections were not re-routed in 64 rounds"
 	r := judged(t, multi, scenario.Expect{Outcome: account.Hang, Errno: "EPIPE"}, e)
-	for _, want := range []string{"every connection: hang: connection 1: reset", "first error: EPIPE: connection 1: ECONNRESET", e.Unmet} {
+	for _, want := range []string{"every connection: hang: connection 1: reset", "first error EPIPE: connection 1: ECONNRESET", e.Unmet} {
 		if !strings.Contains(r.Reason, want) {
 			t.Errorf("%q is not in the reason: %s", want, r.Reason)
 		}

@@ -24,6 +24,18 @@ type Check struct {
 	Text    string  `json:"text"`
 	Verdict Verdict `json:"verdict"`
 	Reason  string  `json:"reason,omitempty"`
+	// Share is what chance allows if the expectation is a share, nil otherwise; Reason says the same in words.
+	Share *Share `json:"share,omitempty"`
+}
+
+// Share is how many connections ended in an outcome, and how many may for the probability to be called true.
+type Share struct {
+	// Seen are those that ended so, Of is how many connections the share is of.
+	Seen int `json:"seen"`
+	Of   int `json:"of"`
+	// AtLeast and AtMost hold all but one in a million runs if the probability is true.
+	AtLeast int `json:"at_least"`
+	AtMost  int `json:"at_most"`
 }
 
 // Judge compares the accounts with what is expected; where that fails and an alternative holds, with the alternative.

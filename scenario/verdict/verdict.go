@@ -15,19 +15,26 @@ import (
 
 // checksOf holds each expectation against the accounts. It is pure.
 func checksOf(x scenario.Expect, e *evidence.Evidence, accounts []*account.Account, backends int) []Check {
-	c := &checker{e: e, accounts: others(x, accounts), all: accounts, backends: backends}
+	c := &checker{e: e, all: opened(accounts), backends: backends}
 	for _, one := range x.Atoms() {
-		c.out = append(c.out, Check{Text: one.Text(backends), Verdict: Pass})
+		c.accounts = covered(x, x.Whom(one), c.all)
+		c.out = append(c.out, Check{Text: x.Text(one, backends), Verdict: Pass})
 		c.check(one)
 	}
 	return c.out
 }
 
-// others are the connections that no ConnectionCheck speaks of.
-func others(x scenario.Expect, accounts []*account.Account) []*account.Account {
+// opened are the connections that the client has tried to open: of one that no step has come to nothing is known.
+func opened(accounts []*account.Account) []*account.Account {
+	return slices.DeleteFunc(slices.Clone(accounts), func(a *account.Account) bool { return a.Flow.Since.IsZero() })
+}
+
+// covered are the connections that an expectation speaks of.
+func covered(x scenario.Expect, whom scenario.Whom, all []*account.Account) []*account.Account {
 	var out []*account.Account
-	for _, a := range accounts {
-		if !a.Aside && !slices.ContainsFunc(x.Connections, func(c scenario.ConnectionCheck) bool { return c.ID == a.ID }) {
+	for _, a := range all {
+		listed := slices.ContainsFunc(x.Connections, func(c scenario.ConnectionCheck) bool { return c.ID == a.ID })
+		if !a.Aside && !listed && (whom.Of == "" || a.Outcome == whom.Of) {
 			out = append(out, a)
 		}
 	}
@@ -37,7 +44,7 @@ func others(x scenario.Expect, accounts []*account.Account) []*account.Account {
 // checker holds expectations against accounts, one after another: the last of out is the one under way.
 type checker struct {
 	e *evidence.Evidence
-	// accounts are those of the connections that expectations are about unless they say otherwise; all are all.
+	// accounts are those that the expectation under way covers; all are those of every connection.
 	accounts, all []*account.Account
 	backends      int
 	out           []Check
@@ -47,7 +54,7 @@ type checker struct {
 func (c *checker) check(one scenario.Atom) {
 	switch x := one.(type) {
 	case scenario.OutcomeAtom:
-		c.eachTold(func(a *account.Account) string { return because(a, differs(string(a.Outcome), string(x.Outcome))) })
+		c.eachTold(func(a *account.Account) string { return because(a, differs(string(a.Outcome), string(x))) })
 	case scenario.ShareCheck:
 		c.share(x)
 	case scenario.ErrnoAtom:
@@ -94,6 +101,8 @@ func (c *checker) check(one scenario.Atom) {
 		c.rule(x)
 	case scenario.SocketCheck:
 		c.socket(x)
+	case scenario.ExecCheck:
+		c.exec(x)
 	case scenario.ConnectionCheck:
 		c.connection(x)
 	default:
@@ -113,9 +122,16 @@ func differs(got, want string) string {
 	return got
 }
 
+// nobody is why an expectation cannot be told that turned out to cover no connection.
+const nobody = "there was no such connection"
+
 // each is an expectation that every connection must meet; wrong tells how one does not.
 func (c *checker) each(wrong func(*account.Account) string) {
 	check, bad := c.last(), 0
+	if len(c.accounts) == 0 {
+		check.Verdict, check.Reason = Inconclusive, nobody
+		return
+	}
 	for _, a := range c.accounts {
 		if w := wrong(a); w != "" {
 			if bad++; bad == 1 {
@@ -174,6 +190,9 @@ func (c *checker) lost(want int, of func(*account.Account) *int) {
 // having been seen while the source has lost observations: what is missing may be among them.
 func (c *checker) doubt(source string, restsOnAbsence bool) {
 	last := c.last()
+	if last.Reason == nobody {
+		return
+	}
 	if c.e.Unwatched[evidence.Source(source)] {
 		last.Verdict, last.Reason = Inconclusive, source+notWatched
 		return
@@ -195,9 +214,14 @@ func (c *checker) share(x scenario.ShareCheck) {
 			untold++
 		}
 	}
-	low, high := x.Allowed(n, c.backends)
 	check := c.last()
-	check.Reason = fmt.Sprintf("%d of %d (%.3f); chance allows %d to %d", k, n, float64(k)/float64(max(n, 1)), low, high)
+	if n == 0 {
+		check.Verdict, check.Reason = Inconclusive, nobody
+		return
+	}
+	low, high := x.Allowed(n, c.backends)
+	check.Share = &Share{k, n, low, high}
+	check.Reason = fmt.Sprintf("%d of %d (%.3f); chance allows %d to %d", k, n, float64(k)/float64(n), low, high)
 	switch {
 	case k > high || k+untold < low:
 		check.Verdict = Fail
@@ -206,6 +230,9 @@ func (c *checker) share(x scenario.ShareCheck) {
 		check.Reason += fmt.Sprintf("; of %d it cannot be told what became of them", untold)
 	case k < low:
 		check.Verdict = Fail
+	case !x.Tells(n, c.backends): // there are fewer than the plan could know
+		check.Verdict = Inconclusive
+		check.Reason += ": too few to tell right from wrong"
 	}
 }
 
@@ -326,10 +353,34 @@ func (c *checker) socket(x scenario.SocketCheck) {
 	})
 }
 
+// exec checks how a command ended, each time that it was run.
+func (c *checker) exec(x scenario.ExecCheck) {
+	check := c.last()
+	check.Verdict, check.Reason = Inconclusive, "it was not run"
+	for i := range c.e.Deeds {
+		ran := c.e.Deeds[i].Exec
+		if ran == nil || ran.Number != x.Number {
+			continue
+		}
+		check.Verdict, check.Reason = Pass, ""
+		switch {
+		case x.Exit != nil && (ran.Exit != *x.Exit || ran.Signal != ""):
+			check.Verdict, check.Reason = Fail, ran.End()
+		case !strings.Contains(ran.Output, x.Output) && ran.Cut:
+			check.Verdict, check.Reason = Inconclusive, fmt.Sprintf("it printed more than the %d bytes that are kept", evidence.MaxOutput)
+		case !strings.Contains(ran.Output, x.Output):
+			check.Verdict, check.Reason = Fail, fmt.Sprintf("it printed %.200q", strings.TrimSpace(ran.Output))
+		}
+		if check.Verdict != Pass {
+			return
+		}
+	}
+}
+
 // connection checks one that ends differently from the rest.
 func (c *checker) connection(x scenario.ConnectionCheck) {
 	check := c.last()
-	check.Verdict, check.Reason = Fail, "there is none"
+	check.Verdict, check.Reason = Inconclusive, nobody
 	for _, a := range c.all {
 		if a.ID != x.ID {
 			continue

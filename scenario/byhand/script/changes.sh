@@ -25,3 +25,22 @@ counted() {
 		sleep 0.05
 	done
 }
+
+# needs COMMAND: it is there, or this machine cannot run the case.
+needs() { command -v "$1" >/dev/null || fail "$1: not found"; }
+
+# command_in PLACE SECONDS COMMAND...: what a command prints, and its exit code, which the script goes on with.
+command_in() {
+	printed=$(ip netns exec "$1" timeout "${@:2}" 2>&1) && code=0 || code=$?
+	if [ -n "$printed" ]; then echo "$printed"; fi
+	if [ "$code" != 0 ]; then echo "exit code $code"; fi
+}
+
+# ended CODE TEXT: the command before has ended with the code, or any, and its output holds the text; else the case is not as expected.
+ended() {
+	if [ "$1" = any ] || [ "$code" = "$1" ]; then
+		case $printed in *"$2"*) return ;; esac
+	fi
+	echo "the command is expected to exit with $1${2:+ and to print $2}"
+	commands_wrong=1
+}

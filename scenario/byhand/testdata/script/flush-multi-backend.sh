@@ -307,6 +307,7 @@ finish() {
 		[ "$(expected "$n")" = any ] || [ "$(expected "$n")" = "$outcome" ] || wrong=$((wrong + 1))
 	done </run/outcomes
 	within_chance </run/outcomes || wrong=1
+	wrong=$((wrong + ${commands_wrong:-0}))
 	counts=$(cut -d' ' -f2 /run/outcomes | sort | uniq -c | awk '{ printf "%s%d %s", sep, $1, $2; sep = ", " }')
 	if [ "$wrong" -gt 0 ]; then
 		echo "outcome: $counts; not as expected"

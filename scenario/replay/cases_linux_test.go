@@ -1,0 +1,81 @@
+package replay
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/ctsim/ctsim/scenario"
+	"github.com/ctsim/ctsim/scenario/build"
+	"github.com/ctsim/ctsim/scenario/builtin"
+	"github.com/ctsim/ctsim/scenario/result"
+	"github.com/ctsim/ctsim/scenario/verdict"
+)
+
+// refused and unsupported are what becomes of a case that gives no verdict.
+const (
+	refused     verdict.Verdict = "refused"
+	unsupported verdict.Verdict = "unsupported"
+)
+
+// cases are what must become of the scenarios in testdata/cases, and words that must be in the reason.
+var cases = []struct {
+	file, name string
+	want       verdict.Verdict
+	words      string
+}{
+	{"nobody-all-listed", "", refused, "expect.outcome: this is expected of nobody"},
+	{"nobody-no-connect", "", refused, "no step opens a connection"},
+	{"nobody-program-left", "program-left", verdict.Inconclusive, "there was no such connection"},
+	{"share-and-errno", "", refused, "36 connections could"},
+	{"share-and-errno-enough", "fifteen-minutes", verdict.Pass, "chance allows 21 to 56"},
+	{"exec-fails", "exec-false", verdict.Fail, "exit code 1"},
+	{"exec-fails", "exec-missing", unsupported, "nosuchcmd"},
+	{"exec-checked", "exec-checked", verdict.Pass, ""},
+	{"exec-checked", "exec-killed", verdict.Fail, "SIGKILL"},
+	{"exec-checked", "exec-dies", verdict.Fail, "SIGSEGV"},
+	{"exec-checked", "exec-loud", verdict.Inconclusive, "it printed more than the 65536 bytes"},
+}
+
+// TestKernelCases: each case ends as a kernel shows it to end, and none as it must not.
+func TestKernelCases(t *testing.T) {
+	for _, c := range cases {
+		t.Run(c.file+"/"+c.name, func(t *testing.T) {
+			t.Parallel()
+			if got, reason := outcomeOf(t, c.file, c.name); got != c.want || !strings.Contains(reason, c.words) {
+				t.Errorf("%s: %s; want %s: %s", got, reason, c.want, c.words)
+			}
+		})
+	}
+}
+
+// outcomeOf is the verdict on a case, or why it has none.
+func outcomeOf(t *testing.T, file, name string) (v verdict.Verdict, reason string) {
+	data, err := os.ReadFile(filepath.Join("testdata/cases", file+".yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lib, err := scenario.Parse(file+".yaml", data)
+	if err != nil {
+		return refused, err.Error()
+	}
+	needKernel(t)
+	s, found := lib.Find(name)
+	if !found {
+		t.Fatalf("%s has no scenario %s", file, name)
+	}
+	p := builtin.Plan(t, s)
+	e, err := Run(context.Background(), p, Options{})
+	var no *build.Unsupported
+	if errors.As(err, &no) {
+		return unsupported, no.Error()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := result.New(p, e)
+	return r.Verdict, r.Reason
+}
