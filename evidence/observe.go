@@ -8,9 +8,9 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/ctsim/ctsim/probe/peer"
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/packet"
+	"github.com/ctsim/ctsim/probe/peer"
 )
 
 func (e *Evidence) stepObservation(d *Deed, number int) Observation {
@@ -183,7 +183,7 @@ func (e *Evidence) PacketObservation(p *packet.Packet, connection int) Observati
 	for _, f := range []struct {
 		flag packet.TCPFlags
 		name string
-	}{{packet.RST, "RST"}, {packet.SYN, "SYN"}, {packet.FIN, "FIN"}} {
+	}{{packet.RST, "RST"}, {packet.SYN | packet.ACK, "SYN+ACK"}, {packet.SYN, "SYN"}, {packet.FIN, "FIN"}} {
 		if p.Protocol == packet.TCP && p.Flags.Has(f.flag) {
 			kind = f.name
 			break
