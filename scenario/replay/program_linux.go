@@ -162,7 +162,7 @@ func (r *run) adopt() {
 		return
 	}
 	for _, f := range r.ev.Flows[len(r.flows):] {
-		r.flows = append(r.flows, &flow{id: f.ID, local: f.Local, tried: true})
+		r.flows = append(r.flows, &flow{id: f.ID, local: f.Local, since: f.Since, tried: true})
 	}
 }
 

@@ -32,6 +32,8 @@ type flow struct {
 	// nothing more can become of it.
 	local netip.AddrPort
 	done  bool
+	// since is when it began: its port may be one that an earlier connection had.
+	since time.Time
 	// sent counts messages, from either side; speaker is the end that sent the last one.
 	sent    int
 	speaker *peer.Conn
@@ -80,7 +82,7 @@ type run struct {
 	// received is the number of the last message that arrived at a server, by connection; picks the backends that the
 	// entries of a client socket led to.
 	received map[int]int
-	picks    map[netip.AddrPort][]netip.Addr
+	picks    map[netip.AddrPort][]pick
 	// index is for live observations, which cannot wait until all is known.
 	index evidence.Index
 	// streams are those of live observations: what these say of packets counts from the beginning of their streams.
@@ -109,7 +111,7 @@ func newRun(p *scenario.Plan, o Options) (*run, error) {
 	}
 	r := &run{plan: p, mode: mode, options: o, rules: map[string]dataplane.Node{}, received: map[int]int{},
 		begun: map[netip.AddrPort]uint32{},
-		picks: map[netip.AddrPort][]netip.Addr{}, index: evidence.Index{},
+		picks: map[netip.AddrPort][]pick{}, index: evidence.Index{},
 		tracers: map[string]*rulepath.Watcher{}, readers: map[string]*socket.Reader{}}
 	// Round takes the monotonic reading off: the kernel's times have none, and all must be counted on one clock.
 	r.ev = evidence.Evidence{Started: time.Now().Round(0), World: about(p), Ours: map[uint32]bool{}, Deleted: map[uint32]bool{}, Unwatched: map[evidence.Source]bool{}, Rules: map[string][]dataplane.Counter{}, Lost: map[string]int{}}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -76,9 +77,27 @@ func (r *run) event(node string, e conntrack.Event) {
 	defer r.mu.Unlock()
 	r.ev.Events = append(r.ev.Events, ev)
 	if e.Type == conntrack.New && r.ev.Pick(&ev) != "" {
-		r.picks[e.Original.Src] = append(r.picks[e.Original.Src], e.Reply.Src.Addr())
+		r.picks[e.Original.Src] = append(r.picks[e.Original.Src], pick{e.Time, e.Reply.Src.Addr()})
 	}
 	r.live(func() evidence.Observation { return r.ev.ConntrackObservation(&ev, r.index.Event(&ev)) })
+}
+
+// pick is the backend that a new entry leads to, and when it was made.
+type pick struct {
+	at      time.Time
+	backend netip.Addr
+}
+
+// picksOf are the backends that a connection was translated to, in order; mu is held. An earlier connection from the same
+// port has had others.
+func (r *run) picksOf(f *flow) []netip.Addr {
+	var out []netip.Addr
+	for _, p := range r.picks[f.address()] {
+		if !p.at.Before(f.since) {
+			out = append(out, p.backend)
+		}
+	}
+	return out
 }
 
 // report notes what an application met.
@@ -181,7 +200,7 @@ func (r *run) notRerouted(flows []*flow) []*flow {
 				continue
 			}
 		}
-		picks := r.picks[f.address()]
+		picks := r.picksOf(f)
 		if len(picks) == 0 || picks[len(picks)-1] == picks[0] {
 			out = append(out, f)
 		}

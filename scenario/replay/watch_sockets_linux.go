@@ -36,6 +36,9 @@ func (f *flow) sideOf(c *peer.Conn) peer.Side {
 
 // socket is what the kernel says of one end; false if it is gone, or its pod is.
 func (r *run) socket(c *peer.Conn) (socket.Socket, bool) {
+	if id := c.ID(); id > 0 && id <= len(r.flows) && !r.newest(r.flows[id-1]) {
+		return socket.Socket{}, false // what has these addresses now is another connection's
+	}
 	reader := r.readers[c.At()]
 	if reader == nil {
 		ns := r.lab.Namespace(c.At())
