@@ -133,7 +133,7 @@ func TestCauses(t *testing.T) {
 			f.established()
 			f.seg(20, "web-1", packet.Out, f.client, f.service, packet.RST|ack, 101, 0)
 			f.reset(21, "web-1", "TCP_KEEPALIVE_TIMEOUT", "ESTABLISHED", false, f.client, f.service)
-		}, []string{"keepalive of web-1 has had no answer and gives the connection up: RST", "reason TCP_KEEPALIVE_TIMEOUT"},
+		}, []string{"keepalive of web-1 has had no answer and gives the connection up: its kernel sends RST", "reason TCP_KEEPALIVE_TIMEOUT"},
 			[]string{"no longer has", "has no such connection", "answers RST", "not known"}},
 		{"keepalive gives up, as follows from its probes", func(f *facts) {
 			f.established()
@@ -142,7 +142,7 @@ func TestCauses(t *testing.T) {
 			f.seg(10, "web-1", packet.Out, f.client, f.service, ack, 110, 0)
 			f.seg(12, "web-1", packet.Out, f.client, f.service, ack, 110, 0)
 			f.seg(20, "web-1", packet.Out, f.client, f.service, packet.RST|ack, 111, 0)
-		}, []string{"keepalive of web-1 has had no answer to 2 probes and gives the connection up: RST"}, []string{"answers RST", "not known"}},
+		}, []string{"keepalive of web-1 has had no answer to 2 probes and gives the connection up: its kernel sends RST"}, []string{"answers RST", "not known"}},
 		{"the probes were answered", func(f *facts) {
 			f.established()
 			f.seg(5, "web-1", packet.Out, f.client, f.service, psh, 101, 10)
@@ -157,13 +157,13 @@ func TestCauses(t *testing.T) {
 			f.call(19, peer.Client, "web-1", peer.Close, 0, nil)
 			f.seg(20, "web-1", packet.Out, f.client, f.service, packet.RST|ack, 101, 0)
 			f.reset(21, "web-1", "TCP_ABORT_ON_CLOSE", "ESTABLISHED", false, f.client, f.service)
-		}, []string{"the program in web-1 closes its socket with data unread: RST"}, []string{"answers RST", "not known", "SO_LINGER"}},
+		}, []string{"the program in web-1 closes its socket with data unread: its kernel sends RST"}, []string{"answers RST", "not known", "SO_LINGER"}},
 		{"closed with data unread, as follows", func(f *facts) {
 			f.established()
 			f.seg(10, "web-1", packet.In, f.service, f.client, psh, 501, 10)
 			f.call(19, peer.Client, "web-1", peer.Close, 0, nil)
 			f.seg(20, "web-1", packet.Out, f.client, f.service, packet.RST|ack, 101, 0)
-		}, []string{"the program in web-1 closes its socket with 10 bytes unread: RST"}, []string{"answers RST", "not known"}},
+		}, []string{"the program in web-1 closes its socket with 10 bytes unread: its kernel sends RST"}, []string{"answers RST", "not known"}},
 		{"closed with everything read", func(f *facts) {
 			f.established()
 			f.seg(10, "web-1", packet.In, f.service, f.client, psh, 501, 10)
@@ -171,13 +171,13 @@ func TestCauses(t *testing.T) {
 			f.call(19, peer.Client, "web-1", peer.Close, 0, nil)
 			f.seg(20, "web-1", packet.Out, f.client, f.service, packet.RST|ack, 101, 0)
 			f.Rootless, f.Unwatched = true, map[evidence.Source]bool{evidence.FromKernel: true}
-		}, []string{"the program in web-1 closes its socket", "why is not known without root: RST"}, []string{"unread", "SO_LINGER"}},
+		}, []string{"the program in web-1 closes its socket", "why is not known without root: its kernel sends RST"}, []string{"unread", "SO_LINGER"}},
 		{"closed with SO_LINGER 0", func(f *facts) {
 			f.established()
 			f.call(19, peer.Client, "web-1", peer.Close, 0, nil)
 			f.seg(20, "web-1", packet.Out, f.client, f.service, packet.RST|ack, 101, 0)
 			f.reset(21, "web-1", "TCP_STATE", "ESTABLISHED", false, f.client, f.service)
-		}, []string{"closes its socket with SO_LINGER 0: RST"}, []string{"unread", "not known"}},
+		}, []string{"closes its socket with SO_LINGER 0: its kernel sends RST"}, []string{"unread", "not known"}},
 		{"data after close", func(f *facts) {
 			f.established()
 			f.call(10, peer.Server, "api-0", peer.Close, 0, nil)
@@ -188,7 +188,7 @@ func TestCauses(t *testing.T) {
 			f.established()
 			f.step(10, "inject", "the server's pod sends a stray RST")
 			f.seg(11, "api-0", packet.Out, f.first, f.client, packet.RST, 501, 0)
-		}, []string{"ctsim's own step sends a stray packet from api-0: RST"}, []string{"answers RST", "no longer has"}},
+		}, []string{"ctsim's own step sends a RST from api-0, "}, []string{"answers RST", "no longer has"}},
 		{"a RST after another step", func(f *facts) {
 			f.established()
 			f.step(10, "inject", "the server's pod sends a stray RST")
@@ -258,7 +258,7 @@ func TestCauses(t *testing.T) {
 			f.last(peer.Client, "web-1", "ESTABLISHED")
 			f.last(peer.Server, "api-0", "ESTABLISHED")
 			f.Last[0].Retransmits = 3
-		}, []string{"what goes to api-0 (10.2.0.1:8443), which is gone, gets as far as east, 1 packet",
+		}, []string{"what goes to api-0 (10.2.0.1:8443), which is gone, gets as far as east (1 packet)",
 			"the client's socket is still ESTABLISHED, and no server has one that is"}, []string{"the one on api-0"}},
 		{"another pod is gone", func(f *facts) {
 			f.established()

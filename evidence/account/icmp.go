@@ -33,8 +33,23 @@ func (t *teller) icmp() {
 		}
 		said[k] = true
 		effect, known := t.effect(p)
-		t.say(p.Time, on(append(known, p)...), "%s tells %s by ICMP: %s%s", t.placeOf(p.Src.Addr()), p.At, p.Error, effect)
+		from, seen := t.tells(p)
+		t.say(p.Time, append(on(append(known, p)...), on(seen)...), "%s tells %s by ICMP: %s%s", from, p.At, p.Error, effect)
 	}
+}
+
+// tells is the place from which an ICMP error comes, and the packet by which that is known where it is not the address: a
+// node translates that of an error too.
+func (t *teller) tells(p *packet.Packet) (place string, known any) {
+	for _, q := range t.a.Packets {
+		if q.Time.After(p.Time) {
+			break
+		}
+		if q != p && q.Protocol == packet.ICMP && q.Error.Type == p.Error.Type && q.Error.Code == p.Error.Code && q.Direction == packet.Out {
+			return q.At, q
+		}
+	}
+	return t.placeOf(p.Src.Addr()), nil
 }
 
 // placeOf is who has an address, or the address.

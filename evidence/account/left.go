@@ -102,10 +102,10 @@ func (t *teller) lastSeen(pod string, gone *evidence.Deed, lost []*packet.Packet
 	}
 	by := ""
 	if ev := t.kernelDropped(last.At, last.Dst, gone.Time); ev != nil {
-		by = ", whose kernel throws them away (" + kernelWords(ev) + ")"
+		by = ", whose kernel throws it away (" + kernelWords(ev) + ")"
 		facts = append(facts, ev)
 	}
-	t.say(lost[0].Time, facts, "what goes to %s (%s), which is gone, gets as far as %s, %s%s: nobody has that address", pod, last.Dst, last.At,
+	t.say(lost[0].Time, facts, "what goes to %s (%s), which is gone, gets as far as %s (%s)%s: nobody has that address", pod, last.Dst, last.At,
 		Count(n, "packet", "packets"), by)
 }
 

@@ -24,10 +24,8 @@ func (t *teller) resets() {
 		c := t.whyReset(p)
 		if c.answers {
 			t.untranslated(p)
-			t.say(p.Time, on(append(c.known, p)...), "%s and answers RST, %s > %s%s", c.why, p.Src, p.Dst, c.words)
-		} else {
-			t.say(p.Time, on(append(c.known, p)...), "%s: RST, %s > %s%s", c.why, p.Src, p.Dst, c.words)
 		}
+		t.say(p.Time, on(append(c.known, p)...), "%s%s, %s > %s%s", c.why, c.sends(), p.Src, p.Dst, c.words)
 		t.follows(p, t.a.Packets[i+1:])
 	}
 }
@@ -102,13 +100,21 @@ func (t *teller) nodeResets() {
 		case t.isReset(p, packet.In) && !sent[p.Seq] && !said[way]:
 			said[way] = true
 			if node, by := t.rejecting(p); by != nil {
-				t.say(p.Time, on(by, p), "the RST of %s's rule reaches %s as %s > %s: no pod has sent it", node, p.At, p.Src, p.Dst)
+				t.say(p.Time, on(by, p), "the RST of %s's rule reaches %s as %s > %s%s: no pod has sent it", node, p.At, p.Src, p.Dst, t.own(p))
 				continue
 			}
-			t.say(p.Time, on(first[p.Seq], p), "a RST reaches %s as %s > %s, which no pod has sent; it was first seen at %s",
-				p.At, p.Src, p.Dst, first[p.Seq].At)
+			t.say(p.Time, on(first[p.Seq], p), "a RST reaches %s as %s > %s%s, which no pod has sent; it was first seen at %s",
+				p.At, p.Src, p.Dst, t.own(p), first[p.Seq].At)
 		}
 	}
+}
+
+// own says so of a packet that reaches the client with a pod's own address, and so fits none of its sockets.
+func (t *teller) own(p *packet.Packet) string {
+	if p.At != t.e.ClientAt || t.e.Pods[p.Src.Addr()] == "" || p.Src == t.e.Service {
+		return ""
+	}
+	return ", with the pod's own address, which no socket there has for its peer"
 }
 
 // rejecting is the node whose rule has answered with this RST, and the way of the packet that the rule rejected; nil if
@@ -116,7 +122,8 @@ func (t *teller) nodeResets() {
 func (t *teller) rejecting(rst *packet.Packet) (node string, way any) {
 	for i := range t.e.Paths {
 		p := &t.e.Paths[i]
-		if p.Packet.Src == rst.Dst && p.Packet.Dst == rst.Src && strings.Contains(evidence.Dropper(p), "--reject-with tcp-reset") {
+		answered := p.Packet.Src == rst.Dst && p.Packet.Dst == rst.Src || p.Last.Src == rst.Dst && p.Last.Dst == rst.Src
+		if answered && strings.Contains(evidence.Dropper(p), "--reject-with tcp-reset") {
 			return p.Node, p
 		}
 	}
@@ -149,8 +156,21 @@ type resetCause struct {
 	words string
 	// answers is true if a packet drew it, and not the end of a socket that the pod had.
 	answers bool
+	// ours is true of one that ctsim has made and no kernel.
+	ours bool
 	// known are the facts by which it is known; none where it is that there was no such socket.
 	known []any
+}
+
+// sends is what comes of the cause.
+func (c resetCause) sends() string {
+	switch {
+	case c.answers:
+		return " and answers RST"
+	case c.ours:
+		return ""
+	}
+	return ": its kernel sends RST"
 }
 
 // whyReset tells why a pod sends a RST. The kernel says so where it was asked. Otherwise it follows from what the socket
@@ -158,7 +178,7 @@ type resetCause struct {
 // a socket has both; what does not follow is not said.
 func (t *teller) whyReset(sent *packet.Packet) resetCause {
 	if d := t.injected(sent); d != nil {
-		return resetCause{why: "ctsim's own step sends a stray packet from " + sent.At, known: on(d)}
+		return resetCause{why: "ctsim's own step sends a RST from " + sent.At, ours: true, known: on(d)}
 	}
 	drew := t.drew(sent)
 	event := t.wordOn(sent)
