@@ -162,7 +162,7 @@ func (t *teller) elsewhere() {
 		by := ev.DestroyedBy()
 		switch {
 		case said[ev.Node] == 0 && (by == conntrack.Caller || by == conntrack.Expired):
-			t.say(ev.Time, on(ev), "the entry on %s, which translates nothing, is destroyed: %s", ev.Node, t.e.DestroyedBy(ev))
+			t.say(ev.Time, on(ev, t.breaking(ev)), "the entry on %s, which translates nothing, is destroyed: %s", ev.Node, t.e.DestroyedBy(ev))
 			said[ev.Node] = 1
 		case said[ev.Node] == 1 && ev.Type == conntrack.New:
 			t.say(ev.Time, on(ev), "the next packet finds no entry on %s, which takes it up%s (%s) with the addresses it has: they are right",

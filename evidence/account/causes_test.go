@@ -284,6 +284,18 @@ func TestCauses(t *testing.T) {
 			f.last(peer.Server, "api-0", "ESTABLISHED")
 			f.Last[0].Retransmits = 4
 		}, []string{"the client's socket is in FIN_WAIT1, and the one on api-0 is still ESTABLISHED: it was not told"}, []string{"both sockets"}},
+		{"both ends wait", func(f *facts) {
+			f.established()
+			f.last(peer.Client, "web-1", "LAST_ACK")
+			f.last(peer.Server, "api-0", "FIN_WAIT2")
+			f.Last[0].Retransmits = 4
+		}, []string{"the client's socket is in LAST_ACK, and the one on api-0 in FIN_WAIT2: neither has gone"}, []string{"ESTABLISHED"}},
+		{"the server's FIN does not arrive", func(f *facts) {
+			f.established()
+			f.last(peer.Client, "web-1", "ESTABLISHED")
+			f.last(peer.Server, "api-0", "FIN_WAIT1")
+			f.Last[1].Retransmits = 4
+		}, []string{"the socket on api-0 is in FIN_WAIT1, and the client's is still ESTABLISHED: it was not told"}, []string{"both sockets", "no server has one"}},
 		{"nobody has looked", func(f *facts) {
 			f.established()
 			f.last(peer.Server, "api-0", "CLOSE")

@@ -146,7 +146,7 @@ func (t *teller) halfOpen() {
 		return
 	}
 	t.unlooked()
-	var client *evidence.LastState
+	var client, closing *evidence.LastState
 	var open []*evidence.LastState
 	for _, l := range t.a.Last {
 		switch {
@@ -155,6 +155,8 @@ func (t *teller) halfOpen() {
 		case t.killed(l.At) != nil: // its pod is gone, and its program with it
 		case l.State == "ESTABLISHED":
 			open = append(open, l)
+		default:
+			closing = l
 		}
 	}
 	facts := []any{}
@@ -167,10 +169,14 @@ func (t *teller) halfOpen() {
 	case t.a.Outcome == Survived || t.e.External && client == nil:
 	case established && len(open) > 0:
 		t.say(t.e.Ended, append(facts, t.shown(client)), "both sockets are still ESTABLISHED, the client's and the one on %s: no program was told that anything is wrong", servers)
+	case established && closing != nil:
+		t.say(t.e.Ended, on(t.shown(closing), t.shown(client)), "the socket on %s is in %s, and the client's is still ESTABLISHED: it was not told", closing.At, closing.State)
 	case established && t.a.Outcome != Refused:
 		t.say(t.e.Ended, on(t.shown(client)), "the client's socket is still ESTABLISHED, and no server has one that is")
 	case len(open) > 0 && client != nil:
 		t.say(t.e.Ended, append(facts, t.shown(client)), "the client's socket is in %s, and the one on %s is still ESTABLISHED: it was not told", client.State, servers)
+	case client != nil && closing != nil && t.a.Outcome == Hang:
+		t.say(t.e.Ended, on(t.shown(client), t.shown(closing)), "the client's socket is in %s, and the one on %s in %s: neither has gone", client.State, closing.At, closing.State)
 	case len(open) > 0 && t.closedSelf() != nil:
 		t.say(t.e.Ended, append(facts, t.closedSelf()), "the client has closed its socket, and the one on %s is still ESTABLISHED: it was not told", servers)
 	}
