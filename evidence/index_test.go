@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/ctsim/ctsim/probe/conntrack"
+	"github.com/ctsim/ctsim/probe/packet"
+	"github.com/ctsim/ctsim/probe/peer"
 )
 
 // TestIndexMasqueraded: where the client is the node itself, one connection may be masqueraded with the port that another
@@ -43,5 +45,33 @@ func TestIndexMasqueraded(t *testing.T) {
 	}
 	if got := ix.Of(start.Add(time.Second), at("192.168.122.20:300")); got != 2 {
 		t.Errorf("the address that a node put in the place of connection 2's is taken for that of %d", got)
+	}
+}
+
+// TestIndexOfPortUsedTwice: what has a source port that two connections had is of the one that had it at the time.
+func TestIndexOfPortUsedTwice(t *testing.T) {
+	start := time.Unix(1_700_000_000, 0)
+	client, service := netip.MustParseAddrPort("172.18.219.65:40000"), netip.MustParseAddrPort("10.108.33.37:2222")
+	server, node := netip.MustParseAddrPort("172.18.166.130:2222"), netip.MustParseAddrPort("192.168.122.20:9999")
+	e := &Evidence{Flows: []FlowFacts{{1, client, start}, {2, client, start.Add(time.Second)}},
+		World: World{Service: service, Translating: []string{"master"}, Pods: map[netip.Addr]string{server.Addr(): "server-1"}}}
+	for _, at := range []time.Duration{1, 1001} { // both masqueraded, as the same source
+		ev := EntryEvent{Node: "master"}
+		ev.Time, ev.Original.Src, ev.Original.Dst = start.Add(at*time.Millisecond), client, service
+		ev.Reply.Src, ev.Reply.Dst = server, node
+		e.Events = append(e.Events, ev)
+	}
+	ix := e.Index()
+	for after, want := range map[time.Duration]int{time.Millisecond: 1, 999 * time.Millisecond: 1, time.Second: 2, time.Hour: 2} {
+		at := start.Add(after)
+		ev := EntryEvent{Node: "master"}
+		ev.Time, ev.Original.Src, ev.Original.Dst, ev.Reply.Src, ev.Reply.Dst = at, client, service, server, node
+		report := &peer.Report{Side: peer.Server, Time: at, Local: server, Remote: node}
+		event := &KernelEvent{At: "server-1"}
+		event.Time, event.Src, event.Dst = at, server, node
+		p := &packet.Packet{Time: at, Src: server, Dst: node}
+		if a, b, c, d := ix.Event(&ev), ix.Packet(p), ix.Report(report), ix.Kernel(event); a != want || b != want || c != want || d != want {
+			t.Errorf("after %s: event %d, packet %d, report %d, kernel %d; want %d", after, a, b, c, d, want)
+		}
 	}
 }

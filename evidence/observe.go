@@ -190,7 +190,7 @@ func (e *Evidence) PacketObservation(p *packet.Packet, connection int) Observati
 	for _, f := range []struct {
 		flag packet.TCPFlags
 		name string
-	}{{packet.RST, "RST"}, {packet.SYN, "SYN"}, {packet.FIN, "FIN"}} {
+	}{{packet.RST, "RST"}, {packet.SYN | packet.ACK, "SYN+ACK"}, {packet.SYN, "SYN"}, {packet.FIN, "FIN"}} {
 		if p.Protocol == packet.TCP && p.Flags.Has(f.flag) {
 			kind = f.name
 			break

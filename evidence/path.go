@@ -57,6 +57,13 @@ func (e *Evidence) leftBy(p *rulepath.Path, from, read time.Time) time.Time {
 			to = q.Time
 		}
 	}
+	if strings.Contains(Dropper(p), "-j REJECT") {
+		for _, q := range e.Packets {
+			if answersRejected(p, q) && q.Time.After(from) && q.Time.Before(to) {
+				to = q.Time
+			}
+		}
+	}
 	for _, ev := range e.Events {
 		if ev.Node == p.Node && ev.Type == conntrack.New && ev.Original.Src == p.Packet.Src &&
 			ev.Original.Dst == p.Packet.Dst && ev.Time.After(from) && ev.Time.Before(to) {
@@ -70,6 +77,14 @@ func (e *Evidence) leftBy(p *rulepath.Path, from, read time.Time) time.Time {
 		}
 	}
 	return to
+}
+
+// answersRejected tells whether a packet is what a REJECT rule sends back: a RST, or an ICMP error about what it rejected.
+func answersRejected(p *rulepath.Path, q packet.Packet) bool {
+	if q.Protocol == packet.ICMP {
+		return q.Error.Src == p.Packet.Src && (q.Error.Dst == p.Packet.Dst || q.Error.Dst == p.Last.Dst)
+	}
+	return q.Flags.Has(packet.RST) && q.Dst == p.Packet.Src && (q.Src == p.Packet.Dst || q.Src == p.Last.Dst)
 }
 
 // isOf tells whether a captured packet is the traced one, at whatever hop: translation leaves the numbers alone.

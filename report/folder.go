@@ -21,7 +21,7 @@ var files = []struct {
 	write func(io.Writer, *result.Result) error
 }{
 	{"report.html", always, HTML},
-	{"report.txt", always, func(w io.Writer, r *result.Result) error { return Text(w, r, TextOptions{Verbose: true}) }},
+	{"report.txt", always, inText},
 	{resultFile, always, JSON},
 	{"packets.pcapng", HasPackets, Pcap},
 	{"output.txt", hasOutput, output},
@@ -31,6 +31,14 @@ var files = []struct {
 const resultFile = "result.json"
 
 func always(*result.Result) bool { return true }
+
+// inText is all that can be said in text, in the form in which the terminal had it.
+func inText(w io.Writer, r *result.Result) error {
+	if r.Trial {
+		return Try(w, r, TextOptions{Verbose: true})
+	}
+	return Text(w, r, TextOptions{Verbose: true})
+}
 
 // HasPackets tells whether there is anything to make a capture file of.
 func HasPackets(r *result.Result) bool { return len(r.Capture.Hops) > 0 }

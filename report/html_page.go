@@ -9,6 +9,7 @@ import (
 
 	"github.com/ctsim/ctsim/evidence"
 	"github.com/ctsim/ctsim/evidence/account"
+	"github.com/ctsim/ctsim/internal/printable"
 	"github.com/ctsim/ctsim/scenario/result"
 	"github.com/ctsim/ctsim/scenario/verdict"
 )
@@ -48,6 +49,18 @@ type page struct {
 	ListedLeft   int
 	Losses       []string
 	LostSum      int
+	// Headword is the result in a word, Claim what Conclusion is: a verdict, or of a trial its result.
+	Headword, Claim string
+	// Settings, Production and Words are of a trial alone, as the terminal shows them.
+	Settings   []field
+	Production []productionLine
+	Words      []programWords
+}
+
+// programWords are a program, how it ended, and its last lines.
+type programWords struct {
+	At, Ended string
+	Said      []string
 }
 
 // cause is a link of the chain, with its time apart.
@@ -57,6 +70,10 @@ func newPage(r *result.Result) *page {
 	p := &page{Result: r, CSS: template.CSS(pageStyle), JS: template.JS(pageScript), Policy: contentPolicy(), Mark: mark(r.Verdict)}
 	p.Facts = facts(r)
 	p.Conclusion, p.Unmet = conclusion(r)
+	p.Headword, p.Claim = headword(r), "Verdict"
+	if r.Trial {
+		p.trial()
+	}
 	p.Causes = causes(r.Account)
 	var example account.Connection
 	if i := slices.IndexFunc(r.Connections, func(c account.Connection) bool { return c.ID == r.Example }); i >= 0 {
@@ -87,6 +104,20 @@ func newPage(r *result.Result) *page {
 		}
 	}
 	return p
+}
+
+// trial puts on the page what the terminal says of a trial.
+func (p *page) trial() {
+	c, ok := tried(p.Result)
+	p.Claim, p.Conclusion, p.Unmet = "Result", trialSentence(p.Result, c, ok), nil
+	p.Settings, p.Production = settings(c), inProduction(c)
+	for _, run := range p.Programs {
+		words := programWords{At: run.At, Ended: run.Ended}
+		for _, o := range lastWords(p.Result, run.At) {
+			words.Said = append(words.Said, o.Kind+"| "+printable.Line(o.Text))
+		}
+		p.Words = append(p.Words, words)
+	}
 }
 
 // conclusion takes a reason that is a list apart: as one sentence nobody would read it.

@@ -36,11 +36,7 @@ func Try(w io.Writer, r *result.Result, o TextOptions) error {
 
 func (t *text) trial(r *result.Result) {
 	c, ok := tried(r)
-	word := "INCONCLUSIVE"
-	if ok && r.Verdict != verdict.Inconclusive {
-		word = strings.ToUpper(string(c.Outcome))
-	}
-	t.line("%s  %s", t.paint(verdictStyle(r.Verdict), word), t.paint(faint, "took "+seconds(r.DurationS)))
+	t.line("%s  %s", t.paint(verdictStyle(r.Verdict), strings.ToUpper(headword(r))), t.paint(faint, "took "+seconds(r.DurationS)))
 	t.wrapped("  ", "  ", trialSentence(r, c, ok))
 	if t.o.Quiet {
 		return
@@ -59,6 +55,14 @@ func (t *text) trial(r *result.Result) {
 	if t.o.Verbose {
 		t.phases(r)
 	}
+}
+
+// headword is what a result is in a word: of a trial the outcome of its connection, of all others the verdict.
+func headword(r *result.Result) string {
+	if c, ok := tried(r); r.Trial && ok && r.Verdict != verdict.Inconclusive {
+		return string(c.Outcome)
+	}
+	return string(r.Verdict)
 }
 
 // tried is the connection that the trial was about; false if the client never had one.
@@ -128,18 +132,44 @@ func (t *text) ends(r *result.Result, c account.Connection) {
 		return
 	}
 	t.title("sockets, as the kernel had them before the fault")
+	for _, s := range settings(c) {
+		t.wrapped(fmt.Sprintf("  %-7s", s.Name), "         ", s.Value)
+	}
+}
+
+// settings are what was set on both ends of a connection, by side.
+func settings(c account.Connection) (out []field) {
 	for _, s := range []struct {
 		side string
 		set  *account.SocketSettings
 	}{{"client", c.ClientSocket}, {"server", c.ServerSocket}} {
 		if s.set != nil {
-			t.wrapped(fmt.Sprintf("  %-7s", s.side), "         ", s.set.Process+": "+s.set.Text)
+			out = append(out, field{s.side, s.set.Process + ": " + s.set.Text})
 		}
 	}
+	return out
 }
 
 // production says whether the first keepalive probe of either end would come in time.
 func (t *text) production(c account.Connection) {
+	lines := inProduction(c)
+	if len(lines) == 0 {
+		return
+	}
+	t.title("idle in production")
+	for _, l := range lines {
+		t.wrapped(fmt.Sprintf("  %6.0f s  %-23s ", l.Seconds, l.Whose), strings.Repeat(" ", 36), l.Text)
+	}
+}
+
+// productionLine is something that forgets idle connections, and what a connection's keepalive does about it.
+type productionLine struct {
+	Seconds     float64
+	Whose, Text string
+}
+
+// inProduction is a line for each of idleLimits; none where it is not known what was set on the sockets.
+func inProduction(c account.Connection) (out []productionLine) {
 	first, whose := 0.0, ""
 	for _, end := range []struct {
 		side string
@@ -150,9 +180,8 @@ func (t *text) production(c account.Connection) {
 		}
 	}
 	if c.ClientSocket == nil && c.ServerSocket == nil {
-		return
+		return nil
 	}
-	t.title("idle in production")
 	for _, limit := range idleLimits {
 		text := "cut: no probe ever comes"
 		switch {
@@ -161,8 +190,9 @@ func (t *text) production(c account.Connection) {
 		case whose != "":
 			text = fmt.Sprintf("cut: the %s's first probe comes after %.0f s, %.0f s too late", whose, first, first-limit.seconds)
 		}
-		t.wrapped(fmt.Sprintf("  %6.0f s  %-23s ", limit.seconds, limit.whose), strings.Repeat(" ", 36), text)
+		out = append(out, productionLine{limit.seconds, limit.whose, text})
 	}
+	return out
 }
 
 // shownOutput is how many of the client's last lines are shown.
@@ -179,11 +209,16 @@ func (t *text) programs(r *result.Result) {
 		if p.Side != "client" {
 			continue
 		}
-		said := outputOf(r, p.At)
-		for _, o := range said[max(0, len(said)-shownOutput):] {
+		for _, o := range lastWords(r, p.At) {
 			t.line("    %s %s| %s", o.At, o.Kind, printable.Line(o.Text))
 		}
 	}
+}
+
+// lastWords are the last lines that a program has written.
+func lastWords(r *result.Result, at string) []evidence.Observation {
+	said := outputOf(r, at)
+	return said[max(0, len(said)-shownOutput):]
 }
 
 // outputOf is what a program has written, in order.

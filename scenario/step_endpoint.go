@@ -52,9 +52,9 @@ type KillPod struct {
 
 func (s *KillPod) describe() string {
 	if s.Pod == "serving" {
-		return "the pod that serves the connection is gone, the rules do not know yet"
+		return "the pod that serves the connection is gone; the rules stay as they are"
 	}
-	return "pod " + s.Pod + " is gone, the rules do not know yet"
+	return "pod " + s.Pod + " is gone; the rules stay as they are"
 }
 func (s *KillPod) check(sc Scenario) string {
 	if s.Pod != "serving" && !slices.Contains(sc.places(), s.Pod) {

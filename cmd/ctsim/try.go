@@ -213,6 +213,7 @@ func (inv *invocation) tryOne(ctx context.Context, plan *scenario.Plan, flags ru
 	if one.err != nil {
 		return 0, one.err
 	}
+	one.result.Trial = true
 	if err := inv.save(flags.saved, one, status); err != nil {
 		return 0, err
 	}

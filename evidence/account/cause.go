@@ -1,7 +1,9 @@
 package account
 
 import (
+	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -23,13 +25,17 @@ func Tell(e *evidence.Evidence, ix evidence.Index, a *Account, accounts []*Accou
 	}
 	t.repeats()
 	t.drops()
+	t.icmp()
 	t.resets()
+	t.nodeResets()
 	t.sends()
 	t.losses()
 	t.goesOn()
 	t.astray()
 	t.external(accounts)
+	t.deadPods()
 	t.halfOpen()
+	t.deeds() // those that no sentence before tells of
 	slices.SortStableFunc(t.out, func(a, b claim) int { return a.time.Compare(b.time) })
 	return t.out
 }
@@ -56,12 +62,18 @@ func (t *teller) entries() {
 	var pods []string
 	var lucky []*evidence.EntryEvent
 	var before *evidence.EntryEvent // the last that translates
+	var bare *evidence.EntryEvent   // the first that does not, although it is of the service's address
 	for _, ev := range t.a.Events {
 		if !t.e.Translates(ev.Node) {
 			continue
 		}
 		pod := t.e.Pick(ev)
 		switch {
+		case pod == "" && len(pods) == 0 && bare == nil && ev.Type != conntrack.Destroy && ev.Original.Dst == t.e.Service:
+			bare = ev
+			t.bare(ev)
+		case ev.Type == conntrack.New && pod != "" && len(pods) == 0 && bare != nil:
+			t.say(ev.Time, on(bare, ev), "the next packet finds no entry, and now a rule translates it: to %s (%s) by %s", pod, ev.Reply.Src, ev.Node)
 		case ev.Type == conntrack.Update && pod != "" && len(pods) == 0:
 			t.say(ev.Time, on(ev), "%s → %s meets an entry that was there before it, and by it %s translates it to the address of %s (%s)",
 				ev.Original.Src, ev.Original.Dst, ev.Node, pod, ev.Reply.Src)
@@ -72,8 +84,7 @@ func (t *teller) entries() {
 				"and with an entry of its own", ev.Original.Src, ev.Original.Dst, ev.Node)
 		case pod == "":
 		case len(pods) == 0:
-			t.say(ev.Time, on(ev), "at its first packet the flow %s → %s was translated, once, to %s (%s) by %s",
-				ev.Original.Src, ev.Original.Dst, pod, ev.Reply.Src, ev.Node)
+			t.first(ev, pod)
 		case pod == pods[0]:
 			lucky = append(lucky, before, ev)
 		default:
@@ -84,7 +95,11 @@ func (t *teller) entries() {
 		if ev.Type == conntrack.New && pod != "" {
 			pods, before = append(pods, pod), ev
 		}
-		t.destroyed(ev, before, pod, len(pods))
+		last := before
+		if last == nil {
+			last = bare
+		}
+		t.destroyed(ev, last, pod, len(pods))
 	}
 	t.lucky(lucky)
 }
@@ -97,9 +112,17 @@ func (t *teller) destroyed(ev, before *evidence.EntryEvent, pod string, made int
 		t.say(ev.Time, on(ev), "conntrack on %s sees the RST and destroys the entry of what it has not translated", ev.Node)
 	case by == conntrack.Reset:
 		t.say(ev.Time, on(ev), "conntrack on %s sees the RST and destroys the entry", ev.Node)
+	case before == nil && by == conntrack.Kernel:
+		t.say(ev.Time, on(ev), "the entry of an earlier connection from the same port makes way on %s", ev.Node)
 	case made < 2 || by == conntrack.Kernel:
 		aged, step := t.aged(before, ev)
-		t.say(ev.Time, on(ev, step), "the entry on %s is destroyed: %s%s", ev.Node, t.e.DestroyedBy(ev), aged)
+		facts := on(ev, step, t.breaking(ev))
+		if aged == "" {
+			var early []any
+			aged, early = t.early(ev)
+			facts = append(facts, early...)
+		}
+		t.say(ev.Time, facts, "the entry on %s is destroyed: %s%s", ev.Node, t.e.DestroyedBy(ev), aged)
 	}
 }
 
@@ -138,7 +161,7 @@ func (t *teller) elsewhere() {
 		by := ev.DestroyedBy()
 		switch {
 		case said[ev.Node] == 0 && (by == conntrack.Caller || by == conntrack.Expired):
-			t.say(ev.Time, on(ev), "the entry on %s, which translates nothing, is destroyed: %s", ev.Node, t.e.DestroyedBy(ev))
+			t.say(ev.Time, on(ev, t.breaking(ev)), "the entry on %s, which translates nothing, is destroyed: %s", ev.Node, t.e.DestroyedBy(ev))
 			said[ev.Node] = 1
 		case said[ev.Node] == 1 && ev.Type == conntrack.New:
 			t.say(ev.Time, on(ev), "the next packet finds no entry on %s, which takes it up%s (%s) with the addresses it has: they are right",
@@ -207,7 +230,7 @@ func (t *teller) lucky(again []*evidence.EntryEvent) {
 		how = pod + " again, as the rules of sessionAffinity have it"
 	}
 	end := ", and the flow goes on"
-	if t.a.Outcome == Reset && !t.a.Rerouted() {
+	if t.a.Outcome == Reset && !t.a.Rerouted() || !t.answered(first.Time) {
 		end = "" // the right pod did not help
 	}
 	often := ""
@@ -251,6 +274,11 @@ func (t *teller) sends() {
 			last[r.At] = r
 		}
 		if r.Err == nil || failed[r.At] || r.Call == peer.Close && len(failed) > 0 {
+			continue
+		}
+		if errors.Is(r.Err, net.ErrClosed) {
+			failed[r.At] = true
+			t.say(r.Time, on(r), "%s has closed its socket itself: a %s on it fails in the program, and nothing is sent", r.At, r.Call)
 			continue
 		}
 		failed[r.At] = true
@@ -320,23 +348,4 @@ func (t *teller) astray() {
 			return
 		}
 	}
-}
-
-// halfOpen tells of a server's socket that has outlived the connection. It rests on the last sample of that socket if
-// that shows it established, or else on its state at the end, which is then an observation of its own.
-func (t *teller) halfOpen() {
-	if t.a.Peer != HalfOpen {
-		return
-	}
-	open := t.a.openServer()
-	var seen any = open
-	for i := range t.e.Samples {
-		if s := &t.e.Samples[i]; s.Flow == open.Flow && s.Side == open.Side && s.At == open.At {
-			seen = open
-			if s.State.String() == open.State {
-				seen = s
-			}
-		}
-	}
-	t.say(t.e.Ended, on(seen), "the old backend does not know: the socket on %s is still ESTABLISHED (half-open)", open.At)
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/ctsim/ctsim/evidence"
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/packet"
-	"github.com/ctsim/ctsim/probe/peer"
 )
 
 // Comments tell why a packet matters, by its place among all packets; most have none.
@@ -36,8 +35,7 @@ func comment(e *evidence.Evidence, a *Account, p *packet.Packet) string {
 	case p.Protocol != packet.TCP:
 		return ""
 	case p.Flags.Has(packet.RST) && p.Direction == packet.Out && pod:
-		why, _ := a.whyReset(p)
-		return "RST: " + why
+		return "RST: " + (&teller{e: e, a: a}).whyReset(p).why
 	case p.Flags.Has(packet.RST) && p.Direction == packet.In && pod && p.Src == e.Service:
 		return fmt.Sprintf("RST: reaches %s as if the service had sent it", p.At)
 	case p.Flags.Has(packet.RST) && p.Direction == packet.In && pod:
@@ -48,31 +46,6 @@ func comment(e *evidence.Evidence, a *Account, p *packet.Packet) string {
 		return "retransmission"
 	}
 	return ""
-}
-
-// whyReset tells why a pod sends a RST, and by which fact it is known: whether one of its programs ever had a socket with
-// these two addresses, or the packet that drew it was a SYN. The fact is nil where it is that there was no such socket.
-func (a *Account) whyReset(sent *packet.Packet) (why string, known any) {
-	for _, r := range a.reports {
-		if r.At == sent.At && (r.Call == peer.Accept || r.Call == peer.Connect) && r.Err == nil &&
-			r.Local == sent.Src && r.Remote == sent.Dst {
-			return sent.At + " no longer has this connection", r
-		}
-	}
-	var drew *packet.Packet
-	for _, p := range a.Packets { // also of programs that do not report what they do
-		switch {
-		case p.At != sent.At || p.Time.After(sent.Time):
-		case p.Direction == packet.Out && p.Flags.Has(packet.SYN) && p.Src == sent.Src && p.Dst == sent.Dst:
-			return sent.At + " no longer has this connection", p
-		case p.Direction == packet.In && p.Src == sent.Dst && p.Dst == sent.Src:
-			drew = p
-		}
-	}
-	if drew != nil && drew.Flags.Has(packet.SYN) && !drew.Flags.Has(packet.ACK) {
-		return fmt.Sprintf("nothing listens on port %d of %s, which refuses the connection", sent.Src.Port(), sent.At), drew
-	}
-	return sent.At + " has no such connection", nil
 }
 
 // translations comments the packets for which an entry was made on a translating node, where they leave it.

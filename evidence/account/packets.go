@@ -1,7 +1,6 @@
 package account
 
 import (
-	"net/netip"
 	"strings"
 	"time"
 
@@ -104,84 +103,6 @@ func (t *teller) isProbe(ev *evidence.KernelEvent) bool {
 		}
 	}
 	return last == packet.KeepAlive
-}
-
-// resets tells where a RST was sent and as whose it arrived, for each pair of addresses once.
-func (t *teller) resets() {
-	said := map[[2]netip.AddrPort]bool{}
-	for i, p := range t.a.Packets {
-		way := [2]netip.AddrPort{p.Src, p.Dst}
-		if !t.isReset(p, packet.Out) || said[way] {
-			continue
-		}
-		said[way] = true
-		t.untranslated(p)
-		why, known := t.a.whyReset(p)
-		words, event := t.wordOn(p)
-		t.say(p.Time, on(p, known, event), "%s and answers RST, %s > %s%s", why, p.Src, p.Dst, words)
-		for _, q := range t.a.Packets[i+1:] {
-			if t.isReset(q, packet.Out) {
-				break // what arrives after this may be of another
-			}
-			if q.At != p.At && t.isReset(q, packet.In) {
-				t.arrives(q)
-				break
-			}
-		}
-	}
-}
-
-// isReset tells whether a pod sends or gets a RST.
-func (t *teller) isReset(p *packet.Packet, direction packet.Direction) bool {
-	return p.Protocol == packet.TCP && p.Flags.Has(packet.RST) && p.Direction == direction &&
-		(p.At == t.e.ClientAt || t.e.IsPod(p.At))
-}
-
-func (t *teller) arrives(p *packet.Packet) {
-	if t.e.Translates(p.At) { // seen before the node translates it for its own program
-		t.say(p.Time, on(p), "the RST reaches %s as %s > %s, which translates it back", p.At, p.Src, p.Dst)
-		return
-	}
-	t.say(p.Time, on(p), "the RST reaches %s as %s > %s, %s", p.At, p.Src, p.Dst, t.role(p.Src))
-}
-
-// untranslated tells of the packet that drew a RST from the client because it came with a pod's own address, although
-// the node had an entry to translate it by; where it had none, that was told with the entry.
-func (t *teller) untranslated(sent *packet.Packet) {
-	if sent.At != t.e.ClientAt || t.e.Pods[sent.Dst.Addr()] == "" || t.e.Unwatched[evidence.FromConntrack] {
-		return
-	}
-	for _, ev := range t.a.Events {
-		if t.e.Translates(ev.Node) && ev.Type == conntrack.New && ev.Original.Src == sent.Dst && !ev.Time.After(sent.Time) {
-			return
-		}
-	}
-	for _, p := range t.a.Packets {
-		if p.At == sent.At && p.Direction == packet.In && p.Src == sent.Dst && p.Dst == sent.Src && !p.Time.After(sent.Time) {
-			t.say(p.Time, on(p), "%s > %s [%s] reaches %s with the pod's own address: no entry was applied to it", p.Src, p.Dst, p.Flags, p.At)
-			return
-		}
-	}
-}
-
-// wordOn is what the kernel itself told of the RST that it sent, and when it did; empty if it was not asked.
-func (t *teller) wordOn(sent *packet.Packet) (words string, event any) {
-	for i := range t.e.Kernel {
-		ev := &t.e.Kernel[i]
-		ours := ev.Packet && ev.Dst == sent.Src && ev.Src == sent.Dst || !ev.Packet && ev.Src == sent.Src && ev.Dst == sent.Dst
-		if ev.Kind == kernel.SendReset && ev.At == sent.At && ours && !ev.Time.After(sent.Time) {
-			return " (its kernel: " + kernelWords(ev) + ")", ev
-		}
-	}
-	return "", nil
-}
-
-// role tells whose address a packet carries.
-func (t *teller) role(src netip.AddrPort) string {
-	if src == t.e.Service {
-		return "as if the service had sent it"
-	}
-	return "with the pod's own address, un-translated"
 }
 
 // kernelWords is an event of the kernel in words.

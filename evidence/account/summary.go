@@ -70,7 +70,11 @@ func Summary(a *Account, accounts []*Account) string {
 				}
 			}
 			if n > 0 {
-				counts = append(counts, fmt.Sprintf("%d %s", n, o))
+				text := fmt.Sprintf("%d %s", n, o)
+				if o == Reset {
+					text += tries(accounts)
+				}
+				counts = append(counts, text)
 			}
 		}
 		return fmt.Sprintf("of %d connections %s", len(accounts), strings.Join(counts, ", "))

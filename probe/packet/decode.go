@@ -90,7 +90,7 @@ func (d *decoder) wantsTransport() bool {
 
 // network takes over the addresses. Payload becomes what the IP header says, not what was captured of it.
 func (d *decoder) network(p *Packet) {
-	p.Protocol = uint8(d.ip.Protocol)
+	p.Protocol, p.ID = uint8(d.ip.Protocol), d.ip.Id
 	p.Src, p.Dst = addresses(&d.ip)
 	p.Payload = int(d.ip.Length) - 4*int(d.ip.IHL)
 }

@@ -232,3 +232,17 @@ func BenchmarkDecode(b *testing.B) {
 		}
 	}
 }
+
+// TestDecodeIdentification: the IP identification is read as it is on the wire.
+func TestDecodeIdentification(t *testing.T) {
+	ip := ipv4(client, service, layers.IPProtocolUDP)
+	ip.Id = 0xbeef
+	udp := &layers.UDP{SrcPort: 40000, DstPort: 2222}
+	if err := udp.SetNetworkLayerForChecksum(ip); err != nil {
+		t.Fatal(err)
+	}
+	frame := serialize(t, layers.EthernetTypeIPv4, ip, udp, gopacket.Payload("hello"))
+	if p, err := newDecoder().decode(frame); err != nil || p.ID != 0xbeef {
+		t.Errorf("ID %#x, %v; want 0xbeef", p.ID, err)
+	}
+}

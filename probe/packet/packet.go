@@ -45,6 +45,7 @@ type Packet struct {
 
 	Protocol uint8          // IPPROTO_*: TCP, UDP, ICMP or any other
 	Src, Dst netip.AddrPort // port 0 where the protocol has none, and in a fragment or broken packet
+	ID       uint16         // IP identification: the same at every hop; 0 of packets that Linux sends without a socket of their own
 
 	Flags    TCPFlags // TCP only, as are the next four
 	Seq, Ack uint32   // as on the wire; Ack has no meaning without the flag ACK

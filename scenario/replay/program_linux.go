@@ -52,7 +52,7 @@ func (x *programs) adopt() {
 		return
 	}
 	for _, f := range x.ev.Flows[len(x.flows):] {
-		x.flows = append(x.flows, &flow{id: f.ID, local: f.Local, tried: true})
+		x.flows = append(x.flows, &flow{id: f.ID, local: f.Local, since: f.Since, tried: true})
 	}
 }
 

@@ -26,6 +26,8 @@ type flow struct {
 	// nothing more can become of it.
 	local netip.AddrPort
 	done  bool
+	// since is when it began: its port may be one that an earlier connection had.
+	since time.Time
 	// sent counts messages, from either side; speaker is the end that sent the last one.
 	sent    int
 	speaker *peer.Conn

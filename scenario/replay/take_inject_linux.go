@@ -50,7 +50,7 @@ func (r *run) serving() (netip.Addr, bool) {
 	if len(r.flows) == 0 {
 		return netip.Addr{}, false
 	}
-	picks := r.picks[r.flows[0].address()]
+	picks := r.picksOf(r.flows[0])
 	if len(picks) == 0 {
 		return netip.Addr{}, false
 	}

@@ -26,9 +26,9 @@ func (r *run) connect(ctx context.Context, c *scenario.Connect, active []*flow) 
 			continue
 		}
 		f.tried = true
-		since := time.Now()
+		f.since = time.Now().Round(0) // the kernel's times have no monotonic reading
 		conn, local, err := r.dial(ctx, c.Timeout, f.id, netip.AddrPortFrom(r.ev.Client, uint16(c.Port)))
-		r.opened(evidence.FlowFacts{ID: f.id, Local: local, Since: since})
+		r.opened(evidence.FlowFacts{ID: f.id, Local: local, Since: f.since})
 		if err == nil {
 			f.conn = conn // an error is reported; it is a fact about the connection, not a failure of the run
 		}

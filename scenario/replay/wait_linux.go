@@ -48,7 +48,7 @@ func (r *run) haveSeen(x scenario.PacketCheck, from int, active []*flow) bool {
 			continue
 		}
 		account := &account.Account{}
-		for _, a := range r.picks[r.flows[id-1].address()] {
+		for _, a := range r.picksOf(r.flows[id-1]) {
 			account.Backends = append(account.Backends, r.ev.PodName(a))
 		}
 		late[id] = verdict.MatchesPacket(x, &r.ev, account, &p)

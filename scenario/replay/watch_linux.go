@@ -40,7 +40,7 @@ type recorder struct {
 	// come back to the client, by connection; picks the backends that the entries of a client socket led to; begun the SYN of the last connection from each address of the client's program.
 	received map[int]int
 	owed     map[int]int
-	picks    map[netip.AddrPort][]netip.Addr
+	picks    map[netip.AddrPort][]pick
 	begun    map[netip.AddrPort]uint32
 	// index is for live observations, which cannot wait until all is known.
 	index evidence.Index
@@ -51,7 +51,7 @@ type recorder struct {
 // newRecorder has seen nothing yet, of the world given.
 func newRecorder(about evidence.World, observe func(evidence.Observation)) recorder {
 	// Round takes the monotonic reading off: the kernel's times have none, and all must be counted on one clock.
-	return recorder{observe: observe, received: map[int]int{}, owed: map[int]int{}, picks: map[netip.AddrPort][]netip.Addr{},
+	return recorder{observe: observe, received: map[int]int{}, owed: map[int]int{}, picks: map[netip.AddrPort][]pick{},
 		begun: map[netip.AddrPort]uint32{}, index: evidence.Index{},
 		ev: evidence.Evidence{Started: time.Now().Round(0), World: about, Ours: map[uint32]bool{}, Deleted: map[uint32]bool{},
 			Unwatched: map[evidence.Source]bool{}, Rules: map[string][]dataplane.Counter{}, Lost: map[string]int{}}}
@@ -109,9 +109,27 @@ func (r *recorder) event(node string, e conntrack.Event) {
 	defer r.mu.Unlock()
 	r.ev.Events = append(r.ev.Events, ev)
 	if e.Type == conntrack.New && r.ev.Pick(&ev) != "" {
-		r.picks[e.Original.Src] = append(r.picks[e.Original.Src], e.Reply.Src.Addr())
+		r.picks[e.Original.Src] = append(r.picks[e.Original.Src], pick{e.Time, e.Reply.Src.Addr()})
 	}
 	r.live(func() evidence.Observation { return r.ev.ConntrackObservation(&ev, r.index.Event(&ev)) })
+}
+
+// pick is the backend that a new entry leads to, and when it was made.
+type pick struct {
+	at      time.Time
+	backend netip.Addr
+}
+
+// picksOf are the backends that a connection was translated to, in order; mu is held. An earlier connection from the same
+// port has had others.
+func (r *run) picksOf(f *flow) []netip.Addr {
+	var out []netip.Addr
+	for _, p := range r.picks[f.address()] {
+		if !p.at.Before(f.since) {
+			out = append(out, p.backend)
+		}
+	}
+	return out
 }
 
 // report notes what an application met.
@@ -231,7 +249,7 @@ func (r *run) notRerouted(flows []*flow) []*flow {
 				continue
 			}
 		}
-		picks := r.picks[f.address()]
+		picks := r.picksOf(f)
 		if len(picks) == 0 || picks[len(picks)-1] == picks[0] {
 			out = append(out, f)
 		}

@@ -26,11 +26,14 @@ func New(p *scenario.Plan, e *evidence.Evidence) *Result {
 	if p.TimeScale > 1 {
 		r.TimeScale = p.TimeScale
 	}
-	if e.External && r.Cure == "" {
-		r.Cure = account.Advice(accounts)
-	}
 	r.Expectations, r.Verdict, r.Reason = verdict.Judge(p, e, accounts)
-	example := account.Typical(accounts, p.Expect.Outcome)
+	if r.Verdict != verdict.Pass {
+		r.Cure = "" // it is one for what was expected
+	}
+	if e.External && r.Cure == "" {
+		r.Cure = account.Advice(e, accounts)
+	}
+	example := example(p, accounts, r.Verdict)
 	recount(r, e, ix, packets, accounts, example)
 	count(r, accounts) // once the items of their balances have their places in the timeline
 	r.Happened = account.Summary(example, accounts)
@@ -43,6 +46,31 @@ func New(p *scenario.Plan, e *evidence.Evidence) *Result {
 		}
 	}
 	return r
+}
+
+// example is the connection that the claim is about: of a failure the first that is not as expected, of a share the first
+// of those that are counted, or else the typical one.
+func example(p *scenario.Plan, accounts []*account.Account, v verdict.Verdict) *account.Account {
+	listed := map[int]account.Outcome{}
+	for _, c := range p.Expect.Connections {
+		listed[c.ID] = c.Outcome
+	}
+	for _, a := range accounts {
+		want, is := listed[a.ID], false
+		if want == "" {
+			want = p.Expect.Outcome
+		}
+		switch {
+		case v == verdict.Fail:
+			is = want != "" && a.Outcome != want
+		case p.Expect.Share != nil:
+			is = a.Outcome == p.Expect.Share.Of && a.Outcome != account.Survived
+		}
+		if is && !a.Aside {
+			return a
+		}
+	}
+	return account.Typical(accounts, p.Expect.Outcome)
 }
 
 // count sums up what became of the connections.

@@ -21,7 +21,7 @@ func TestSentencesRestOnFacts(t *testing.T) {
 		for what, spoil := range map[string]func(*result.Result){
 			"no facts":        func(r *result.Result) { r.Account[0].Facts = nil },
 			"beyond the end":  func(r *result.Result) { r.Account[0].Facts = []int{len(r.Timeline)} },
-			"another's fact":  func(r *result.Result) { r.Account[0].Facts = []int{0} },
+			"another's fact":  func(r *result.Result) { r.Account[0].Facts = []int{len(r.Timeline) - 1} },
 			"another's words": func(r *result.Result) { r.Account[0].Text += "?" },
 		} {
 			spoilt := resulttest.OfRecorded(t, name)

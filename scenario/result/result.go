@@ -20,6 +20,9 @@ type Result struct {
 	Scenario string          `json:"scenario"`
 	Title    string          `json:"title"`
 	Verdict  verdict.Verdict `json:"verdict"`
+	// Trial is true if the run was to show what becomes of a program's own connection (ctsim try): its result is the outcome
+	// then, and the verdict tells the exit code alone.
+	Trial bool `json:"trial,omitempty"`
 	// Reason is one sentence: why the verdict is what it is.
 	Reason string `json:"reason"`
 	// Happened is one sentence too: what became of the connections, whatever was expected.
