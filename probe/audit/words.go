@@ -43,7 +43,7 @@ func (f *facts) whyUncertain(j judgement) string {
 		return fmt.Sprintf("%s tracks connections, but has no entry for this one: it does not pass through there, or its entry was flushed; if so, %s",
 			j.missing.Name, f.consequence(j))
 	case EntryNotSeen:
-		return "no entry in any table that could be read: it does not pass through conntrack, or its entry is gone" + f.other()
+		return "no entry in any table that could be read: it does not pass through conntrack, or its entry is gone; then " + f.consequence(j) + f.other()
 	case EntryOffloaded:
 		return "its entry is in a flow table (offload), which ages it by rules of its own"
 	case TimeoutUnknown:
