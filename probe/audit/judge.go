@@ -194,7 +194,7 @@ func (f *facts) judgeNowhere() judgement {
 	worst := judgement{reason: NotTracked}
 	take := func(j judgement, tracked bool) {
 		// Of reasons that are equally bad, one that rests on a table that tracks says more.
-		if tracked && (worse(Reasons[j.reason], Reasons[worst.reason]) || worst.reason == EntryNotSeen && Reasons[j.reason] == Unknown) {
+		if tracked && (worse(Reasons[j.reason], Reasons[worst.reason]) || worst.reason == EntryNotSeen && Reasons[j.reason] == Unknown && j.reason != EntryNotSeen) {
 			worst = j
 		}
 	}

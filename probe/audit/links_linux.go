@@ -84,6 +84,13 @@ type member struct {
 	unseen []string
 }
 
+// outside tells whether a device leads out of the machine.
+func (m *member) outside() bool { return slices.ContainsFunc(m.devices, device.leaves) }
+
+// transit tells whether packets may pass through that begin and end elsewhere, pod whether all go to one other namespace.
+func (m *member) transit() bool { return m.outside() || len(m.near)+len(m.unseen) > 1 }
+func (m *member) pod() bool     { return !m.transit() }
+
 // resolve finds the namespaces that a member's devices lead to among others. A namespace knows others by numbers
 // (RTM_GETNSID): the right one is that whose descriptor has the device's number. Addresses play no part, for two labs may
 // have the same ones.

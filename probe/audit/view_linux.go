@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/ctsim/ctsim/probe/socket"
-	"github.com/ctsim/ctsim/topology"
 )
 
 // Look reads everything once. A namespace that cannot be read is in the report with its problem and is no error.
@@ -43,145 +42,6 @@ type view struct {
 	host *member
 }
 
-// gather opens all namespaces that the walk found: any of them may be on the way of a connection of another.
-func (v *view) gather() {
-	shown := func(ns *topology.Namespace) bool { return v.one == nil || ns.Inode() == v.one.Inode() }
-	have := map[uint64]*member{}
-	for _, ns := range []*topology.Namespace{v.one, v.node, v.current} {
-		if ns == nil {
-			continue
-		}
-		if have[ns.Inode()] == nil {
-			have[ns.Inode()] = &member{ns: ns, at: v.placeOf(ns), shown: shown(ns), borrowed: true}
-			v.members = append(v.members, have[ns.Inode()])
-		}
-		if ns == v.node {
-			v.host = have[ns.Inode()]
-			v.host.at.label = v.target.Node
-		}
-	}
-	for _, found := range v.places {
-		if have[found.inode] != nil {
-			continue
-		}
-		ns, err := topology.OpenNamespace(found.label, found.path)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			continue // it ended
-		case err == nil && ns.Inode() != found.inode:
-			_ = ns.Close() // another took its place
-			continue
-		}
-		v.members = append(v.members, &member{ns: ns, at: *found, err: err, shown: v.one == nil})
-	}
-}
-
-func (v *view) close() {
-	for _, m := range v.members {
-		if !m.borrowed && m.ns != nil {
-			_ = m.ns.Close()
-		}
-	}
-}
-
-// readShown reads what is in the report, and the node that was named: the sockets of all before the first table.
-func (v *view) readShown() error {
-	var read []*member
-	for _, m := range v.members {
-		if m.shown || m == v.host {
-			read = append(read, m)
-		}
-	}
-	v.read(read)
-	for _, m := range read {
-		// Nothing forbids looking at one's own namespace.
-		if m.ns != nil && m.ns.Current() && m.err != nil {
-			return m.err
-		}
-	}
-	return nil
-}
-
-func (v *view) read(all []*member) {
-	for _, m := range all {
-		if m.r == nil && m.err == nil {
-			m.r, m.err = readFirst(m.ns, v.caller)
-		}
-	}
-	for _, m := range all {
-		if m.err == nil && m.r.Table == nil {
-			m.err = m.r.readRest(m.ns, v.kernel)
-		}
-		if m.err == nil {
-			m.r.Table.Name, m.r.Table.Path = m.at.label, m.at.path
-			m.r.Path, m.r.Owners = m.at.path, v.owners
-		}
-	}
-}
-
-// follow finds out where packets go, and reads on there until every connection has its entry or there is nothing left to
-// read.
-func (v *view) follow() {
-	if v.host != nil {
-		return // the caller knows
-	}
-	for {
-		var next []*member
-		others := v.others()
-		for _, m := range v.members {
-			if m.err != nil || m.r == nil || m.r.Table == nil {
-				continue
-			}
-			m.resolve(others)
-			for _, near := range m.near {
-				if near.r == nil || near.r.Table == nil {
-					next = append(next, near)
-				}
-			}
-		}
-		looks, _ := v.looks()
-		if len(next) == 0 || !v.wanting(looks) {
-			return
-		}
-		v.read(next)
-	}
-}
-
-// others are the namespaces that could be opened. Their links are read, where they may be, so that each is asked only
-// about devices that may lead to it.
-func (v *view) others() (all []*member) {
-	for _, m := range v.members {
-		if m.ns == nil {
-			continue
-		}
-		if m.devices == nil && m.deaf == nil {
-			m.devices, m.deaf = devices(m.ns)
-		}
-		all = append(all, m)
-	}
-	return all
-}
-
-// wanting tells whether a connection that is to be shown lacks an entry, or the table of its node.
-func (v *view) wanting(looks []Look) bool {
-	w := newWorldOf(looks)
-	for i, l := range looks {
-		if l.Only != nil && len(l.Only) == 0 {
-			continue
-		}
-		for _, s := range l.Sockets {
-			if s.State != socket.Established && s.State != socket.CloseWait || staysInside(s) {
-				continue
-			}
-			f := l.facts(s)
-			if w.follow(f, i); len(f.entries) == 0 || f.nodeUnseen {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // looks are the members that were read, as Assemble takes them, and which each is of. Those that are not shown list
 // nothing.
 func (v *view) looks() (looks []Look, of []*member) {
@@ -194,7 +54,7 @@ func (v *view) looks() (looks []Look, of []*member) {
 	}
 	for _, m := range of {
 		l := m.r.Look
-		l.Links.Unseen = slices.Clone(m.unseen)
+		l.Links = Links{Unseen: slices.Clone(m.unseen), Outside: m.outside()}
 		for _, near := range m.near {
 			if at, ok := place[near]; ok {
 				l.Links.Near = append(l.Links.Near, at)
@@ -202,7 +62,6 @@ func (v *view) looks() (looks []Look, of []*member) {
 				l.Links.Unseen = append(l.Links.Unseen, near.at.label)
 			}
 		}
-		l.Links.Outside = slices.ContainsFunc(m.devices, device.leaves)
 		switch {
 		case v.host == nil || v.host == m:
 		case v.host.err != nil:
@@ -249,27 +108,6 @@ func (v *view) dropEnded() {
 	}
 }
 
-// placeOf is what the walk found out about a namespace, or its name if it found nothing.
-func (v *view) placeOf(ns *topology.Namespace) place {
-	at := place{inode: ns.Inode(), path: "/proc/self/ns/net", label: ns.Name()}
-	if found := v.places[ns.Inode()]; found != nil {
-		at = *found
-	}
-	if ns.Current() {
-		at.path = "/proc/self/ns/net"
-	}
-	switch {
-	case ns.Inode() == v.first:
-		at.label = "host"
-	case at.named:
-	case ns.Current():
-		at.label = "current"
-	case v.target.Namespace != "" && ns == v.one:
-		at.label, at.path = v.target.Namespace, v.target.Namespace
-	}
-	return at
-}
-
 // entry is a namespace's place in the report.
 func (v *view) entry(m *member) Namespace {
 	n := v.namespace(m.at)
@@ -282,10 +120,14 @@ func (v *view) entry(m *member) Namespace {
 	n.Conntrack = TableFacts{State: m.r.Table.State, Entries: m.r.Table.Entries, EstablishedS: m.r.Table.Established.Seconds()}
 	n.Problems = append(n.Problems, m.r.problems...)
 	if v.host == nil {
+		n.Unseen = append(n.Unseen, m.unseen...)
 		for _, near := range m.near {
+			if near.err != nil {
+				n.Unseen = append(n.Unseen, near.at.label)
+				continue
+			}
 			n.Near = append(n.Near, near.at.label)
 		}
-		n.Unseen = append(n.Unseen, m.unseen...)
 	}
 	if v.target.PID > 0 {
 		if why := v.whyOnlySome(); len(why) > 0 {
@@ -308,7 +150,7 @@ func (v *view) unreadable(n *Namespace, err error) {
 	n.Summary.Unread = 1
 	problem := err.Error()
 	if errors.Is(err, fs.ErrPermission) {
-		problem += " (entering a namespace needs CAP_SYS_ADMIN over the user namespace it belongs to)" + v.caller.hint()
+		problem += "; entering a namespace needs CAP_SYS_ADMIN over the user namespace it belongs to" + v.caller.hint()
 	}
 	n.Problems = append(n.Problems, problem)
 }
@@ -399,7 +241,7 @@ func (v *view) missing(seen []Namespace) []string {
 		missing = append(missing, "processes of other users: /proc is mounted with hidepid"+hint)
 	}
 	if v.target.All && v.closedNamespaces > 0 {
-		missing = append(missing, fmt.Sprintf("the namespaces of %d processes of other users%s", v.closedNamespaces, hint))
+		missing = append(missing, fmt.Sprintf("the namespaces of %d processes that may not be looked into%s", v.closedNamespaces, hint))
 	}
 	return missing
 }
