@@ -87,9 +87,6 @@ func (v *view) read(all []*member) {
 // follow finds out where packets go, and reads on there: whatever they may pass on their way to somewhere else, and where
 // they may end too as long as a connection has no entry.
 func (v *view) follow() {
-	if v.host != nil {
-		return // the caller knows
-	}
 	others := v.others()
 	for _, m := range others {
 		m.resolve(others)

@@ -184,7 +184,7 @@ func TestKernelAuditPod(t *testing.T) {
 			want = ProbeUncertain
 		}
 		c := eventually(t, a, port, want)
-		if c.Process == nil || c.Process.PID != os.Getpid() || len(c.Entries) != 1 {
+		if c.Process == nil || c.Process.PID != os.Getpid() || len(c.Entries) == 0 {
 			t.Fatalf("%+v", c)
 		}
 		if e := c.Entries[0]; e.Backend != "172.18.166.130:2222" || e.Table != path(master) || *e.LeftS > 300 || *e.LeftS < 1 {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strconv"
 	"time"
 
@@ -143,18 +144,13 @@ func (r *reading) readEntries(ns *topology.Namespace, count int) *Table {
 }
 
 // confirm looks a second time if connections lack an entry: a table that changes while it is read may skip one, and a
-// connection may have ended between the two readings. Only what lacks its entry in both is left so.
+// connection may have ended between the two readings.
 func (r *reading) confirm(ns *topology.Namespace) error {
 	if r.Table.State != TableRead {
 		return nil
 	}
-	missing := map[uint64]bool{}
-	for _, s := range r.Sockets {
-		if s.State == socket.Established && len(r.Table.find(s)) == 0 {
-			missing[s.Cookie] = true
-		}
-	}
-	if len(missing) == 0 {
+	lacks := func(s socket.Socket) bool { return s.State == socket.Established && len(r.Table.find(s)) == 0 }
+	if !slices.ContainsFunc(r.Sockets, lacks) {
 		return nil
 	}
 	first := *r
@@ -169,22 +165,8 @@ func (r *reading) confirm(ns *topology.Namespace) error {
 	}
 	again.Established, again.FinWait, again.CloseWait = first.Table.Established, first.Table.FinWait, first.Table.CloseWait
 	again.Strict = first.Table.Strict
-	r.Table = again
-	r.Sockets = keep(r.Sockets, func(s socket.Socket) bool {
-		// One that lacks its entry only now was made, or lost it, in between: the next look will tell.
-		return s.State != socket.Established || missing[s.Cookie] || len(again.find(s)) > 0
-	})
+	r.Table, r.Sockets = again, lasting(first.Sockets, r.Sockets, again)
 	return nil
-}
-
-func keep(all []socket.Socket, good func(socket.Socket) bool) []socket.Socket {
-	kept := all[:0]
-	for _, s := range all {
-		if good(s) {
-			kept = append(kept, s)
-		}
-	}
-	return kept
 }
 
 // number reads a sysctl of a namespace. Equivalent: `sysctl -n KEY`.

@@ -62,15 +62,16 @@ func (w *world) follow(f *facts, at int) {
 	if staysInside(f.socket) {
 		return
 	}
-	visited := map[int]bool{at: true}
-	if l.Node != nil {
-		f.node = l.Node
-		f.lookUp(l.Node, tuple)
-		f.elsewhere = w.elsewhere(f, visited)
-		return
-	}
+	visited, queue := map[int]bool{at: true}, []hop{{at, tuple}}
 	f.unseen, f.nodeUnseen = slices.Clone(l.Links.Unseen), l.Links.pod() && len(l.Links.Near) == 0
-	for queue := []hop{{at, tuple}}; len(queue) > 0; queue = queue[1:] {
+	if l.Node != nil { // the caller knows what is behind the devices that lead to nothing else
+		f.node, f.unseen, f.nodeUnseen = l.Node, nil, false
+		out := f.lookUp(l.Node, tuple)
+		if named := slices.IndexFunc(w.looks, func(o Look) bool { return o.Table == l.Node }); named >= 0 {
+			visited[named], queue = true, append(queue, hop{named, out})
+		}
+	}
+	for ; len(queue) > 0; queue = queue[1:] {
 		from := queue[0]
 		for _, n := range w.looks[from.look].Links.Near {
 			if visited[n] {
@@ -78,7 +79,7 @@ func (w *world) follow(f *facts, at int) {
 			}
 			visited[n] = true
 			near := w.looks[n]
-			node := from.look == at && l.Links.pod()
+			node := from.look == at && l.Links.pod() && l.Node == nil
 			switch {
 			case node:
 				f.node = near.Table

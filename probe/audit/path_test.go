@@ -58,6 +58,9 @@ func TestFollow(t *testing.T) {
 			EntryMissing, "node tracks connections"},
 		{"the same, hooks of the node not known", []Look{linked(probed(), 1), linked(Look{Now: now, Table: table("node")}, 0, 2), linked(node("node 2", entry(left)), 1)},
 			EntryNotSeen, ""},
+		{"the caller names another as the node", []Look{namedNode(linked(probed(), 1)), linked(node("node", other), 0)}, EntryMissing, "node tracks"},
+		{"the caller names another, the node has it", []Look{namedNode(linked(probed(), 1)), linked(node("node", entry(left)), 0)}, ProbeInTime, ""},
+		{"the caller knows what is behind eth0", []Look{namedNode(unlinked(probed()))}, NotTracked, ""},
 		{"another pod that tracks", []Look{linked(probed(), 1), linked(switched, 0, 2), linked(Look{Now: now, Table: hooks(table("pod"), true, true)}, 1)},
 			NotTracked, ""},
 		{"the other end tracks", []Look{linked(probed(), 1), linked(switched, 0, 2), linked(server, 1)}, EntryMissing, "server tracks"},
@@ -74,6 +77,9 @@ func TestFollow(t *testing.T) {
 		})
 	}
 }
+
+// namedNode is a look of which the caller says that its node is one that tracks nothing.
+func namedNode(l Look) Look { l.Node = hooks(table("named"), false, false); return l }
 
 func unlinked(l Look) Look { l.Links.Unseen = []string{"eth0"}; return l }
 
@@ -193,5 +199,17 @@ func TestEveryOKHasATable(t *testing.T) {
 				t.Errorf("own table %d, node's %d: %s (%s): %s", own, near, got.Verdict, got.Reason, got.Why)
 			}
 		}
+	}
+}
+
+// TestLasting: an entry that goes between two readings of a table does not take its connection out of the report.
+func TestLasting(t *testing.T) {
+	old, fresh, tracked := idleSocket(second, 0), idleSocket(0, 0), idleSocket(0, 0)
+	fresh.Local, tracked.Local = netip.AddrPortFrom(client.Addr(), 1), netip.AddrPortFrom(client.Addr(), 2)
+	e := entry(300 * second)
+	e.Original.Src = tracked.Local
+	got := lasting(one(old), []socket.Socket{old, fresh, tracked}, table("t", e))
+	if len(got) != 2 || got[0].Local != old.Local || got[1].Local != tracked.Local {
+		t.Errorf("%v", got)
 	}
 }

@@ -137,6 +137,29 @@ func (f found) left(now time.Time) time.Duration {
 	return max(0, f.Timeout+f.Seen.Sub(now))
 }
 
+// lasting are the sockets of a second look that can be judged by the table read after it: not those that are new and have
+// no entry there, for theirs may have been made while it was read. One that was there before and has its entry no longer
+// stays: that has expired or was flushed meanwhile.
+func lasting(before, now []socket.Socket, t *Table) []socket.Socket {
+	old := map[conntrack.Tuple]bool{}
+	for _, s := range before {
+		old[flowOf(s)] = true
+	}
+	return keep(now, func(s socket.Socket) bool {
+		return s.State != socket.Established || old[flowOf(s)] || len(t.find(s)) > 0
+	})
+}
+
+func keep(all []socket.Socket, good func(socket.Socket) bool) []socket.Socket {
+	kept := all[:0]
+	for _, s := range all {
+		if good(s) {
+			kept = append(kept, s)
+		}
+	}
+	return kept
+}
+
 // staysInside tells whether a connection never leaves its namespace, so that no other table can have it.
 func staysInside(s socket.Socket) bool {
 	flow := flowOf(s)

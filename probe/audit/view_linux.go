@@ -119,20 +119,16 @@ func (v *view) entry(m *member) Namespace {
 	n.KeepaliveTimeS = m.r.System.Seconds()
 	n.Conntrack = TableFacts{State: m.r.Table.State, Entries: m.r.Table.Entries, EstablishedS: m.r.Table.Established.Seconds()}
 	n.Problems = append(n.Problems, m.r.problems...)
-	if v.host == nil {
-		n.Unseen = append(n.Unseen, m.unseen...)
-		for _, near := range m.near {
-			if near.err != nil {
-				n.Unseen = append(n.Unseen, near.at.label)
-				continue
-			}
-			n.Near = append(n.Near, near.at.label)
+	n.Unseen = append(n.Unseen, m.unseen...)
+	for _, near := range m.near {
+		if near.err != nil {
+			n.Unseen = append(n.Unseen, near.at.label)
+			continue
 		}
+		n.Near = append(n.Near, near.at.label)
 	}
 	if v.target.PID > 0 {
-		if why := v.whyOnlySome(); len(why) > 0 {
-			n.Problems, n.Summary.Unread = append(n.Problems, why...), 1
-		}
+		n.Problems = append(n.Problems, v.whyOnlySome()...)
 	}
 	return n
 }

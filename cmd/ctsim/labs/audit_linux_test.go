@@ -78,7 +78,8 @@ func TestKernelLabAudit(t *testing.T) {
 		}
 		for _, lab := range labs {
 			c := look(lab)
-			if len(c.Entries) == 0 || c.Verdict == audit.Risk {
+			// Who may not see the socket's idle time reckons with the longest, 32767 s, which is less than the 86400 s left.
+			if len(c.Entries) == 0 || c.Verdict != audit.OK {
 				t.Errorf("lab %s: %s (%s): %s", lab, c.Verdict, c.Reason, c.Why)
 			}
 			for _, e := range c.Entries {
