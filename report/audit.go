@@ -56,7 +56,7 @@ func (t *text) namespace(n audit.Namespace) {
 		return
 	}
 	if n.Summary.Unread == 0 {
-		t.wrapped("  ", "  ", "conntrack: "+tracking(n.Conntrack)+fmt.Sprintf("; tcp_keepalive_time %.0f s", n.KeepaliveTimeS))
+		t.wrapped("  ", "  ", "conntrack: "+tracking(n.Conntrack)+fmt.Sprintf("; tcp_keepalive_time %.0f s", n.KeepaliveTimeS)+leads(n))
 	}
 	for _, problem := range n.Problems {
 		t.wrapped("  "+t.paint(yellow, "!")+" ", "    ", problem)
@@ -102,6 +102,21 @@ func tracking(c audit.TableFacts) string {
 	return fmt.Sprintf("%d entries%s", c.Entries, timeout)
 }
 
+// leads says where a namespace's veth pairs lead, of three and more how many.
+func leads(n audit.Namespace) string {
+	var words string
+	switch {
+	case len(n.Near) > 2:
+		words = fmt.Sprintf("; linked to %d namespaces", len(n.Near))
+	case len(n.Near) > 0:
+		words = "; linked to " + printable.Line(strings.Join(n.Near, " and "))
+	}
+	if len(n.Unseen) > 0 {
+		words += "; not read: what is behind " + printable.Line(strings.Join(n.Unseen, ", "))
+	}
+	return words
+}
+
 var auditHeading = []string{"VERDICT", "LOCAL", "REMOTE", "PROCESS", "TIMER", "IDLE", "ENTRY"}
 
 // sockets is the table. The last column is not padded.
@@ -131,6 +146,9 @@ func (t *text) sockets(n audit.Namespace) {
 		if c := n.Connections[i-1]; c.Verdict != audit.OK || t.o.Verbose {
 			indent := strings.Repeat(" ", 4+widths[0])
 			t.wrapped(indent, indent, c.Why)
+			if c.Command != "" { // in one line, to be pasted
+				t.line("%sto find out: %s", indent, t.paint(bold, printable.Line(c.Command)))
+			}
 		}
 	}
 }

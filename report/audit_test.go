@@ -28,6 +28,7 @@ func auditOfTwo() *audit.Report {
 	hidden := audit.Connection{
 		Local: at("[2001:db8::1]:443"), Remote: at("[2001:db8::2]:40000"), Timer: audit.Timer{Netstat: "on (0.20/1/0)"},
 		Verdict: audit.Unknown, Reason: audit.KeepaliveHidden, Estimated: true, LeftS: seconds64(300), Entries: []audit.Entry{}, Why: "data is under way",
+		Command: "nsenter --net=/proc/22/ns/net ss -tnoie sport = :443",
 	}
 	fine := audit.Connection{
 		Local: at("172.18.219.65:22"), Remote: at("192.0.2.7:50000"), Process: &audit.Process{PID: 22, Name: "sshd"},
@@ -42,7 +43,8 @@ func auditOfTwo() *audit.Report {
 				Conntrack: audit.TableFacts{State: audit.TableEmpty, EstablishedS: 432000}, KeepaliveTimeS: 7200,
 				Summary:     audit.Summary{Connections: 3, Risk: 1, Unknown: 1, OK: 1},
 				Connections: []audit.Connection{client, hidden, fine},
-				Problems:    []string{"times idle are not known"},
+				Near:        []string{"host"}, Unseen: []string{"eth1"},
+				Problems: []string{"times idle are not known"},
 			},
 			{Name: "blue", Inode: 4026532178, Summary: audit.Summary{Unread: 1}, Problems: []string{"enter: operation not permitted"}},
 		},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"strings"
 	"time"
 
@@ -35,14 +36,15 @@ func auditCommand(inv *invocation) *cli.Command {
 			"   sudo ctsim audit --netns blue --port 5432\n" +
 			"   sudo ctsim audit --watch --only risk\n" +
 			"   ctsim audit --fail-on risk --output json\n\n" +
-			"With --fail-on risk it exits with 1 if a connection is at risk, and with 4 if none is but some could not be\n" +
-			"judged or a namespace could not be read. Otherwise it exits with 0 once there is a report. 2 is a process or\n" +
-			"namespace that does not exist, 3 one that you may not look at.",
+			"With --fail-on risk it exits with 1 if a connection is at risk, with 4 if none is but some could not be judged,\n" +
+			"a namespace could not be read or there was no connection to judge, and with 0 if every one is ok. Without, it\n" +
+			"exits with 0 once there is a report. 2 is a process or namespace that does not exist, 3 one that you may not\n" +
+			"look at.",
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "pid", Usage: "list only the connections of process `PID`, in its namespace"},
 			&cli.StringFlag{Name: "netns", Usage: "look at the namespace `NAME` of `ip netns`, or at a path like /proc/4711/ns/net"},
 			&cli.BoolFlag{Name: "all-netns", Usage: "look at all namespaces, each once: of processes, mounted, or held open"},
-			&cli.StringFlag{Name: "node", Usage: "treat namespace `NAME` (or a path) as the node whose table tracks the pods", DefaultText: "where ctsim is started"},
+			&cli.StringFlag{Name: "node", Usage: "treat namespace `NAME` (or a path) as the node whose table tracks the pods", DefaultText: "where their veth pairs lead"},
 			&cli.IntFlag{Name: "port", Usage: "list only connections with port `N` on either side, before or after translation"},
 			&cli.StringFlag{Name: "state", Value: "established", Usage: "list connections in `STATE`: established, close-wait, or both with a comma"},
 			&cli.StringFlag{Name: "only", Usage: "list only connections with this `VERDICT`: risk, unknown, ok"},
@@ -90,19 +92,19 @@ func (inv *invocation) audit(c *cli.Context) error {
 		return err
 	}
 	if r.Summary.Unread == len(r.Namespaces) {
-		return cmdline.NewExit(cmdline.ExitUnsupported, strings.Join(r.Namespaces[0].Problems, "; "), inv.WithRoot())
+		return cmdline.NewExit(cmdline.ExitUnsupported, strings.Join(r.Namespaces[0].Problems, "; "), inv.rootHint())
 	}
 	return flags.verdict(r)
 }
 
-// verdict is what --fail-on makes of a report.
+// verdict is what --fail-on makes of a report. A report on nobody is no good news.
 func (f auditFlags) verdict(r *audit.Report) error {
 	switch {
 	case f.failOn == "":
 		return nil
 	case r.Summary.Risk > 0:
 		return &cmdline.Exit{Code: cmdline.ExitFail}
-	case r.Summary.Unknown > 0 || r.Summary.Unread > 0:
+	case r.Summary.Unknown > 0 || r.Summary.Unread > 0 || r.Summary.Unseen > 0 || r.Summary.Connections == 0:
 		return &cmdline.Exit{Code: cmdline.ExitInconclusive}
 	}
 	return nil
@@ -240,6 +242,14 @@ func (inv *invocation) auditStates(c *cli.Context) ([]socket.State, error) {
 	return states, nil
 }
 
+// rootHint is the same command line with sudo in front, unless root has typed it already.
+func (inv *invocation) rootHint() string {
+	if os.Geteuid() == 0 {
+		return ""
+	}
+	return inv.WithRoot()
+}
+
 // auditRefused gives an error its code: what does not exist was named wrongly, what is forbidden needs root.
 func (inv *invocation) auditRefused(err error) error {
 	var target *audit.TargetError
@@ -254,7 +264,7 @@ func (inv *invocation) auditRefused(err error) error {
 	case errors.Is(err, topology.ErrNotNetwork):
 		return cmdline.UsageHint(inv.Program()+" audit --help", "%s: not a network namespace; expected a name of `ip netns list` or a path like /proc/4711/ns/net", target.What)
 	case errors.Is(err, fs.ErrPermission):
-		return cmdline.NewExit(cmdline.ExitUnsupported, fmt.Sprintf("%s: its network namespace may not be looked at: that is another user's process, and needs CAP_SYS_PTRACE", target.What), inv.WithRoot())
+		return cmdline.NewExit(cmdline.ExitUnsupported, fmt.Sprintf("%s: its network namespace may not be looked at: that is another user's process, and needs CAP_SYS_PTRACE", target.What), inv.rootHint())
 	}
 	return err
 }

@@ -285,3 +285,55 @@ func duplicate(t *testing.T, fd int) int {
 	check(t, err)
 	return again
 }
+
+// TestKernelAuditFromPod: whoever looks from inside a pod, as in a container, sees no node's table and is not told ok; where
+// the node can be found it is, from there too.
+func TestKernelAuditFromPod(t *testing.T) {
+	b := newBinary(t, systemtest.Callers[0])
+	host := newAuditedHost(t)
+	pod, err := topology.NewNamespace("pod")
+	check(t, err)
+	t.Cleanup(func() { _ = pod.Close() })
+	for _, line := range []string{
+		fmt.Sprintf("ip link add veth-pod type veth peer name eth0 netns /proc/%d/fd/%d", os.Getpid(), pod.Fd()),
+		"ip address add 10.0.0.1/24 dev veth-pod", "ip link set veth-pod up",
+	} {
+		inNamespace(t, host, strings.Fields(line)...)
+	}
+	for _, line := range []string{"ip link set lo up", "ip address add 10.0.0.2/24 dev eth0", "ip link set eth0 up"} {
+		inNamespace(t, pod, strings.Fields(line)...)
+	}
+	var server net.Listener
+	check(t, host.Do(func() (err error) { server, err = net.Listen("tcp4", "10.0.0.1:3333"); return err }))
+	t.Cleanup(func() { _ = server.Close() })
+	dialer := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: time.Minute}}
+	var client net.Conn
+	check(t, pod.Do(func() (err error) { client, err = dialer.Dial("tcp4", "10.0.0.1:3333"); return err }))
+	t.Cleanup(func() { _ = client.Close() })
+	look := func(words ...string) audit.Connection {
+		t.Helper()
+		var r audit.Report
+		out := inNamespace(t, pod, append(words, b.Path, "audit", "--output", "json")...)
+		if err := json.Unmarshal([]byte(out), &r); err != nil || len(r.Namespaces) != 1 || len(r.Namespaces[0].Connections) != 1 {
+			t.Fatalf("%v: %s", err, out)
+		}
+		return r.Namespaces[0].Connections[0]
+	}
+	if c := look(); len(c.Entries) != 1 || c.Keepalive.Own && c.Verdict != audit.OK {
+		t.Errorf("in sight of the node: %s (%s): %s", c.Verdict, c.Reason, c.Why)
+	}
+	hidden := []string{"unshare", "--mount", "--pid", "--fork", "--mount-proc"}
+	c := look(hidden...)
+	if c.Keepalive.Own && c.Reason != audit.NodeUnread || c.Verdict != audit.Unknown || c.Command == "" {
+		t.Errorf("as in a container: %s (%s): %s, %q", c.Verdict, c.Reason, c.Why, c.Command)
+	}
+	// A container's root has fewer capabilities, and nothing is gained by sudo in it.
+	c = look(append(hidden, "setpriv", "--bounding-set=-sys_admin,-net_admin,-sys_ptrace,-bpf,-perfmon")...)
+	if c.Verdict != audit.Unknown || !strings.Contains(c.Command, "on the node itself") {
+		t.Errorf("as in a container, without capabilities: %s (%s): %s, %q", c.Verdict, c.Reason, c.Why, c.Command)
+	}
+	inNamespace(t, host, "conntrack", "-F")
+	if c := look(); c.Verdict == audit.OK || len(c.Entries) != 0 {
+		t.Errorf("flushed: %s (%s): %s", c.Verdict, c.Reason, c.Why)
+	}
+}

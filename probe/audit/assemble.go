@@ -19,12 +19,20 @@ type Look struct {
 	Settings map[uint64]Settings
 	// System is net.ipv4.tcp_keepalive_time, 0 if not known.
 	System time.Duration
-	// Table is its own conntrack table, Node that of the node it is on; nil if that is the same one.
-	Table, Node *Table
+	// Table is its own conntrack table.
+	Table *Table
+	// Node is the table of the node it is on, if the caller named that; nil otherwise, and Links tell.
+	Node *Table
+	// Links are its ways out.
+	Links Links
 	// Only, unless it is nil, are the inodes of the sockets to list; the others are looked at only as their peers.
 	Only map[uint32]bool
 	// Owners are the processes of its sockets by inode.
 	Owners map[uint32]Process
+	// Path is where the namespace can be entered: `nsenter --net=PATH`.
+	Path string
+	// Caller is who asks.
+	Caller Caller
 }
 
 // Filter chooses connections. The zero value takes all established ones.
@@ -38,13 +46,15 @@ type Filter struct {
 }
 
 // Assemble judges the connections of namespaces that were read at one time, each list with those at risk first, then by
-// address. Looks that share a Node find the two ends of a connection between them.
+// address. Looks whose connections share an entry find the two ends of it between them.
 func Assemble(looks []Look, filter Filter) [][]Connection {
-	every, shared := make([][]*facts, len(looks)), peers{}
+	every, shared, w := make([][]*facts, len(looks)), peers{}, newWorldOf(looks)
 	for i, l := range looks {
 		for _, s := range l.Sockets {
 			if s.State == socket.Established || s.State == socket.CloseWait {
-				every[i] = append(every[i], l.facts(s))
+				f := l.facts(s)
+				w.follow(f, i)
+				every[i] = append(every[i], f)
 			}
 		}
 		shared.add(every[i])
@@ -55,7 +65,7 @@ func Assemble(looks []Look, filter Filter) [][]Connection {
 		for _, f := range every[i] {
 			if filter.takes(f) && (l.Only == nil || l.Only[f.socket.Inode]) {
 				f.peer = shared.of(f)
-				lists[i] = append(lists[i], f.connection(l))
+				lists[i] = append(lists[i], f.connection())
 			}
 		}
 		slices.SortFunc(lists[i], inOrder)
@@ -84,20 +94,14 @@ func (filter Filter) takes(f *facts) bool {
 }
 
 func (l Look) facts(s socket.Socket) *facts {
-	f := &facts{socket: s, now: l.Now, table: l.Table, node: l.Node}
+	f := &facts{socket: s, now: l.Now, path: l.Path, caller: l.Caller}
 	if settings, ok := l.Settings[s.Cookie]; ok && s.Cookie != 0 {
 		f.settings = &settings
 	}
-	f.own = probeOf(s, f.settings, l.System)
-	flow := flowOf(s)
-	for _, t := range []*Table{l.Table, l.Node} {
-		if t == nil || t != l.Table && staysInside(s) {
-			continue
-		}
-		for _, e := range t.find(s) {
-			f.entries = append(f.entries, found{Entry: e, table: t, reply: e.Original != flow})
-		}
+	if owner, ok := l.Owners[s.Inode]; ok && s.Inode != 0 {
+		f.owner = &owner
 	}
+	f.own = probeOf(s, f.settings, l.System)
 	return f
 }
 
@@ -116,7 +120,7 @@ func (p peers) add(all []*facts) {
 func (p peers) of(f *facts) (first firstProbe) {
 	for _, e := range f.entries {
 		for _, other := range p[e.Entry] {
-			if other != f && (other.socket.Local != f.socket.Local || other.socket.Remote != f.socket.Remote) {
+			if other != f && (other.socket.Local != f.socket.Local || other.socket.Remote != f.socket.Remote) && !other.own.unanswered {
 				first = other.own
 			}
 		}
@@ -124,7 +128,7 @@ func (p peers) of(f *facts) (first firstProbe) {
 	return first
 }
 
-func (f *facts) connection(l Look) Connection {
+func (f *facts) connection() Connection {
 	s, j := f.socket, f.judge()
 	c := Connection{
 		Local: s.Local, Remote: s.Remote, State: s.State.String(), UID: s.UID,
@@ -135,9 +139,7 @@ func (f *facts) connection(l Look) Connection {
 		Keepalive: f.keepalive(),
 		Entries:   []Entry{},
 		Verdict:   Reasons[j.reason], Reason: j.reason, Estimated: j.estimated, Why: f.why(j), Cure: f.cure(j),
-	}
-	if owner, ok := l.Owners[s.Inode]; ok && s.Inode != 0 {
-		c.Process = &owner
+		Command: f.command(j), Process: f.owner,
 	}
 	if d, ok := idle(s); ok {
 		c.IdleS = pointer(d.Seconds())

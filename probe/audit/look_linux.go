@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strconv"
 	"time"
 
@@ -17,6 +18,8 @@ import (
 const (
 	countKey       = "net.netfilter.nf_conntrack_count"
 	establishedKey = "net.netfilter.nf_conntrack_tcp_timeout_established"
+	finWaitKey     = "net.netfilter.nf_conntrack_tcp_timeout_fin_wait"
+	closeWaitKey   = "net.netfilter.nf_conntrack_tcp_timeout_close_wait"
 	looseKey       = "net.netfilter.nf_conntrack_tcp_loose"
 	keepaliveKey   = "net.ipv4.tcp_keepalive_time"
 )
@@ -31,9 +34,10 @@ func (r *reading) problem(format string, args ...any) {
 	r.problems = append(r.problems, fmt.Sprintf(format, args...))
 }
 
-// read reads sockets first and entries after them: whatever socket is seen had its entry made before.
-func read(ns *topology.Namespace, kernel *insider) (*reading, error) {
-	r := &reading{}
+// readFirst reads what has to be read of all namespaces before any table is: whatever socket is seen had its entry made
+// before.
+func readFirst(ns *topology.Namespace, caller Caller) (*reading, error) {
+	r := &reading{Look: Look{Caller: caller}}
 	if err := r.readSockets(ns); err != nil {
 		return nil, err
 	}
@@ -42,12 +46,17 @@ func read(ns *topology.Namespace, kernel *insider) (*reading, error) {
 		r.problem("%s", err)
 	}
 	r.System = time.Duration(system) * time.Second
+	return r, nil
+}
+
+// readRest reads the table.
+func (r *reading) readRest(ns *topology.Namespace, kernel *insider) error {
 	r.Table = r.readTable(ns)
 	if err := r.confirm(ns); err != nil {
-		return nil, err
+		return err
 	}
 	r.readInside(ns, kernel)
-	return r, nil
+	return nil
 }
 
 // readInside adds what only BPF can tell.
@@ -65,22 +74,33 @@ func (r *reading) readInside(ns *topology.Namespace, kernel *insider) {
 }
 
 func (r *reading) readSockets(ns *topology.Namespace) (err error) {
-	list := socket.List
 	if !diag.loaded() {
-		list = socket.ListProc
 		r.problem("times idle are not known: sockets were read from /proc/net/tcp, because tcp_diag is not loaded and ctsim loads nothing " +
 			"(sudo modprobe tcp_diag, or use ss once)")
 	}
 	r.Now = time.Now()
-	r.Sockets, err = list(ns)
+	r.Sockets, err = r.sockets(ns)
 	return err
+}
+
+// sockets reads them and notes nothing.
+func (r *reading) sockets(ns *topology.Namespace) ([]socket.Socket, error) {
+	if !diag.loaded() {
+		return socket.ListProc(ns)
+	}
+	return socket.List(ns)
 }
 
 // readTable reads a namespace's conntrack table as far as the caller may. Its problems are noted, none is an error.
 func (r *reading) readTable(ns *topology.Namespace) *Table {
 	count, err := number(ns, countKey)
 	if errors.Is(err, fs.ErrNotExist) {
-		return &Table{Name: ns.Name(), State: TableNone}
+		if tracking.absent() {
+			return &Table{Name: ns.Name(), State: TableNone}
+		}
+		// Before Linux 5.13 the namespaces of a user namespace had tables, but not these files.
+		r.problem("conntrack table of %s not read: %s", ns.Name(), err)
+		return &Table{Name: ns.Name(), State: TableUnreadable}
 	}
 	t := &Table{Name: ns.Name(), State: TableEmpty}
 	switch {
@@ -95,6 +115,9 @@ func (r *reading) readTable(ns *topology.Namespace) *Table {
 		r.problem("%s", err)
 	}
 	t.Established = time.Duration(established) * time.Second
+	finWait, _ := number(ns, finWaitKey)
+	closeWait, _ := number(ns, closeWaitKey)
+	t.FinWait, t.CloseWait = time.Duration(finWait)*time.Second, time.Duration(closeWait)*time.Second
 	if loose, err := number(ns, looseKey); err == nil && loose == 0 {
 		t.Strict = true
 	}
@@ -111,7 +134,7 @@ func (r *reading) readEntries(ns *topology.Namespace, count int) *Table {
 	entries, err := conntrack.List(ns)
 	switch {
 	case errors.Is(err, unix.EPERM):
-		r.problem("conntrack table of %s not read: that needs CAP_NET_ADMIN over it (run with sudo)", ns.Name())
+		r.problem("conntrack table of %s not read: that needs CAP_NET_ADMIN over it%s", ns.Name(), r.Caller.hint())
 		return unreadable
 	case err != nil:
 		r.problem("%s", err)
@@ -121,18 +144,13 @@ func (r *reading) readEntries(ns *topology.Namespace, count int) *Table {
 }
 
 // confirm looks a second time if connections lack an entry: a table that changes while it is read may skip one, and a
-// connection may have ended between the two readings. Only what lacks its entry in both is left so.
+// connection may have ended between the two readings.
 func (r *reading) confirm(ns *topology.Namespace) error {
 	if r.Table.State != TableRead {
 		return nil
 	}
-	missing := map[uint64]bool{}
-	for _, s := range r.Sockets {
-		if s.State == socket.Established && len(r.Table.find(s)) == 0 {
-			missing[s.Cookie] = true
-		}
-	}
-	if len(missing) == 0 {
+	lacks := func(s socket.Socket) bool { return s.State == socket.Established && len(r.Table.find(s)) == 0 }
+	if !slices.ContainsFunc(r.Sockets, lacks) {
 		return nil
 	}
 	first := *r
@@ -145,23 +163,10 @@ func (r *reading) confirm(ns *topology.Namespace) error {
 		r.Sockets, r.Now = first.Sockets, first.Now
 		return nil
 	}
-	again.Established, again.Strict = first.Table.Established, first.Table.Strict
-	r.Table = again
-	r.Sockets = keep(r.Sockets, func(s socket.Socket) bool {
-		// One that lacks its entry only now was made, or lost it, in between: the next look will tell.
-		return s.State != socket.Established || missing[s.Cookie] || len(again.find(s)) > 0
-	})
+	again.Established, again.FinWait, again.CloseWait = first.Table.Established, first.Table.FinWait, first.Table.CloseWait
+	again.Strict = first.Table.Strict
+	r.Table, r.Sockets = again, lasting(first.Sockets, r.Sockets, again)
 	return nil
-}
-
-func keep(all []socket.Socket, good func(socket.Socket) bool) []socket.Socket {
-	kept := all[:0]
-	for _, s := range all {
-		if good(s) {
-			kept = append(kept, s)
-		}
-	}
-	return kept
 }
 
 // number reads a sysctl of a namespace. Equivalent: `sysctl -n KEY`.

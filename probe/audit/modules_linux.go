@@ -20,6 +20,9 @@ var (
 	ctnetlink = module{name: "nf_conntrack_netlink", function: "ctnetlink_dump_table"}
 )
 
+// tracking is connection tracking itself.
+var tracking = module{name: "nf_conntrack", function: "nf_conntrack_in"}
+
 type module struct{ name, function string }
 
 // loaded tells whether the kernel has it at hand. If that cannot be found out it is taken not to.
@@ -40,6 +43,9 @@ func (m module) loaded() bool {
 	return symbols()[m.function]
 }
 
+// absent tells whether the kernel is known not to have it.
+func (m module) absent() bool { return !m.loaded() && len(symbols()) > 0 && !symbols()[m.function] }
+
 // symbols are the functions of the answers that are built in. What is built in stays so, and reading takes 50 ms.
 var symbols = sync.OnceValue(func() map[string]bool {
 	found := map[string]bool{}
@@ -49,7 +55,7 @@ var symbols = sync.OnceValue(func() map[string]bool {
 	}
 	defer func() { _ = f.Close() }()
 	for lines := bufio.NewScanner(f); lines.Scan(); {
-		for _, m := range []module{diag, ctnetlink} {
+		for _, m := range []module{diag, ctnetlink, tracking} {
 			if strings.Contains(lines.Text(), m.function) && builtIn(lines.Text(), m.function) {
 				found[m.function] = true
 			}

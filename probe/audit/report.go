@@ -28,6 +28,9 @@ type Summary struct {
 	OK          int `json:"ok"`
 	// Unread is the namespaces of which nothing could be seen.
 	Unread int `json:"unread"`
+	// Unseen is, of a look at all namespaces, the processes whose namespace could not even be found out, 1 if the caller
+	// is not shown how many there are.
+	Unseen int `json:"unseen"`
 }
 
 // Namespace is one network namespace and its connections.
@@ -47,6 +50,10 @@ type Namespace struct {
 	Conntrack      TableFacts   `json:"conntrack"`
 	Summary        Summary      `json:"summary"`
 	Connections    []Connection `json:"connections"`
+	// Near are the names of the namespaces that its veth pairs lead to, of a pod's the node; Unseen are devices behind
+	// which there is one that was not read.
+	Near   []string `json:"near"`
+	Unseen []string `json:"unseen"`
 	// Problems say what could not be read of this namespace, and why.
 	Problems []string `json:"problems"`
 }
@@ -82,6 +89,8 @@ type Connection struct {
 	// Why and Cure are for people. Cure is empty where nothing needs one.
 	Why  string `json:"why"`
 	Cure string `json:"cure,omitempty"`
+	// Command would tell what is not known, to be typed in a shell; empty where nothing would.
+	Command string `json:"command,omitempty"`
 }
 
 // Process has a socket open.
@@ -162,4 +171,5 @@ func (s *Summary) plus(o Summary) {
 	s.Unknown += o.Unknown
 	s.OK += o.OK
 	s.Unread += o.Unread
+	s.Unseen += o.Unseen
 }

@@ -24,13 +24,15 @@ const (
 
 // Table is a namespace's conntrack table at one moment. Make it with NewTable.
 type Table struct {
-	// Name is the namespace's.
-	Name  string
-	State TableState
+	// Name is the namespace's, Path where it can be entered.
+	Name, Path string
+	State      TableState
 	// Entries is how many there are, of all protocols; nf_conntrack_count where the table could not be read.
 	Entries int
 	// Established is nf_conntrack_tcp_timeout_established; 0 if not known.
 	Established time.Duration
+	// FinWait and CloseWait are those of connections that one side has closed; 0 if not known.
+	FinWait, CloseWait time.Duration
 	// Strict is nf_conntrack_tcp_loose=0: no entry is made for a connection in mid-stream.
 	Strict bool
 	// HooksKnown tells that it is known whether the namespace's packets go through conntrack, which TracksIPv4 and
@@ -73,15 +75,46 @@ func (t *Table) find(s socket.Socket) []*conntrack.Entry { return t.flows[flowOf
 // neither the hooks nor other entries tell.
 func (t *Table) tracks(s socket.Socket) (yes, known bool) {
 	v4 := flowOf(s).Src.Addr().Is4()
+	some := v4 && t.some4 || !v4 && t.some6
+	hooked := v4 && t.TracksIPv4 || !v4 && t.TracksIPv6
 	switch {
 	case t.State == TableNone:
 		return false, true
+	case t.HooksKnown && !hooked && some:
+		return false, false // entries without hooks: left over, or a bridge's (nf_conntrack_bridge), whose hooks are others
 	case t.HooksKnown:
-		return v4 && t.TracksIPv4 || !v4 && t.TracksIPv6, true
-	case v4 && t.some4 || !v4 && t.some6:
+		return hooked, true
+	case some:
 		return true, true
 	}
 	return false, false
+}
+
+// passedBy tells whether packets of the socket's family are known not to meet the table's entries any more.
+func (t *Table) passedBy(s socket.Socket) bool {
+	v4 := flowOf(s).Src.Addr().Is4()
+	return t.HooksKnown && !(v4 && t.TracksIPv4 || !v4 && t.TracksIPv6)
+}
+
+// renewed is what the next packet sets an entry's time to; 0 if not known.
+func (t *Table) renewed(state conntrack.TCPState) time.Duration {
+	switch state {
+	case conntrack.TCPEstablished:
+		return t.Established
+	case conntrack.TCPFinWait:
+		return t.FinWait
+	case conntrack.TCPCloseWait:
+		return t.CloseWait
+	}
+	return 0
+}
+
+// timeout is how long an entry of the socket lives when nothing passes.
+func (t *Table) timeout(s socket.Socket) time.Duration {
+	if s.State == socket.CloseWait {
+		return t.CloseWait
+	}
+	return t.Established
 }
 
 func flowOf(s socket.Socket) conntrack.Tuple {
@@ -102,6 +135,29 @@ func (f found) left(now time.Time) time.Duration {
 		return f.Timeout
 	}
 	return max(0, f.Timeout+f.Seen.Sub(now))
+}
+
+// lasting are the sockets of a second look that can be judged by the table read after it: not those that are new and have
+// no entry there, for theirs may have been made while it was read. One that was there before and has its entry no longer
+// stays: that has expired or was flushed meanwhile.
+func lasting(before, now []socket.Socket, t *Table) []socket.Socket {
+	old := map[conntrack.Tuple]bool{}
+	for _, s := range before {
+		old[flowOf(s)] = true
+	}
+	return keep(now, func(s socket.Socket) bool {
+		return s.State != socket.Established || old[flowOf(s)] || len(t.find(s)) > 0
+	})
+}
+
+func keep(all []socket.Socket, good func(socket.Socket) bool) []socket.Socket {
+	kept := all[:0]
+	for _, s := range all {
+		if good(s) {
+			kept = append(kept, s)
+		}
+	}
+	return kept
 }
 
 // staysInside tells whether a connection never leaves its namespace, so that no other table can have it.

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ctsim/ctsim/topology"
+	"github.com/ctsim/ctsim/probe/socket"
 )
 
 // Look reads everything once. A namespace that cannot be read is in the report with its problem and is no error.
@@ -19,15 +19,14 @@ func (a *Auditor) Look() (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &view{Auditor: a, processes: p, began: time.Now()}
-	if err := v.readNode(); err != nil {
+	v := &view{Auditor: a, processes: p, began: time.Now(), caller: callerNow()}
+	defer v.close()
+	v.gather()
+	if err := v.readShown(); err != nil {
 		return nil, err
 	}
-	if a.one != nil {
-		v.add(a.one, v.placeOf(a.one))
-	} else {
-		v.addAll()
-	}
+	v.follow()
+	v.dropEnded()
 	return v.report(), nil
 }
 
@@ -35,149 +34,145 @@ func (a *Auditor) Look() (*Report, error) {
 type view struct {
 	*Auditor
 	*processes
-	began time.Time
-	// host is the reading of the node's namespace.
-	host *reading
-	// deaf is why it could not be read; host then holds nothing.
-	deaf  error
-	from  *topology.Namespace
-	seen  []Namespace
-	looks []Look
-	// at is where in seen each look belongs; namespaces that could not be read have none.
-	at []int
+	began  time.Time
+	caller Caller
+	// members are the namespaces there are. The current one and those that the caller named come first.
+	members []*member
+	// host is the one that the caller named as the node; nil if none was.
+	host *member
 }
 
-// readNode reads the table that the connections of all other namespaces pass through.
-func (v *view) readNode() (err error) {
-	v.from = v.current
-	if v.node != nil {
-		v.from = v.node
-	}
-	v.host, err = read(v.from, v.kernel)
-	if err != nil && v.node == nil {
-		return err
-	}
-	if err != nil {
-		v.host, v.deaf = &reading{problems: []string{err.Error()}}, err
-	}
-	if at := v.placeOf(v.from); v.host.Table != nil {
-		v.host.Table.Name = at.label
-	}
-	return nil
-}
-
-// placeOf is what the walk found out about a namespace, or its name if it found nothing.
-func (v *view) placeOf(ns *topology.Namespace) place {
-	at := place{inode: ns.Inode(), path: "/proc/self/ns/net", label: ns.Name()}
-	if found := v.places[ns.Inode()]; found != nil {
-		at = *found
-	}
-	if ns.Current() {
-		at.path = "/proc/self/ns/net"
-	}
-	switch {
-	case ns == v.node:
-		at.label = v.target.Node
-	case ns.Inode() == v.first:
-		at.label = "host"
-	case at.named:
-	case ns.Current():
-		at.label = "current"
-	case v.target.Namespace != "" && ns == v.one:
-		at.label, at.path = v.target.Namespace, v.target.Namespace
-	}
-	return at
-}
-
-// addAll reads every namespace that the walk found.
-func (v *view) addAll() {
-	if v.places[v.current.Inode()] == nil {
-		v.place(v.current.Inode(), "/proc/self/ns/net")
-	}
-	for _, found := range v.places {
-		if found.inode == v.current.Inode() {
-			v.add(v.current, v.placeOf(v.current))
-			continue
+// looks are the members that were read, as Assemble takes them, and which each is of. Those that are not shown list
+// nothing.
+func (v *view) looks() (looks []Look, of []*member) {
+	place := map[*member]int{}
+	for _, m := range v.members {
+		if m.err == nil && m.r != nil && m.r.Table != nil {
+			place[m] = len(of)
+			of = append(of, m)
 		}
-		ns, err := topology.OpenNamespace(found.label, found.path)
+	}
+	for _, m := range of {
+		l := m.r.Look
+		l.Links = Links{Unseen: slices.Clone(m.unseen), Outside: m.outside()}
+		for _, near := range m.near {
+			if at, ok := place[near]; ok {
+				l.Links.Near = append(l.Links.Near, at)
+			} else {
+				l.Links.Unseen = append(l.Links.Unseen, near.at.label)
+			}
+		}
 		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			continue // it ended
-		case err != nil:
-			v.unreadable(*found, err)
+		case v.host == nil || v.host == m:
+		case v.host.err != nil:
+			l.Links = Links{Unseen: []string{"what --node names"}}
+		default:
+			l.Node = v.host.r.Table
+		}
+		switch {
+		case !m.shown:
+			l.Only = map[uint32]bool{}
+		case v.target.PID > 0:
+			l.Only = map[uint32]bool{}
+			maps.Copy(l.Only, v.only)
+		}
+		looks = append(looks, l)
+	}
+	return looks, of
+}
+
+// dropEnded leaves out connections without an entry that have ended since their sockets were read, and their entries with
+// them.
+func (v *view) dropEnded() {
+	looks, of := v.looks()
+	w := newWorldOf(looks)
+	for i, l := range looks {
+		lack := map[uint64]bool{}
+		for _, s := range l.Sockets {
+			f := l.facts(s)
+			if w.follow(f, i); len(f.entries) == 0 && s.Cookie != 0 {
+				lack[s.Cookie] = true
+			}
+		}
+		if len(lack) == 0 || !of[i].shown {
 			continue
 		}
-		if ns.Inode() == found.inode { // else another took its place
-			v.add(ns, v.placeOf(ns))
+		again, err := of[i].r.sockets(of[i].ns)
+		if err != nil {
+			continue
 		}
-		_ = ns.Close()
+		for _, s := range again {
+			delete(lack, s.Cookie)
+		}
+		of[i].r.Sockets = keep(of[i].r.Sockets, func(s socket.Socket) bool { return !lack[s.Cookie] })
 	}
 }
 
-// add reads one namespace.
-func (v *view) add(ns *topology.Namespace, at place) {
-	r, err := v.host, v.deaf
-	if ns.Inode() == v.from.Inode() && err != nil {
-		v.unreadable(at, err)
-		return
+// entry is a namespace's place in the report.
+func (v *view) entry(m *member) Namespace {
+	n := v.namespace(m.at)
+	if m.err != nil {
+		v.unreadable(&n, m.err)
+		return n
 	}
-	if ns.Inode() != v.from.Inode() {
-		if r, err = read(ns, v.kernel); err != nil {
-			v.unreadable(at, err)
-			return
+	n.Current = m.ns.Current()
+	n.KeepaliveTimeS = m.r.System.Seconds()
+	n.Conntrack = TableFacts{State: m.r.Table.State, Entries: m.r.Table.Entries, EstablishedS: m.r.Table.Established.Seconds()}
+	n.Problems = append(n.Problems, m.r.problems...)
+	n.Unseen = append(n.Unseen, m.unseen...)
+	for _, near := range m.near {
+		if near.err != nil {
+			n.Unseen = append(n.Unseen, near.at.label)
+			continue
 		}
-		r.Table.Name = at.label
-		r.Node = v.host.Table
+		n.Near = append(n.Near, near.at.label)
 	}
-	r.Owners = v.owners
-	n := v.namespace(at)
-	n.Current = ns.Current()
-	n.KeepaliveTimeS = r.System.Seconds()
-	n.Conntrack = TableFacts{State: r.Table.State, Entries: r.Table.Entries, EstablishedS: r.Table.Established.Seconds()}
-	n.Problems = append(n.Problems, r.problems...)
-	look := r.Look
 	if v.target.PID > 0 {
-		look.Only = map[uint32]bool{}
-		maps.Copy(look.Only, v.only)
 		n.Problems = append(n.Problems, v.whyOnlySome()...)
 	}
-	v.at = append(v.at, len(v.seen))
-	v.seen = append(v.seen, n)
-	v.looks = append(v.looks, look)
+	return n
 }
 
 func (v *view) namespace(at place) Namespace {
 	return Namespace{
 		Name: at.label, Inode: at.inode, Path: at.path, Pod: at.pod, Processes: at.processes,
-		Connections: []Connection{}, Problems: []string{},
+		Connections: []Connection{}, Near: []string{}, Unseen: []string{}, Problems: []string{},
 	}
 }
 
-// unreadable notes a namespace of which nothing can be seen.
-func (v *view) unreadable(at place, err error) {
-	n := v.namespace(at)
+// unreadable notes that nothing can be seen of a namespace.
+func (v *view) unreadable(n *Namespace, err error) {
 	n.Conntrack.State = TableUnreadable
 	n.Summary.Unread = 1
 	problem := err.Error()
 	if errors.Is(err, fs.ErrPermission) {
-		problem += " (entering a namespace needs CAP_SYS_ADMIN over the user namespace it belongs to: run with sudo)"
+		problem += "; entering a namespace needs CAP_SYS_ADMIN over the user namespace it belongs to" + v.caller.hint()
 	}
 	n.Problems = append(n.Problems, problem)
-	v.seen = append(v.seen, n)
 }
 
 // report judges what was read.
 func (v *view) report() *Report {
-	for i, list := range Assemble(v.looks, v.filter) {
-		n := &v.seen[v.at[i]]
-		for _, c := range list {
+	looks, of := v.looks()
+	lists := map[*member][]Connection{}
+	for i, list := range Assemble(looks, v.filter) {
+		lists[of[i]] = list
+	}
+	var seen []Namespace
+	for _, m := range v.members {
+		if !m.shown {
+			continue
+		}
+		n := v.entry(m)
+		for _, c := range lists[m] {
 			n.Summary.add(c.Verdict)
 			if v.filter.Only == "" || v.filter.Only == c.Verdict {
 				n.Connections = append(n.Connections, c)
 			}
 		}
+		seen = append(seen, n)
 	}
-	slices.SortFunc(v.seen, func(a, b Namespace) int {
+	slices.SortFunc(seen, func(a, b Namespace) int {
 		if a.Current != b.Current {
 			if a.Current {
 				return -1
@@ -186,9 +181,15 @@ func (v *view) report() *Report {
 		}
 		return cmp.Or(strings.Compare(a.Name, b.Name), cmp.Compare(a.Inode, b.Inode))
 	})
-	r := &Report{Schema: SchemaVersion, Time: v.began, Kernel: kernelRelease(), Namespaces: v.seen, Missing: v.missing()}
-	for _, n := range v.seen {
+	r := &Report{Schema: SchemaVersion, Time: v.began, Kernel: kernelRelease(), Namespaces: seen, Missing: v.missing(seen)}
+	for _, n := range seen {
 		r.Summary.plus(n.Summary)
+	}
+	if v.target.All {
+		r.Summary.Unseen = v.closedNamespaces
+		if v.hidden && r.Summary.Unseen == 0 {
+			r.Summary.Unseen = 1
+		}
 	}
 	return r
 }
@@ -199,18 +200,16 @@ func (v *view) whyOnlySome() []string {
 	case v.only == nil:
 		return []string{fmt.Sprintf("process %d has ended", v.target.PID)}
 	case v.onlyClosed:
-		return []string{fmt.Sprintf("the sockets of process %d are not known: looking into another user's process needs CAP_SYS_PTRACE (run with sudo)", v.target.PID)}
+		return []string{fmt.Sprintf("the sockets of process %d are not known: looking into another user's process needs CAP_SYS_PTRACE%s", v.target.PID, v.caller.hint())}
 	}
 	return nil
 }
 
 // missing says what the caller may not see.
-func (v *view) missing() []string {
+func (v *view) missing(seen []Namespace) []string {
 	missing := []string{}
 	ownerless, connections := 0, 0
-	shown := false
-	for _, n := range v.seen {
-		shown = shown || n.Inode == v.from.Inode()
+	for _, n := range seen {
 		connections += len(n.Connections)
 		for _, c := range n.Connections {
 			if c.Process == nil {
@@ -218,20 +217,27 @@ func (v *view) missing() []string {
 			}
 		}
 	}
-	if !shown {
-		missing = append(missing, v.host.problems...)
+	for _, m := range v.members {
+		switch {
+		case m.shown:
+		case m == v.host && m.err != nil:
+			missing = append(missing, m.err.Error())
+		case m.err == nil && m.r != nil && m.r.Table != nil:
+			missing = append(missing, m.r.problems...)
+		}
 	}
+	hint := v.caller.hint()
 	if ownerless > 0 && v.closed > 0 {
-		missing = append(missing, fmt.Sprintf("the processes of %d of %d connections; processes that may not be looked into: %d (run with sudo)", ownerless, connections, v.closed))
+		missing = append(missing, fmt.Sprintf("the processes of %d of %d connections; processes that may not be looked into: %d%s", ownerless, connections, v.closed, hint))
 	}
 	if connections > 0 && v.blind != nil {
 		missing = append(missing, fmt.Sprintf("the sockets' own keepalive times, and whether packets go through conntrack at all; that needs %s", v.blind))
 	}
 	if ownerless > 0 && v.hidden {
-		missing = append(missing, "processes of other users: /proc is mounted with hidepid (run with sudo)")
+		missing = append(missing, "processes of other users: /proc is mounted with hidepid"+hint)
 	}
 	if v.target.All && v.closedNamespaces > 0 {
-		missing = append(missing, fmt.Sprintf("the namespaces of %d processes of other users (run with sudo)", v.closedNamespaces))
+		missing = append(missing, fmt.Sprintf("the namespaces of %d processes that may not be looked into%s", v.closedNamespaces, hint))
 	}
 	return missing
 }
