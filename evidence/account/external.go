@@ -9,9 +9,9 @@ import (
 	"github.com/ctsim/ctsim/probe/peer"
 )
 
-// JudgeExternal judges connections of a program that tells nothing of its calls, from the packets at both ends and from
+// judgeExternal judges connections of a program that tells nothing of its calls, from the packets at both ends and from
 // what the kernel says of the sockets: its balance is in bytes.
-func JudgeExternal(e *evidence.Evidence, accounts []*Account) {
+func judgeExternal(e *evidence.Evidence, accounts []*Account) {
 	for _, a := range accounts {
 		a.Errno, a.NoticedBy, a.Peer = "", "", ""
 		w := &witness{judge: newJudge(e, a)}

@@ -65,7 +65,7 @@ func TestJudgeExternal(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			e, a := told(c.packets)
 			a.Last = c.last
-			JudgeExternal(e, []*Account{a})
+			judgeExternal(e, []*Account{a})
 			if a.Outcome != c.outcome || a.Errno != c.errno || a.NoticedBy != c.noticed || a.Aside != c.aside {
 				t.Errorf("%s %q by %q, aside %v; want %s %q by %q, aside %v: %+v", a.Outcome, a.Errno, a.NoticedBy, a.Aside,
 					c.outcome, c.errno, c.noticed, c.aside, a.Balance)
@@ -90,7 +90,7 @@ func TestReconnected(t *testing.T) {
 		other.Last = []*evidence.LastState{{Side: peer.Client, At: "client", SocketState: peer.SocketState{State: "ESTABLISHED"}},
 			{Side: peer.Server, At: "server-1", SocketState: peer.SocketState{State: "ESTABLISHED"}}}
 		other.Flow.Since = e.Started.Add(c.since)
-		JudgeExternal(e, []*Account{lost, other})
+		judgeExternal(e, []*Account{lost, other})
 		if lost.Outcome != c.want || (other.Replaces == 1) != (c.want == Reconnected) || other.Aside != (c.want == Reconnected) {
 			t.Errorf("%s: %s, replaced by %+v", c.name, lost.Outcome, other.Connection)
 		}
@@ -176,7 +176,7 @@ func TestExternalUnwatched(t *testing.T) {
 		if s == evidence.FromPackets {
 			a.Packets, a.Flow = nil, evidence.FlowFacts{} // its connections are known by their SYN
 		}
-		JudgeExternal(e, []*Account{a})
+		judgeExternal(e, []*Account{a})
 		return a
 	}
 	for _, s := range evidence.Sources {
