@@ -23,44 +23,46 @@ type Evidence struct {
 	Machine
 	Started, Ended time.Time
 	Flows          []FlowFacts
-	// connections is how many the client tried to open.
+	// Connections is how many the client tried to open.
 	Connections int
 	Events      []EntryEvent
 	Packets     []packet.Packet
 	Reports     []peer.Report
 	Deeds       []Deed
-	// ours are the port ids under which ctsim itself has flushed tables, deleted those under which it deleted one entry.
+	// Ours are the netlink port ids under which ctsim itself has flushed tables, Deleted those under which it deleted one entry.
 	Ours, Deleted map[uint32]bool
-	// samples are the sockets after each step, last what they were in at the end.
+	// Samples are the sockets after each step, of up to ten connections; Last what those of every connection were in at the end.
 	Samples []SocketSample
 	Last    []LastState
 	// EndsRead is true once the sockets of every place were read at the end: what is not in Last then was not there. False
 	// of a run that did not come to its end.
 	EndsRead bool
-	// rules are the counters of every rule at the end, by node.
+	// Rules are the counters of every rule at the end, by node.
 	Rules map[string][]dataplane.Counter
-	// before are the counters before the first break, by node; nil if nothing was broken.
+	// Before are the counters before the first break, by node; nil if nothing was broken.
 	Before map[string][]dataplane.Counter
-	// saved are the texts that both were read from.
+	// Saved are the texts that both were read from.
 	Saved []SavedRules
-	// paths are the ways of packets through the rules; kernel what the kernel itself told.
+	// Paths are the ways of packets through the rules; Kernel what the kernel itself told.
 	Paths  []rulepath.Path
 	Kernel []KernelEvent
-	// hops are where packets were captured.
+	// Hops are where packets were captured.
 	Hops []packet.Hop
-	// unwatched are the sources that were not to be watched, or could not be.
+	// Unwatched are the sources that were not to be watched, or could not be.
 	Unwatched map[Source]bool
-	// output is what external programs wrote, settings what they had set on their sockets, programs how they ended.
+	// Output is what external programs wrote, Settings what they had set on their sockets, Programs how they ended.
 	Output   []OutputLine
 	Settings []Settings
 	Programs []Ran
-	// kept tells why an entry was not aged, keptAt when.
+	// Kept tells why an entry was not aged, KeptAt when; empty if none was to be, or it was.
 	Kept   string
 	KeptAt time.Time
-	// unmet names the fact that a repeat or wait ended without; empty if there was none.
-	Unmet       string
-	Lost        map[string]int
-	Missing     []string
+	// Unmet names the fact that a repeat or wait ended without; empty if there was none.
+	Unmet string
+	// Lost counts what watchers could not deliver, by source; Missing says what could not be observed, one line each.
+	Lost    map[string]int
+	Missing []string
+	// Interrupted is true if the run was ended before its last step.
 	Interrupted bool
 }
 
@@ -76,11 +78,11 @@ func (e *Evidence) Keeping() any {
 
 // Machine is where and how the facts were observed.
 type Machine struct {
-	// release is the kernel's, `uname -r`.
+	// Release is the kernel's, `uname -r`.
 	Release string
-	// rootless is true if it was in a user namespace.
+	// Rootless is true if it was in a user namespace.
 	Rootless bool
-	// phases are the parts of the run and how long each took.
+	// Phases are the parts of the run and how long each took.
 	Phases []Phase
 }
 
@@ -92,21 +94,21 @@ type Phase struct {
 
 // World is what the evidence is about. Whoever fills the evidence knows it and says it.
 type World struct {
-	// service is what the client connects to: the virtual address, or a node port.
+	// Service is what the client connects to: the virtual address, or a node port.
 	Service netip.AddrPort
-	// pods names the server pods by their address, those removed since too.
+	// Pods names the server pods by their address, those removed since too.
 	Pods map[netip.Addr]string
-	// nodes are all nodes in the order of their reports; translating are those of them whose entries translate the
+	// Nodes are all nodes in the order of their reports; Translating are those of them whose entries translate the
 	// service's address: where its clients are.
 	Nodes, Translating []string
-	// clientAt is the pod, node or machine that the client runs in, client its address there.
+	// ClientAt is the pod, node or machine that the client runs in, Client its address there.
 	ClientAt string
 	Client   netip.Addr
 	// UDP is true if the service speaks UDP; false is TCP.
 	UDP bool
-	// external is true if the client is a program that ctsim has not written.
+	// External is true if the client is a program that ctsim has not written.
 	External bool
-	// places are the pods, nodes and machines, the client's side first, and then what joined them later.
+	// Places are the pods, nodes and machines, the client's side first, and then what joined them later.
 	Places []Place
 }
 
@@ -214,7 +216,7 @@ type LastState struct {
 	Pending error
 	// Left is true if no program held the socket any more: the kernel alone still did, to end it in order.
 	Left bool
-	// timer is the kind that runs, as netstat names it; empty if the socket was in no table.
+	// Timer is the kind that runs, as netstat names it; empty if the socket was in no table.
 	Timer string
 }
 

@@ -17,6 +17,7 @@ type Index map[ends][]FlowFacts
 // ends are an address, or if that is not enough to tell connections apart, the addresses of both ends.
 type ends struct{ client, peer netip.AddrPort }
 
+// Add notes that an address is a connection's, from its beginning on.
 func (ix Index) Add(a netip.AddrPort, f FlowFacts) { ix.put(ends{client: a}, f) }
 
 func (ix Index) put(e ends, f FlowFacts) {
@@ -80,14 +81,17 @@ func (ix Index) Of(t time.Time, all ...netip.AddrPort) int {
 	return 0
 }
 
+// Event is the connection that a conntrack event is about, 0 if none is known.
 func (ix Index) Event(ev *EntryEvent) int {
 	return ix.Of(ev.Time, ev.Original.Src, ev.Original.Dst, ev.Reply.Src, ev.Reply.Dst)
 }
 
+// Packet is the connection that a packet belongs to, or an ICMP error complains about; 0 if none is known.
 func (ix Index) Packet(p *packet.Packet) int {
 	return ix.Of(p.Time, p.Src, p.Dst, p.Error.Src, p.Error.Dst)
 }
 
+// Report is the connection that a call was made on, 0 if none is known: a server learns it from the first message.
 func (ix Index) Report(r *peer.Report) int {
 	if r.Connection != 0 {
 		return r.Connection
@@ -95,8 +99,10 @@ func (ix Index) Report(r *peer.Report) int {
 	return ix.Of(r.Time, r.Local, r.Remote)
 }
 
+// Path is the connection whose packet met the rules, 0 if none is known.
 func (ix Index) Path(p *rulepath.Path, at time.Time) int {
 	return ix.Of(at, p.Packet.Src, p.Packet.Dst)
 }
 
+// Kernel is the connection that an event of the kernel is about, 0 if none is known.
 func (ix Index) Kernel(ev *KernelEvent) int { return ix.Of(ev.Time, ev.Src, ev.Dst) }

@@ -74,7 +74,7 @@ func AccountsOf(e *evidence.Evidence, connections int, ix evidence.Index, packet
 		a.follow(e)
 	}
 	if e.External {
-		JudgeExternal(e, out)
+		judgeExternal(e, out)
 	} else {
 		for _, a := range out {
 			a.conclude(e)

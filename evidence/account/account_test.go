@@ -140,7 +140,7 @@ func TestAccountsOfExternalProgramRest(t *testing.T) {
 		for i := range packets {
 			accounts[0].Packets = append(accounts[0].Packets, &packets[i])
 		}
-		JudgeExternal(e, accounts)
+		judgeExternal(e, accounts)
 		claims := Tell(e, ix, accounts[0], accounts)
 		found := false
 		for _, s := range Sentences(e, claims, e.Timeline(ix, packets, nil, nil)) {

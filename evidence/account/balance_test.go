@@ -409,3 +409,20 @@ func TestPossibleWithout(t *testing.T) {
 		}
 	}
 }
+
+// The kernel counts a FIN as a byte of both queues; what is unacknowledged and unread is data.
+func TestQueues(t *testing.T) {
+	for _, c := range []struct {
+		state           string
+		send, recv      int
+		unacked, unread int
+	}{
+		{"ESTABLISHED", 10, 20, 10, 20}, {"FIN_WAIT1", 1, 0, 0, 0}, {"FIN_WAIT1", 11, 5, 10, 5}, {"CLOSE_WAIT", 0, 1, 0, 0},
+		{"CLOSE_WAIT", 3, 11, 3, 10}, {"LAST_ACK", 1, 1, 0, 0}, {"FIN_WAIT2", 0, 10, 0, 10}, {"CLOSE", 0, 0, 0, 0},
+	} {
+		s := &end{last: &evidence.LastState{SocketState: peer.SocketState{State: c.state}, SendQueue: c.send, RecvQueue: c.recv}}
+		if unacked, unread := s.queues(); unacked != c.unacked || unread != c.unread {
+			t.Errorf("%s with %d and %d: %d unacknowledged, %d unread", c.state, c.send, c.recv, unacked, unread)
+		}
+	}
+}

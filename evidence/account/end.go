@@ -188,24 +188,25 @@ func (s *end) whose() string {
 	return s.at
 }
 
-// socketText is its last state in words; read is true if sockets were read at the end.
+// socketText is its last state in words, and how it got there; read is true if sockets were read at the end.
 func (s *end) socketText(read bool) string {
 	who := s.whose()
 	switch {
 	case s.last == nil && read:
-		return who + " has no socket of it any more"
+		return who + " has no socket of it any more" + s.how()
 	case s.last == nil:
 		return "the state of " + who + "'s socket is not known"
 	}
-	words := []string{fmt.Sprintf("%s's socket is %s", who, s.last.State)}
+	words := []string{fmt.Sprintf("%s's socket is %s%s", who, s.last.State, s.how())}
 	if s.last.Left {
 		words = append(words, "held by the kernel alone")
 	}
-	if n := s.last.SendQueue; n > 0 {
-		words = append(words, Count(n, "byte", "bytes")+" unacknowledged")
+	unacked, unread := s.queues()
+	if unacked > 0 {
+		words = append(words, Count(unacked, "byte", "bytes")+" unacknowledged")
 	}
-	if n := s.last.RecvQueue; n > 0 {
-		words = append(words, Count(n, "byte", "bytes")+" unread")
+	if unread > 0 {
+		words = append(words, Count(unread, "byte", "bytes")+" unread")
 	}
 	if n := s.last.Retransmits; n > 0 && !s.closed() {
 		words = append(words, "sent again "+Count(n, "time", "times"))
@@ -214,6 +215,36 @@ func (s *end) socketText(read bool) string {
 		words = append(words, peer.Errno(s.last.Pending)+" waits for its program's next call")
 	}
 	return strings.Join(words, ", ")
+}
+
+// how is what ended a socket that is over: a RST that reached it, its own kernel, or its program.
+func (s *end) how() string {
+	switch {
+	case s.last != nil && !s.closed():
+		return ""
+	case s.rst != nil && s.finAcked == nil:
+		return " after a RST"
+	case s.gaveUp != nil && s.closing == nil:
+		return ", given up by its kernel"
+	case s.closing != nil:
+		return ", closed by its program"
+	}
+	return ""
+}
+
+// queues are the bytes of data that are not acknowledged and not read. The kernel counts a FIN as a byte in either queue
+// until it is acknowledged, or read as the end of the stream.
+func (s *end) queues() (unacked, unread int) {
+	unacked, unread = s.last.SendQueue, s.last.RecvQueue
+	switch s.last.State {
+	case "FIN_WAIT1", "CLOSING", "LAST_ACK":
+		unacked--
+	}
+	switch s.last.State {
+	case "CLOSE_WAIT", "CLOSING", "LAST_ACK":
+		unread--
+	}
+	return max(unacked, 0), max(unread, 0)
 }
 
 // since are the reports after a time.

@@ -9,9 +9,9 @@ import (
 	"github.com/ctsim/ctsim/probe/peer"
 )
 
-// JudgeExternal judges connections of a program that tells nothing of its calls, from the packets at both ends and from
+// judgeExternal judges connections of a program that tells nothing of its calls, from the packets at both ends and from
 // what the kernel says of the sockets: its balance is in bytes.
-func JudgeExternal(e *evidence.Evidence, accounts []*Account) {
+func judgeExternal(e *evidence.Evidence, accounts []*Account) {
 	for _, a := range accounts {
 		a.Errno, a.NoticedBy, a.Peer = "", "", ""
 		w := &witness{judge: newJudge(e, a)}
@@ -47,12 +47,20 @@ type witness struct {
 	used     time.Time
 	answered bool
 	spoken   int
+	// probed is when the client's kernel sent its last keepalive probe, heard when anything came to it last.
+	probed, heard time.Time
 }
 
 func (w *witness) see(p *packet.Packet) {
 	client := p.At == w.e.ClientAt
 	if client && p.Relative.Repeat == packet.Fresh && p.Time.After(w.fault) {
 		w.spoken += p.Payload
+	}
+	if client && p.Direction == packet.In {
+		w.heard = p.Time
+	}
+	if client && p.Direction == packet.Out && p.Relative.Repeat == packet.KeepAlive {
+		w.probed = p.Time
 	}
 	switch {
 	case client && p.Direction == packet.In && p.Src == w.e.Service:
@@ -108,8 +116,18 @@ func (w *witness) outcome() Outcome {
 	case w.a.Errno != "":
 		b.decide(w.a.NoticedBy, ItemRST)
 		return Reset
+	case !w.established && w.client.state() == "SYN_SENT": // it is still trying
+		b.decide("client", ItemSocket, ItemICMP)
+		if w.client.stuck() {
+			return Hang
+		}
+		return Unknown
 	case !w.established:
 		b.decide("client", ItemSocket, ItemICMP)
+		return Timeout
+	case !w.left.IsZero() && w.leaving.Flags.Has(packet.RST) && w.probed.After(w.heard):
+		w.notice(peer.Client, w.left, w.leaving, "ETIMEDOUT") // its keepalive has given up
+		b.decide("client", ItemRST, ItemSocket)
 		return Timeout
 	case unanswered && !w.left.IsZero():
 		w.notice(peer.Client, w.left, w.leaving, "") // it has lost patience

@@ -31,6 +31,8 @@ func TestJudgeExternal(t *testing.T) {
 	open := both("ESTABLISHED", "ESTABLISHED")
 	hanging := both("ESTABLISHED", "ESTABLISHED")
 	hanging[0].Unacked, hanging[0].Retransmits, hanging[0].SendQueue = 1, 3, 4
+	opening := both("SYN_SENT", "")
+	opening[0].Retransmits = 2
 	leaving := both("FIN_WAIT1", "ESTABLISHED")
 	leaving[0].Retransmits = 2
 	tell := func(words ...string) []string { return append(append([]string{}, established...), words...) }
@@ -52,6 +54,9 @@ func TestJudgeExternal(t *testing.T) {
 		{"server is told first", tell("break", "s< RST", "c> data!", "c< RST"), nil, Reset, "ECONNRESET", "server", false},
 		{"refused", []string{"c> SYN", "c< RST"}, nil, Refused, "ECONNREFUSED", "client", false},
 		{"no answer", []string{"c> SYN!"}, nil, Timeout, "", Nobody, false},
+		{"its SYN is still sent again", []string{"c> SYN!"}, opening, Hang, "", Nobody, false},
+		{"its keepalive gives up", tell("break", "c> probe!", "c> probe!", "c> RST!"), nil, Timeout, "ETIMEDOUT", "client", false},
+		{"its program ends it with a RST", tell("break", "c> data", "c< data", "c> RST"), nil, Unknown, "", "", false},
 		{"hangs", tell("break", "c> data!", "c> again!"), hanging, Hang, "", Nobody, false},
 		{"the client loses patience", tell("break", "c> data!", "c> FIN!"), leaving, Timeout, "", "client", false},
 		{"the kernel gives up", tell("break", "c> data!"), nil, Timeout, "ETIMEDOUT", "client", false},
@@ -65,7 +70,7 @@ func TestJudgeExternal(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			e, a := told(c.packets)
 			a.Last = c.last
-			JudgeExternal(e, []*Account{a})
+			judgeExternal(e, []*Account{a})
 			if a.Outcome != c.outcome || a.Errno != c.errno || a.NoticedBy != c.noticed || a.Aside != c.aside {
 				t.Errorf("%s %q by %q, aside %v; want %s %q by %q, aside %v: %+v", a.Outcome, a.Errno, a.NoticedBy, a.Aside,
 					c.outcome, c.errno, c.noticed, c.aside, a.Balance)
@@ -90,7 +95,7 @@ func TestReconnected(t *testing.T) {
 		other.Last = []*evidence.LastState{{Side: peer.Client, At: "client", SocketState: peer.SocketState{State: "ESTABLISHED"}},
 			{Side: peer.Server, At: "server-1", SocketState: peer.SocketState{State: "ESTABLISHED"}}}
 		other.Flow.Since = e.Started.Add(c.since)
-		JudgeExternal(e, []*Account{lost, other})
+		judgeExternal(e, []*Account{lost, other})
 		if lost.Outcome != c.want || (other.Replaces == 1) != (c.want == Reconnected) || other.Aside != (c.want == Reconnected) {
 			t.Errorf("%s: %s, replaced by %+v", c.name, lost.Outcome, other.Connection)
 		}
@@ -105,7 +110,7 @@ func told(words []string) (*evidence.Evidence, *Account) {
 		External: true, Pods: map[netip.Addr]string{server.Addr(): "server-1"}}, EndsRead: true}
 	a := &Account{Connection: Connection{ID: 1}, Flow: evidence.FlowFacts{ID: 1, Local: client, Since: e.Started}}
 	flags := map[string]packet.TCPFlags{"SYN": packet.SYN, "SYNACK": packet.SYN | packet.ACK, "data": packet.PSH | packet.ACK,
-		"again": packet.PSH | packet.ACK, "ack": packet.ACK, "FIN": packet.FIN | packet.ACK, "RST": packet.RST}
+		"again": packet.PSH | packet.ACK, "ack": packet.ACK, "probe": packet.ACK, "FIN": packet.FIN | packet.ACK, "RST": packet.RST}
 	next := map[byte]uint32{'c': 1000, 's': 5000} // sequence numbers, by who sends
 	got := map[byte]uint32{}                      // and what has reached the other
 	var flows packet.Flows
@@ -136,6 +141,8 @@ func told(words []string) (*evidence.Evidence, *Account) {
 			p.Payload, size = 4, 4
 		case "again":
 			p.Payload, p.Seq = 4, next[from]-4
+		case "probe":
+			p.Seq = next[from] - 1
 		}
 		if word != "FIN" || !lost { // a lost FIN is sent again with the same number
 			next[from] += size
@@ -176,7 +183,7 @@ func TestExternalUnwatched(t *testing.T) {
 		if s == evidence.FromPackets {
 			a.Packets, a.Flow = nil, evidence.FlowFacts{} // its connections are known by their SYN
 		}
-		JudgeExternal(e, []*Account{a})
+		judgeExternal(e, []*Account{a})
 		return a
 	}
 	for _, s := range evidence.Sources {

@@ -41,6 +41,8 @@ func Summary(a *Account, accounts []*Account) string {
 		if a.Errno == "" {
 			text = "reset after " + Count(a.Breaks, "loss of the entry", "losses of the entry") + ", and " + told
 		}
+	case a.Outcome == Reset && a.Errno == "":
+		text = "reset, although no entry was lost, and " + told
 	case a.Outcome == Reset:
 		text = told + ", although no entry was lost"
 	case a.Outcome == Survived && a.Breaks > 0:

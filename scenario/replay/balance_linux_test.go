@@ -9,6 +9,7 @@ import (
 	"github.com/ctsim/ctsim/evidence"
 	"github.com/ctsim/ctsim/evidence/account"
 	"github.com/ctsim/ctsim/scenario"
+	"github.com/ctsim/ctsim/scenario/result/resulttest"
 	"github.com/ctsim/ctsim/scenario/verdict"
 )
 
@@ -49,20 +50,8 @@ func TestKernelBalance(t *testing.T) {
 			if r.Verdict != want {
 				t.Errorf("%s: %s", r.Verdict, r.Reason)
 			}
-			for _, c := range r.Connections {
-				if c.Balance.Why() == "" {
-					t.Errorf("connection %d: %s rests on no item: %+v", c.ID, c.Outcome, c.Balance)
-				}
-				for _, i := range c.Balance {
-					for _, f := range i.Facts {
-						if o := r.Timeline[f]; o.Connection != c.ID {
-							t.Errorf("%q rests on %q of connection %d", i.Text, o.Text, o.Connection)
-						}
-					}
-					if i.What == account.ItemSocket && len(i.Facts) == 0 && r.Example == 0 {
-						t.Errorf("%q rests on nothing", i.Text)
-					}
-				}
+			if err := resulttest.Resting(r); err != nil {
+				t.Error(err)
 			}
 			if t.Failed() || testing.Verbose() {
 				t.Log(r.Reason)

@@ -44,6 +44,25 @@ func Resting(r *result.Result) error {
 			return fmt.Errorf("%q: none of its facts is of its time", s)
 		}
 	}
+	return balanced(r)
+}
+
+// balanced finds an outcome that rests on no item, and an item that rests on what is not there or is another connection's.
+func balanced(r *result.Result) error {
+	for _, c := range r.Connections {
+		decided := false
+		for _, item := range c.Balance {
+			decided = decided || item.Decides
+			for k, n := range item.Facts {
+				if n < 0 || n >= len(r.Timeline) || k > 0 && n <= item.Facts[k-1] || r.Timeline[n].Connection != c.ID {
+					return fmt.Errorf("connection %d: %q rests on %v of %d observations", c.ID, item.Text, item.Facts, len(r.Timeline))
+				}
+			}
+		}
+		if !decided {
+			return fmt.Errorf("connection %d: %s rests on no item", c.ID, c.Outcome)
+		}
+	}
 	return nil
 }
 
