@@ -37,6 +37,12 @@ var cases = []struct {
 	{"exec-checked", "exec-checked", verdict.Pass, ""},
 	{"exec-checked", "exec-killed", verdict.Fail, "SIGKILL"},
 	{"exec-checked", "exec-dies", verdict.Fail, "SIGSEGV"},
+	{"time-scale", "", refused, "with time_scale 25, 35, 50, 70, 175, 350 all are exact"},
+	{"time-scale-exact", "balancer-350", verdict.Pass, ""},
+	{"entry-gone", "established-by-sysctl", verdict.Pass, ""},
+	{"entry-gone-short", "udp-by-sysctl", verdict.Pass, ""},
+	{"entry-gone-short", "max-retrans", verdict.Pass, ""},
+	{"entry-gone-short", "time-wait", verdict.Pass, ""},
 	{"exec-checked", "exec-loud", verdict.Inconclusive, "it printed more than the 65536 bytes"},
 }
 
@@ -49,6 +55,16 @@ func TestKernelCases(t *testing.T) {
 				t.Errorf("%s: %s; want %s: %s", got, reason, c.want, c.words)
 			}
 		})
+	}
+}
+
+// TestKernelCasesLong: those that have to wait half a minute.
+func TestKernelCasesLong(t *testing.T) {
+	if os.Getenv("CTSIM_TEST_LONG") == "" {
+		t.Skip("CTSIM_TEST_LONG is not set; entry-gone-short does the same in two seconds")
+	}
+	if got, reason := outcomeOf(t, "entry-gone", "udp-default"); got != verdict.Pass {
+		t.Errorf("%s: %s", got, reason)
 	}
 }
 
