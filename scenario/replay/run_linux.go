@@ -69,6 +69,8 @@ type run struct {
 	flows     []*flow
 	// endpoints are the service's at the moment.
 	endpoints []netip.AddrPort
+	// aged is how old the affinities are meant to be that a step has aged.
+	aged   map[affinityKey]affinityAge
 	phases    []evidence.Phase
 	progress  Progress
 	pausing   pausing
@@ -113,7 +115,7 @@ func newRun(p *scenario.Plan, o Options) (*run, error) {
 		return nil, err
 	}
 	r := &run{plan: p, mode: mode, options: o, rules: map[string]dataplane.Node{}, received: map[int]int{},
-		begun: map[netip.AddrPort]uint32{},
+		begun: map[netip.AddrPort]uint32{}, aged: map[affinityKey]affinityAge{},
 		picks: map[netip.AddrPort][]netip.Addr{}, index: evidence.Index{},
 		tracers: map[string]*rulepath.Watcher{}, readers: map[string]*socket.Reader{}}
 	// Round takes the monotonic reading off: the kernel's times have none, and all must be counted on one clock.
@@ -271,6 +273,9 @@ func (r *run) step(ctx context.Context, s scenario.Step, active []*flow) error {
 		if err := r.countBefore(); err != nil {
 			return err
 		}
+	}
+	if err := r.ageAffinities(0); err != nil {
+		return err
 	}
 	r.note("step", s.Name, s.InThisRun())
 	if err := errors.Join(r.take(ctx, s, active), r.lacked()); err != nil {
