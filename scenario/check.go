@@ -14,6 +14,7 @@ func (s Scenario) problems() Problems {
 	p := &checks{at: s.place}
 	s.checkWorld(p)
 	s.checkSteps(p)
+	s.checkScale(p)
 	s.checkPrograms(p)
 	s.checkExpect(p)
 	return p.all
@@ -23,6 +24,7 @@ func (s Scenario) problems() Problems {
 func (s Scenario) worldProblems() Problems {
 	p := &checks{at: s.place}
 	s.checkWorld(p)
+	s.checkScale(p)
 	return p.all
 }
 

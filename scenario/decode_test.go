@@ -26,6 +26,7 @@ var beyondSchema = map[string]string{
 	"repeat":             "how fields fit together",
 	"share":              "how many connections a probability needs",
 	"sysctls":            "which sysctls belong to the machine, and which pods there are",
+	"time-scale":         "what can be divided",
 	"two-documents":      "a schema sees one document",
 }
 

@@ -31,7 +31,7 @@ func (s Scenario) settings() []string {
 	w := s.World
 	out := []string{
 		fmt.Sprintf("%d connection(s), %d backend(s)", w.Connections, w.Backends),
-		"nf_conntrack_tcp_timeout_established = " + s.both(w.Conntrack.Established, time.Second) + " on the nodes",
+		"nf_conntrack_tcp_timeout_established = " + s.both(s.timeout(clockNamed(established)), time.Second) + " on the nodes",
 		"client: " + s.program(w.Client) + "; servers: " + s.program(w.Server),
 	}
 	if w.Service.SessionAffinity != "None" {

@@ -3,12 +3,11 @@ package scenario
 import (
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 )
 
-// here is a production duration as this run uses it: divided by time_scale, and not below the unit in which the kernel
-// counts it.
+// here is a production duration as this run uses it: divided by time_scale. It is exact where anything rests on it, which
+// checkScale has seen to; else it is not below the unit in which the kernel counts.
 func (s Scenario) here(d, unit time.Duration) time.Duration {
 	if s.TimeScale <= 1 || d == 0 {
 		return d
@@ -34,7 +33,7 @@ var keepaliveDefaults = map[string]time.Duration{
 
 // inSeconds is true for the sysctls that hold a time in seconds and so follow time_scale.
 func inSeconds(key string) bool {
-	return keepaliveDefaults[key] != 0 || strings.HasPrefix(key, "net.netfilter.nf_conntrack_tcp_timeout_")
+	return keepaliveDefaults[key] != 0 || isConntrackClock(key) || key == "net.ipv4.tcp_fin_timeout"
 }
 
 // scaledSysctl is a sysctl's value as this run writes it.
@@ -54,12 +53,16 @@ func (s Scenario) keepaliveIdle(p Program, places ...string) time.Duration {
 	if p.Keepalive.Idle > 0 {
 		return p.Keepalive.Idle
 	}
-	const key = "net.ipv4.tcp_keepalive_time"
-	idle := keepaliveDefaults[key]
+	return s.podSeconds("net.ipv4.tcp_keepalive_time", places...)
+}
+
+// podSeconds is one of the kernel's keepalive timers in places, of which the last that sets it decides.
+func (s Scenario) podSeconds(key string, places ...string) time.Duration {
+	d := keepaliveDefaults[key]
 	for _, place := range places {
 		if v, err := strconv.Atoi(s.World.Sysctls[place][key]); err == nil {
-			idle = time.Duration(v) * time.Second
+			d = time.Duration(v) * time.Second
 		}
 	}
-	return idle
+	return d
 }

@@ -15,7 +15,7 @@ type Scenario struct {
 	Cure   string `yaml:"cure" doc:"What helps."`
 	Source string `yaml:"source" doc:"Where the claim comes from: an article, an issue, a kernel function."`
 	// TimeScale divides every duration of the scenario, so that it can be written in the numbers of production.
-	TimeScale int    `yaml:"time_scale" min:"1" max:"100000" default:"1" doc:"Divides every duration: 3600 replays a day in 24 s. Both values are shown."`
+	TimeScale int    `yaml:"time_scale" min:"1" max:"100000" default:"1" doc:"Divides what the world's clocks count, waits and ages: 3600 replays a day in 24 s. Both values are shown. It must divide every timeout exactly: the kernel counts most in whole seconds."`
 	World     World  `yaml:"world" doc:"The pods, the nodes, the service, and how they are set."`
 	Steps     Steps  `yaml:"steps,required" doc:"What happens, in order."`
 	Expect    Expect `yaml:"expect,required" doc:"What must be seen for the verdict to be pass."`
@@ -36,7 +36,7 @@ type World struct {
 	Service     ServiceSpec                  `yaml:"service" doc:"The service, with the field names Kubernetes uses."`
 	Client      Program                      `yaml:"client" doc:"The client's socket."`
 	Server      Program                      `yaml:"server" doc:"The servers' sockets."`
-	Conntrack   Timeouts                     `yaml:"conntrack" doc:"Conntrack timeouts of the nodes; defaults are kube-proxy's."`
+	Conntrack   Timeouts                     `yaml:"conntrack" doc:"Conntrack timeouts of the nodes; defaults are kube-proxy's. All others are sysctls."`
 	Sysctls     map[string]map[string]string `yaml:"sysctls" doc:"Sysctls by place: nodes, pods, or the name of one."`
 }
 

@@ -45,8 +45,8 @@ func (s Scenario) Settle() *Plan {
 		Mode:    "iptables",
 		Proxy:   kube.ProxyConfig{ClusterCIDR: clusterCIDR, MasqueradeAll: s.World.KubeProxy.MasqueradeAll, NoInvalidDrop: s.World.KubeProxy.NoInvalidDrop},
 		Service: s.service(), Target: s.target(),
-		Conntrack: Timeouts{Established: s.here(s.World.Conntrack.Established, time.Second),
-			CloseWait: s.here(s.World.Conntrack.CloseWait, time.Second)},
+		Conntrack: Timeouts{Established: s.here(s.timeout(clockNamed(established)), time.Second),
+			CloseWait: s.here(s.timeout(clockNamed(closeWait)), time.Second)},
 		Connections: s.World.Connections, Expect: s.Expect.withExecs(s.Steps), Settings: s.settings(),
 	}
 	if s.World.ClientAt == outside {
@@ -102,6 +102,9 @@ func (s Scenario) podSysctls(places ...string) []Sysctl {
 	return out
 }
 
+// affinity is how long a client stays with its endpoint (sessionAffinityConfig.clientIP.timeoutSeconds' default).
+const affinity = 10800 * time.Second
+
 // service is the Service as kube-proxy sees it, all backends its endpoints.
 func (s Scenario) service() kube.Service {
 	spec := s.World.Service
@@ -111,7 +114,7 @@ func (s Scenario) service() kube.Service {
 		svc.Protocol = kube.UDP
 	}
 	if spec.SessionAffinity == "ClientIP" {
-		svc.Affinity = 3 * time.Hour
+		svc.Affinity = s.here(affinity, time.Second)
 	}
 	for i := range s.World.Backends {
 		svc.Endpoints = append(svc.Endpoints, netip.AddrPortFrom(s.serverAddress(i), svc.Port))
@@ -189,12 +192,12 @@ func (s Scenario) settled(steps Steps) Steps {
 		switch a := step.Verb.(type) {
 		case *Wait:
 			here := *a
-			if here.For = s.here(a.For, time.Millisecond); here.For > 0 && s.TimeScale > 1 {
+			if here.For = s.here(a.For, time.Microsecond); here.For > 0 && s.TimeScale > 1 {
 				step.Here = here.For.String()
 			}
 			step.Verb = &here
 		case *Receive:
-			step.Verb = &Receive{AtMost: s.here(a.AtMost, time.Millisecond)}
+			step.Verb = &Receive{AtMost: s.here(a.AtMost, time.Microsecond)}
 		case *Age:
 			step.Verb = &Age{By: s.here(a.By, time.Second)}
 		case *SetSysctl:

@@ -36,7 +36,7 @@ func wrongNode(sc Scenario, name string) string {
 
 // Wait lets real time pass, or waits until the entries of the connections are gone from the translating node.
 type Wait struct {
-	For    time.Duration `yaml:"for" short:"yes" min:"1ms" max:"1000h" doc:"How long; at most one hour of this run's own time."`
+	For    time.Duration `yaml:"for" short:"yes" min:"1ms" max:"1000h" doc:"How long; at most one hour of this run's own time, after time_scale."`
 	Until  string        `yaml:"until" enum:"entry-gone,client-closed,server-closed" doc:"A fact to wait for: the conntrack entry has expired; the client's or the server's socket is closed by the kernel."`
 	Packet *PacketCheck  `yaml:"packet" doc:"A packet to wait for, on every connection."`
 	AtMost time.Duration `yaml:"at_most" min:"1s" max:"1h" default:"10m" doc:"With until or packet: give up after this."`
@@ -61,12 +61,11 @@ func (s *Wait) check(sc Scenario) string {
 		return "want one of a duration, until and packet"
 	case s.Packet != nil && s.Packet.Never:
 		return "never cannot be waited for"
-	case sc.here(s.For, time.Millisecond) > time.Hour:
+	case sc.here(s.For, time.Microsecond) > time.Hour:
 		return fmt.Sprintf("%s is too long to wait; use age, or a larger time_scale", s.For)
-	case s.Until == "entry-gone" && s.AtMost < sc.here(sc.World.Conntrack.Established, time.Second) &&
-		s.AtMost < sc.here(sc.World.Conntrack.CloseWait, time.Second):
-		return fmt.Sprintf("the entry lives %s (world.conntrack.established), longer than at_most %s",
-			sc.both(sc.World.Conntrack.Established, time.Second), s.AtMost)
+	}
+	if least, name := sc.shortest(); s.Until == "entry-gone" && s.AtMost < least {
+		return fmt.Sprintf("the entry lives %s (%s) or longer, which is longer than at_most %s", seconds(least), name, s.AtMost)
 	}
 	return ""
 }

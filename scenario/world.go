@@ -89,15 +89,23 @@ func (s Scenario) target() netip.AddrPort {
 	return netip.AddrPortFrom(svc.ClusterIP, svc.Port)
 }
 
-// conntrackSysctls are the values kube-proxy sets on a node, or the scenario's; and the kernel's clock on events,
-// without which they could not be ordered against packets.
+// conntrackSysctls are the values kube-proxy sets on a node, or the scenario's, and with a time_scale all others that the
+// kernel has; and the kernel's clock on events, without which they could not be ordered against packets.
 func (s Scenario) conntrackSysctls() []Sysctl {
-	seconds := func(d time.Duration) string { return strconv.Itoa(int(s.here(d, time.Second) / time.Second)) }
-	return []Sysctl{
-		{Key: "net.netfilter.nf_conntrack_timestamp", Value: "1"},
-		{Key: "net.netfilter.nf_conntrack_tcp_timeout_established", Value: seconds(s.World.Conntrack.Established)},
-		{Key: "net.netfilter.nf_conntrack_tcp_timeout_close_wait", Value: seconds(s.World.Conntrack.CloseWait)},
+	out := []Sysctl{{Key: "net.netfilter.nf_conntrack_timestamp", Value: "1"}}
+	for _, c := range conntrackClocks {
+		d := s.timeout(c)
+		switch {
+		case c.name == established && s.World.Conntrack.Established != 0:
+			d = s.World.Conntrack.Established // a sysctl of the scenario's own comes after it
+		case c.name == closeWait && s.World.Conntrack.CloseWait != 0:
+			d = s.World.Conntrack.CloseWait
+		case s.TimeScale <= 1:
+			continue // as the kernel has it
+		}
+		out = append(out, Sysctl{Key: conntrackPrefix + c.name, Value: strconv.Itoa(int(s.here(d, time.Second) / time.Second))})
 	}
+	return out
 }
 
 // keepaliveSysctls scale the kernel's keepalive timers in the pods; a scenario in real time leaves them alone.

@@ -88,12 +88,28 @@ func ageCommands(a *scenario.Age, m Moment) []Command {
 	if expires {
 		out = append(out, Command{At: m.Plan.Translates, Line: "sleep 2"})
 	}
+	if d := m.Plan.Service.Affinity; d > 0 && a.By >= d { // less than all of it cannot be made to pass
+		for _, node := range m.Plan.NodeNames() {
+			out = append(out, Command{At: node, Line: "sh -c " + ShellQuote(forgetAffinities)})
+		}
+	}
 	return out
 }
+
+// forgetAffinities empties the lists of xt_recent, in which a node remembers where a client went.
+const forgetAffinities = "for list in /proc/net/xt_recent/KUBE-SEP-*; do echo / >$list; done"
 
 // scriptAge leaves it to a function: which entries there are is known only when the script runs, and it waits until what
 // has expired is gone.
 func scriptAge(a *scenario.Age, w *scriptWriter) error {
 	w.act(act{at: "all", script: calls("age", strconv.Itoa(int(a.By/time.Second)))})
+	if d := w.plan.Service.Affinity; d > a.By {
+		return w.cannot("a node remembers for %s where a client went, and %s of it cannot be made to pass", d, a.By)
+	} else if d > 0 {
+		line := forgetAffinities
+		w.act(act{at: "all", script: func(place string) string {
+			return "ip netns exec " + place + " sh -c " + ShellQuote(line)
+		}})
+	}
 	return nil
 }

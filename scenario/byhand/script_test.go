@@ -66,7 +66,7 @@ func TestUnscriptable(t *testing.T) {
 	const tail = "    expect: {outcome: survived}\n"
 	for step, want := range map[string]string{
 		"      - repeat: {until: rerouted, steps: [flush]}\n":                           "with several connections, those that are re-routed",
-		"      - wait: {until: entry-gone, at_most: 1h}\n":                              "does not know which entry is meant",
+		"      - close: client\n      - wait: {until: entry-gone, at_most: 1h}\n":       "does not know which entry is meant",
 		"      - send: {connection: 2}\n":                                               "connection 2 has no client of its own",
 		"      - wait: {packet: {flag: RST}}\n":                                         "no counter of the kernel tells of it: RST at client",
 		"      - send: {from: server, connection: 1}\n":                                 "a server does not know its connections' numbers",

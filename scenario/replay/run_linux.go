@@ -63,6 +63,8 @@ type run struct {
 	servers []server
 	phases  []evidence.Phase
 	pausing pausing
+	// aged is how old the affinities are meant to be that a step has aged.
+	aged map[affinityKey]affinityAge
 }
 
 // Run replays a plan in a world of its own while everything is watched, and gives the evidence; whether it is what the
@@ -89,7 +91,7 @@ func newRun(p *scenario.Plan, o Options) (*run, error) {
 		return nil, err
 	}
 	w := &world{plan: p, options: o, recorder: newRecorder(about(p), o.Observe), readers: map[string]*socket.Reader{}}
-	r := &run{world: w, watching: watching{world: w}, proxies: newProxies(w, mode), programs: programs{world: w}}
+	r := &run{world: w, watching: watching{world: w}, proxies: newProxies(w, mode), programs: programs{world: w}, aged: map[affinityKey]affinityAge{}}
 	for i := range p.Connections {
 		r.flows = append(r.flows, &flow{id: i + 1})
 	}
@@ -193,6 +195,9 @@ func (r *run) step(ctx context.Context, s scenario.Step, active []*flow) error {
 		if err := r.countBefore(); err != nil {
 			return err
 		}
+	}
+	if err := r.ageAffinities(0); err != nil {
+		return err
 	}
 	r.note("step", s.Name, s.InThisRun())
 	if err := errors.Join(r.take(ctx, s, active), r.lacked()); err != nil {

@@ -31,7 +31,7 @@ func (r *run) age(_ context.Context, a *scenario.Age, _ []*flow) error {
 			}
 		}
 	}
-	return r.drain()
+	return errors.Join(r.ageAffinities(a.By), r.drain())
 }
 
 func (r *run) deleteStale(_ context.Context, _ *scenario.DeleteStale, _ []*flow) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -39,24 +40,45 @@ func (r *run) wait(ctx context.Context, s *scenario.Wait, text string, active []
 		return r.untilClosed(ctx, s, text, active)
 	}
 	give := time.Now().Add(s.AtMost)
+	r.mu.Lock()
+	from := len(r.ev.Events)
+	r.mu.Unlock()
 	for {
 		// Reading the table also makes the kernel destroy what has expired, with its event: left alone, that
 		// comes up to a minute late.
 		left, err := r.longestEntry(active)
+		if err == nil {
+			err = r.drain()
+		}
 		if err != nil {
 			return err
 		}
-		if left < 0 {
-			return r.drain()
+		if left < 0 || r.haveExpired(from, active) {
+			return nil
 		}
 		if time.Now().After(give) {
 			r.unmet("the conntrack entry did not expire within " + s.AtMost.String())
 			return r.drain()
 		}
-		if err := r.pause(ctx, max(left, 20*time.Millisecond), text); err != nil {
+		// Not for all that is left: what is sent meanwhile may give it another time, and a new entry may take its place.
+		if err := r.pause(ctx, min(max(left, 20*time.Millisecond), 500*time.Millisecond), text); err != nil {
 			return err
 		}
 	}
+}
+
+// haveExpired tells whether an entry of each connection has expired among the events from a number on: one that is sent
+// on again and again has a new one at once.
+func (r *run) haveExpired(from int, active []*flow) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	expired := map[netip.AddrPort]bool{}
+	for _, ev := range r.ev.Events[from:] {
+		if ev.Node == r.plan.Translates && ev.DestroyedBy() == conntrack.Expired {
+			expired[ev.Original.Src], expired[ev.Original.Dst] = true, true
+		}
+	}
+	return !slices.ContainsFunc(active, func(f *flow) bool { return f.address().IsValid() && !expired[f.address()] })
 }
 
 // untilClosed waits until the kernel has closed a side's socket of every connection: by a RST, or after a timeout.
