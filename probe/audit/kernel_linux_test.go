@@ -287,6 +287,19 @@ func TestKernelModulesStay(t *testing.T) {
 	}
 }
 
+// TestAbsent: only what is known not to be there is absent. Without a table of a module that is loaded nothing is ok.
+func TestAbsent(t *testing.T) {
+	if _, err := os.ReadFile("/proc/kallsyms"); err != nil {
+		t.Skip(err)
+	}
+	if m := (module{name: "no_such_module", function: "no_such_function"}); !m.absent() {
+		t.Error("what does not exist is not absent")
+	}
+	if _, err := os.Stat("/proc/sys/net/netfilter/nf_conntrack_count"); err == nil && tracking.absent() {
+		t.Error("connection tracking is here, and is taken to be absent")
+	}
+}
+
 func names(modules string) (all string) {
 	for line := range strings.Lines(modules) {
 		name, _, _ := strings.Cut(line, " ")

@@ -27,39 +27,63 @@ type module struct{ name, function string }
 
 // loaded tells whether the kernel has it at hand. If that cannot be found out it is taken not to.
 func (m module) loaded() bool {
-	modules, err := os.Open("/proc/modules")
-	if errors.Is(err, fs.ErrNotExist) {
+	listed, err := m.listed()
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return true // no modules: what is not built in cannot be loaded either
-	}
-	if err != nil {
+	case err != nil:
 		return false
 	}
-	defer func() { _ = modules.Close() }()
-	for lines := bufio.NewScanner(modules); lines.Scan(); {
-		if name, _, _ := strings.Cut(lines.Text(), " "); name == m.name {
-			return true
-		}
-	}
-	return symbols()[m.function]
+	return listed || symbols().functions[m.function]
 }
 
 // absent tells whether the kernel is known not to have it.
-func (m module) absent() bool { return !m.loaded() && len(symbols()) > 0 && !symbols()[m.function] }
+func (m module) absent() bool {
+	listed, err := m.listed()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	return !listed && symbols().complete && !symbols().functions[m.function]
+}
 
-// symbols are the functions of the answers that are built in. What is built in stays so, and reading takes 50 ms.
-var symbols = sync.OnceValue(func() map[string]bool {
-	found := map[string]bool{}
+// listed tells whether it is in /proc/modules.
+func (m module) listed() (bool, error) {
+	modules, err := os.Open("/proc/modules")
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = modules.Close() }()
+	lines := bufio.NewScanner(modules)
+	for lines.Scan() {
+		if name, _, _ := strings.Cut(lines.Text(), " "); name == m.name {
+			return true, nil
+		}
+	}
+	return false, lines.Err()
+}
+
+// builtIns are the functions of the answers that are built in; complete says that the kernel told all it has.
+type builtIns struct {
+	functions map[string]bool
+	complete  bool
+}
+
+// symbols finds them out. What is built in stays so, and reading takes 50 ms.
+var symbols = sync.OnceValue(func() builtIns {
+	found := builtIns{functions: map[string]bool{}}
 	f, err := os.Open("/proc/kallsyms")
 	if err != nil {
 		return found
 	}
 	defer func() { _ = f.Close() }()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
+	count, lines := 0, bufio.NewScanner(f)
+	for ; lines.Scan(); count++ {
 		for _, m := range []module{diag, ctnetlink, tracking} {
 			if strings.Contains(lines.Text(), m.function) && builtIn(lines.Text(), m.function) {
-				found[m.function] = true
+				found.functions[m.function] = true
 			}
 		}
 	}
+	found.complete = count > 0 && lines.Err() == nil
 	return found
 })

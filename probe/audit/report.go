@@ -29,7 +29,7 @@ type Summary struct {
 	// Unread is the namespaces of which nothing could be seen.
 	Unread int `json:"unread"`
 	// Unseen is, of a look at all namespaces, the processes whose namespace could not even be found out, 1 if the caller
-	// is not shown how many there are.
+	// is not shown how many there are. Of a look at one process it is 1 if its sockets are not all known.
 	Unseen int `json:"unseen"`
 }
 

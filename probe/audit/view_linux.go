@@ -185,6 +185,9 @@ func (v *view) report() *Report {
 	for _, n := range seen {
 		r.Summary.plus(n.Summary)
 	}
+	if v.target.PID > 0 && v.onlyClosed {
+		r.Summary.Unseen = 1 // of its sockets some may be left out
+	}
 	if v.target.All {
 		r.Summary.Unseen = v.closedNamespaces
 		if v.hidden && r.Summary.Unseen == 0 {
