@@ -1,6 +1,7 @@
 package iptables
 
 import (
+	"cmp"
 	"errors"
 	"os"
 	"path/filepath"
@@ -22,13 +23,10 @@ func (n *Node) Affinities() ([]dataplane.Affinity, error) {
 			return nil // no rule asks for one
 		}
 		for _, list := range lists {
-			text, err := os.ReadFile(filepath.Join(recentLists, list.Name()))
-			if err != nil {
-				return err
-			}
-			some, err := parseAffinities(list.Name(), string(text))
-			if err != nil {
-				return err
+			text, readErr := os.ReadFile(filepath.Join(recentLists, list.Name()))
+			some, parseErr := parseAffinities(list.Name(), string(text))
+			if bad := cmp.Or(readErr, parseErr); bad != nil {
+				return bad
 			}
 			out = append(out, some...)
 		}

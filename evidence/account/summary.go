@@ -72,11 +72,11 @@ func Summary(a *Account, accounts []*Account) string {
 				}
 			}
 			if n > 0 {
-				text := fmt.Sprintf("%d %s", n, o)
+				one := fmt.Sprintf("%d %s", n, o)
 				if o == Reset {
-					text += tries(accounts)
+					one += tries(accounts)
 				}
-				counts = append(counts, text)
+				counts = append(counts, one)
 			}
 		}
 		return fmt.Sprintf("of %d connections %s", len(accounts), strings.Join(counts, ", "))

@@ -24,7 +24,7 @@ type device struct {
 // devices lists the links of a namespace (RTM_GETLINK). Equivalent: `ip -d link`. As with that, the kernel gives each
 // namespace that a link leads to a number, if it has none yet.
 func devices(ns *topology.Namespace) (all []device, err error) {
-	err = ns.Do(func() error {
+	err = ns.Do(func() (err error) {
 		handle, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 		if err != nil {
 			return err

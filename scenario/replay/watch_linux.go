@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/ctsim/ctsim/dataplane"
 	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/evidence/account"
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/packet"
 	"github.com/ctsim/ctsim/probe/peer"
@@ -298,7 +300,7 @@ type watching struct {
 func (x *watching) watch(context.Context) error {
 	for _, source := range evidence.Sources {
 		if !x.options.watches(source) {
-			x.missing(source, string(source)+": not asked for")
+			x.missing(source, notAskedFor(source, x.plan))
 		}
 	}
 	if !x.plan.Followed() {
@@ -332,4 +334,26 @@ func (x *watching) captureAt(name string) error {
 		return nil // a switch has ports, no address
 	}
 	return x.capture.Add(x.lab.Namespace(name), topology.Uplink)
+}
+
+// notAskedFor says that a source is not watched, and which outcomes cannot be told without it.
+func notAskedFor(source evidence.Source, p *scenario.Plan) string {
+	programs := account.OwnTCP
+	switch {
+	case p.ExternalClient() || p.ExternalServer():
+		programs = account.External
+	case p.UDP():
+		programs = account.OwnUDP
+	}
+	possible := account.PossibleWithout(source, programs)
+	var lost []string
+	for _, o := range account.PossibleWithout("", programs) {
+		if !slices.Contains(possible, o) {
+			lost = append(lost, string(o))
+		}
+	}
+	if len(lost) == 0 {
+		return string(source) + ": not asked for"
+	}
+	return string(source) + ": not asked for; without it these outcomes cannot be told: " + strings.Join(lost, ", ")
 }
