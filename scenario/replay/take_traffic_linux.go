@@ -55,8 +55,9 @@ func (r *run) send(ctx context.Context, s *scenario.Send, active []*flow) error 
 		}
 		f.sent++
 		f.speaker = conn
-		_ = conn.Send(peer.Message(f.id, f.sent)) // the result is reported
-		speaking = append(speaking, f)
+		if err := conn.Send(peer.Message(f.id, f.sent)); err == nil { // an error is reported, and nothing is under way then
+			speaking = append(speaking, f)
+		}
 	}
 	for _, f := range speaking {
 		if err := r.settle(ctx, f, s.From == "client" && !r.plan.ExternalServer()); err != nil {
@@ -69,6 +70,10 @@ func (r *run) send(ctx context.Context, s *scenario.Send, active []*flow) error 
 // silence is how long a UDP message may take to arrive before it counts as lost: a hundred times what it takes here.
 const silence = 200 * time.Millisecond
 
+// patience is how long it is waited for a TCP message at most: what a rule of the client's own node rejects is neither sent nor
+// retransmitted in a way that a socket would tell.
+const patience = 3 * time.Second
+
 // settle waits until the last message of a connection has arrived, its socket is closed (the RST is here), or the
 // kernel has retransmitted it twice without an answer: a hang in the making, about 0.6 s after the send. Of UDP
 // nobody knows what became of a message that does not arrive; there the wait ends with silence.
@@ -78,7 +83,7 @@ func (r *run) settle(ctx context.Context, f *flow, toServer bool) error {
 		if toServer && r.arrived(f) {
 			return nil
 		}
-		if r.plan.UDP() && time.Since(start) > silence {
+		if r.plan.UDP() && time.Since(start) > silence || time.Since(start) > patience {
 			return nil
 		}
 		state, err := f.speaker.State()
