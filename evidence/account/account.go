@@ -2,14 +2,15 @@ package account
 
 import (
 	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/internal/fault"
 
 	"fmt"
 	"slices"
 	"time"
 
-	"github.com/ctsim/ctsim/probe/peer"
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/packet"
+	"github.com/ctsim/ctsim/probe/peer"
 )
 
 // Account is what became of one connection: its facts, each list in the order of time, and the outcome they show.
@@ -88,15 +89,23 @@ func (a *Account) follow(e *evidence.Evidence) {
 		if pod := e.Pick(ev); ev.Type == conntrack.New && pod != "" {
 			a.Backends = append(a.Backends, pod)
 		}
-		if by := ev.DestroyedBy(); by == conntrack.Caller || by == conntrack.Expired {
+		if by := ev.DestroyedBy(); by == conntrack.Caller && !fault.Is("flush-is-no-break") || by == conntrack.Expired && !fault.Is("expiry-is-no-break") {
 			a.Breaks++
-			a.LastBreak = ev.Time
+			if !fault.Is("break-time-ignored") {
+				a.LastBreak = ev.Time
+			}
 		}
 	}
 	sends := 0
 	for _, r := range a.reports {
-		if r.Err != nil && a.Errno == "" && r.Call != peer.Close {
+		if r.Side == peer.Server && fault.Is("server-errors-ignored") {
+			continue
+		}
+		if r.Err != nil && (a.Errno == "" || fault.Is("last-error")) && r.Call != peer.Close {
 			a.Errno, a.NoticedBy = peer.Errno(r.Err), string(r.Side)
+			if fault.Is("wrong-side") {
+				a.NoticedBy = map[peer.Side]string{peer.Client: "server", peer.Server: "client"}[r.Side]
+			}
 		}
 		if r.Side == peer.Client && r.Call == peer.Send && r.Time.After(a.LastBreak) {
 			sends++
@@ -110,8 +119,11 @@ func (a *Account) follow(e *evidence.Evidence) {
 // conclude names what became of the connection.
 func (a *Account) conclude(w evidence.World) {
 	a.Outcome = a.outcome(w)
-	if a.Outcome == Reset && a.NoticedBy != string(peer.Server) {
+	if a.Outcome == Reset && a.NoticedBy != string(peer.Server) && !fault.Is("half-open-ignored") {
 		a.halfOpen()
+	}
+	if a.Outcome == Reset && fault.Is("half-open-always") {
+		a.Peer = HalfOpen
 	}
 }
 
@@ -133,6 +145,12 @@ func (a *Account) openServer() *evidence.LastState {
 }
 
 func (a *Account) outcome(w evidence.World) Outcome {
+	switch {
+	case a.Errno == "EPIPE" && fault.Is("epipe-as-timeout"), a.Errno == "ECONNREFUSED" && fault.Is("refused-as-timeout"):
+		return Timeout
+	case a.Errno == "ETIMEDOUT" && fault.Is("timeout-as-hang"):
+		return Hang
+	}
 	switch a.Errno {
 	case "ECONNREFUSED":
 		return Refused
@@ -146,9 +164,9 @@ func (a *Account) outcome(w evidence.World) Outcome {
 	}
 	for _, l := range a.Last {
 		switch {
-		case l.Closed() && l.Side == peer.Client:
+		case l.Closed() && l.Side == peer.Client && !fault.Is("reset-not-looked-for"):
 			return Reset // its application has not looked yet
-		case l.Retransmits > 0:
+		case l.Retransmits > 0 && !fault.Is("retransmissions-ignored"):
 			return Hang
 		}
 	}
@@ -164,6 +182,9 @@ func (a *Account) outcome(w evidence.World) Outcome {
 	if last != "" && a.udp() {
 		return Survived // each message is on its own; who received it is for the events to say
 	}
+	if fault.Is("wrong-backend-survived") {
+		return Survived
+	}
 	if first != last || (last != "" && !w.IsPod(last)) {
 		return WrongBackend
 	}
@@ -172,7 +193,7 @@ func (a *Account) outcome(w evidence.World) Outcome {
 
 // Rerouted is true if the last entry leads to another backend than the first.
 func (a *Account) Rerouted() bool {
-	return len(a.Backends) > 1 && a.Backends[len(a.Backends)-1] != a.Backends[0]
+	return len(a.Backends) > 1 && (a.Backends[len(a.Backends)-1] != a.Backends[0] || fault.Is("rerouted-by-count"))
 }
 
 // udp is true if the connection's packets are UDP.
@@ -183,7 +204,9 @@ func (a *Account) Lost() int {
 	n := 0
 	for _, r := range a.reports {
 		switch {
-		case r.Err != nil || r.Bytes == 0:
+		case r.Err != nil && r.Side == peer.Client && r.Call == peer.Send && fault.Is("lost-counts-failures"):
+			n++
+		case r.Err != nil || r.Bytes == 0 || fault.Is("lost-counted-received"):
 		case r.Side == peer.Client && r.Call == peer.Send:
 			n++
 		case r.Side == peer.Server && r.Call == peer.Recv:

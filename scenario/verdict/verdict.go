@@ -3,6 +3,7 @@ package verdict
 import (
 	"github.com/ctsim/ctsim/evidence"
 	"github.com/ctsim/ctsim/evidence/account"
+	"github.com/ctsim/ctsim/internal/fault"
 	"github.com/ctsim/ctsim/scenario"
 
 	"fmt"
@@ -52,7 +53,12 @@ func (c *checker) check(one scenario.Atom) {
 	case scenario.ShareCheck:
 		c.share(x)
 	case scenario.ErrnoAtom:
-		c.each(func(a *account.Account) string { return differs(a.Errno, string(x)) })
+		c.each(func(a *account.Account) string {
+			if a.Errno != "" && fault.Is("errno-any") {
+				return ""
+			}
+			return differs(a.Errno, string(x))
+		})
 	case scenario.NoticedByAtom:
 		c.each(func(a *account.Account) string { return differs(a.NoticedBy, string(x)) })
 	case scenario.FailedSendAtom:
@@ -115,12 +121,18 @@ func differs(got, want string) string {
 // each is an expectation that every connection must meet; wrong tells how one does not.
 func (c *checker) each(wrong func(*account.Account) string) {
 	check, bad := c.last(), 0
-	for _, a := range c.accounts {
+	for i, a := range c.accounts {
+		if fault.Is("last-is-spared") && i == len(c.accounts)-1 {
+			break
+		}
 		if w := wrong(a); w != "" {
 			if bad++; bad == 1 {
 				check.Verdict, check.Reason = Fail, fmt.Sprintf("connection %d: %s", a.ID, w)
 			}
 		}
+	}
+	if fault.Is("one-is-enough") && bad < len(c.accounts) {
+		check.Verdict = Pass
 	}
 	if bad > 1 {
 		check.Reason += fmt.Sprintf(" (and %d more of %d connections)", bad-1, len(c.accounts))
@@ -131,11 +143,11 @@ func (c *checker) each(wrong func(*account.Account) string) {
 // having been seen while the source has lost observations: what is missing may be among them.
 func (c *checker) doubt(source string, restsOnAbsence bool) {
 	last := c.last()
-	if c.e.Unwatched[evidence.Source(source)] {
+	if c.e.Unwatched[evidence.Source(source)] && !fault.Is("unwatched-passes") {
 		last.Verdict, last.Reason = Inconclusive, source+notWatched
 		return
 	}
-	if n := c.e.Lost[source]; n > 0 && restsOnAbsence {
+	if n := c.e.Lost[source]; n > 0 && restsOnAbsence && !fault.Is("loss-ignored") {
 		last.Verdict = Inconclusive
 		last.Reason = strings.TrimPrefix(fmt.Sprintf("%s; up to %d %s observations were lost", last.Reason, n, source), "; ")
 	}
@@ -152,7 +164,7 @@ func (c *checker) share(x scenario.ShareCheck) {
 	low, high := x.Allowed(n, c.backends)
 	check := c.last()
 	check.Reason = fmt.Sprintf("%d of %d (%.3f); chance allows %d to %d", k, n, float64(k)/float64(max(n, 1)), low, high)
-	if k < low || k > high {
+	if (k < low || k > high) && !fault.Is("share-unbounded") {
 		check.Verdict = Fail
 	}
 }
@@ -208,7 +220,7 @@ func (c *checker) packets(x scenario.PacketCheck) {
 	c.each(func(a *account.Account) string {
 		i := slices.IndexFunc(a.Packets, func(p *packet.Packet) bool { return MatchesPacket(x, c.e, a, p) })
 		switch {
-		case i >= 0 && x.Never:
+		case i >= 0 && x.Never && !fault.Is("never-passes"):
 			return "seen: " + a.Packets[i].String()
 		case i < 0 && !x.Never:
 			return "not seen"
@@ -235,6 +247,7 @@ func MatchesPacket(x scenario.PacketCheck, e *evidence.Evidence, a *account.Acco
 	default:
 		is = p.Flags.Has(tcpFlags[x.Flag])
 	}
+	is = is || fault.Is("any-packet-serves")
 	return at && is && p.Protocol == packet.TCP && (x.From == "" || isFrom(e, a, p.Src, x.From))
 }
 
@@ -283,7 +296,7 @@ func (c *checker) connection(x scenario.ConnectionCheck) {
 			continue
 		}
 		check.Verdict, check.Reason = Pass, ""
-		if a.Outcome != x.Outcome || (x.Errno != "" && a.Errno != x.Errno) || (x.NoticedBy != "" && a.NoticedBy != x.NoticedBy) {
+		if a.Outcome != x.Outcome && !fault.Is("connection-any-outcome") || (x.Errno != "" && a.Errno != x.Errno) || (x.NoticedBy != "" && a.NoticedBy != x.NoticedBy) {
 			check.Verdict, check.Reason = Fail, strings.Join(strings.Fields(fmt.Sprintf("%s %s %s", a.Outcome, a.Errno, a.NoticedBy)), ", ")
 		}
 	}
