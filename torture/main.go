@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -34,6 +35,7 @@ type options struct {
 	parallel    int
 	fault       string
 	shrink      time.Duration
+	file        string
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -47,6 +49,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.IntVar(&o.parallel, "parallel", 8, "how many run at the same time")
 	flags.StringVar(&o.fault, "fault", "", "plant this fault; `all` shows of each whether it is found, `list` lists them")
 	flags.DurationVar(&o.shrink, "shrink", 20*time.Second, "how long to look for the smallest scenario of each kind of disagreement")
+	flags.StringVar(&o.file, "file", "", "run the first scenario of this file alone, and print what was seen at both ends")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
@@ -60,9 +63,36 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "torture:", wrong)
 		return 2
 	}
+	if o.file != "" {
+		return one(ctx, o, stdout, stderr)
+	}
 	s := &session{options: o, stdout: stdout, stderr: stderr, began: time.Now(), kinds: map[string]*kind{}, found: map[string]found{}}
 	s.work(ctx)
 	return s.conclude(ctx)
+}
+
+// one runs a file's first scenario and prints what was seen and said of it.
+func one(ctx context.Context, o options, stdout, stderr io.Writer) int {
+	text, err := os.ReadFile(o.file)
+	var t *trial.Trial
+	if err == nil {
+		var refused error
+		t, refused, err = trial.RunFile(ctx, string(text))
+		err = errors.Join(refused, err)
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "torture:", err)
+		return 2
+	}
+	fmt.Fprint(stdout, t.Ends(), t.Opinions())
+	findings := t.FindingsWith(o.fault)
+	for _, f := range findings {
+		fmt.Fprintf(stdout, "# %s\n%s\n", f.Kind, f.Text)
+	}
+	if len(findings) > 0 {
+		return 1
+	}
+	return 0
 }
 
 // wrongFault says why a fault cannot be planted, empty if it can.

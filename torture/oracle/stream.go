@@ -20,6 +20,8 @@ type end struct {
 	local, remote netip.AddrPort
 	// sent is one past the last number sent, acked what the peer has acknowledged, received one past what came in order.
 	sent, acked, received uint32
+	// confirmed is the highest acknowledgement that has left this end.
+	confirmed uint32
 	// fin and peerFin are one past the FIN of this side, and of the peer as it came in order; 0 if there was none.
 	fin, peerFin uint32
 	// killed is when a RST ended the socket; aborted when it sent one of its own accord or because its peer was not known.
@@ -53,7 +55,7 @@ func size(p *packet.Packet) uint32 {
 }
 
 // goes takes a packet that has left this end's socket.
-func (e *end) goes(p *packet.Packet, initial uint32) {
+func (e *end) goes(p *packet.Packet, initial, peers uint32) {
 	from := p.Seq - initial
 	to := from + size(p)
 	if p.Flags.Has(packet.RST) {
@@ -65,6 +67,9 @@ func (e *end) goes(p *packet.Packet, initial uint32) {
 	e.aborted = time.Time{} // whoever sent that RST, it was not the end of this socket
 	if e.guessed && to > from && from < e.acked {
 		e.acked = from // the acknowledgement did not get through to the socket
+	}
+	if p.Flags.Has(packet.ACK) {
+		e.confirmed = max(e.confirmed, p.Ack-peers)
 	}
 	if to > from && from < e.sent && to > e.acked {
 		e.repeats++
@@ -82,8 +87,9 @@ func (e *end) goes(p *packet.Packet, initial uint32) {
 func (e *end) comes(p *packet.Packet, own, peers uint32) {
 	from := p.Seq - peers
 	if p.Flags.Has(packet.RST) {
-		// RFC 5961, tcp_validate_incoming: only the very next number resets; others in the window are challenged.
-		if from == e.received && e.killed.IsZero() && !e.over() {
+		// RFC 5961, tcp_validate_incoming: only the very next number resets; others in the window are challenged. After a FIN that
+		// FIN's own number will do too (tcp_reset_check).
+		if (from == e.received || e.peerFin != 0 && from == e.peerFin-1) && e.killed.IsZero() && !e.over() {
 			e.killed = p.Time
 		}
 		return
@@ -143,7 +149,7 @@ func follow(f *Facts, conn Connection, packets []packet.Packet) *course {
 		case p.At == f.Client && p.Direction == packet.Out && forth:
 			// A RST to a pod's own address is no socket's: the client's kernel knows none with such a peer.
 			if p.Dst == f.Service || !p.Flags.Has(packet.RST) {
-				r.client.goes(p, r.c)
+				r.client.goes(p, r.c, r.s)
 			}
 			if p.Payload > 0 && !p.Flags.Has(packet.RST) {
 				r.sent[p.Seq-r.c] = true
@@ -154,7 +160,7 @@ func follow(f *Facts, conn Connection, packets []packet.Packet) *course {
 				r.arrived[p.Seq-r.c] = true
 			}
 		case atServer && p.Direction == packet.Out && back && p.Src == r.server.local && p.Dst == r.server.remote:
-			r.server.goes(p, r.s)
+			r.server.goes(p, r.s, r.c)
 		case p.At == f.Client && p.Direction == packet.In && back:
 			if f.ClientForwards || p.Src == f.Service && p.Dst == conn.Local {
 				r.client.comes(p, r.c, r.s)

@@ -73,7 +73,7 @@ func (p *prober) put(one probe, format string, args ...any) {
 	c := p.t.Case
 	c.Expect = one.expect
 	var err error
-	if one.plan, err = planOf(c); err == nil {
+	if one.plan, err = planOf(c.YAML()); err == nil {
 		p.out = append(p.out, one)
 	}
 }

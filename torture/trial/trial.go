@@ -35,7 +35,16 @@ func Run(ctx context.Context, c generate.Case) (t *Trial, refused, err error) {
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	plan, refused := planOf(c)
+	return runText(ctx, c, c.YAML())
+}
+
+// RunFile runs the first scenario of a file's text, without probes of its verdict: one that was found once, and kept.
+func RunFile(ctx context.Context, text string) (t *Trial, refused, err error) {
+	return runText(ctx, generate.Case{}, text)
+}
+
+func runText(ctx context.Context, c generate.Case, text string) (t *Trial, refused, err error) {
+	plan, refused := planOf(text)
 	if refused != nil {
 		return nil, refused, nil
 	}
@@ -44,13 +53,15 @@ func Run(ctx context.Context, c generate.Case) (t *Trial, refused, err error) {
 		return nil, nil, err
 	}
 	t = &Trial{Case: c, plan: plan, evidence: e, opinions: oracle.Judge(factsOf(e))}
-	t.probes = t.allProbes()
+	if len(c.Steps) > 0 {
+		t.probes = t.allProbes()
+	}
 	return t, nil, nil
 }
 
-// planOf settles a case as a file would be.
-func planOf(c generate.Case) (*scenario.Plan, error) {
-	lib, err := scenario.Parse("torture.yaml", []byte(c.YAML()))
+// planOf settles the first scenario of a file.
+func planOf(text string) (*scenario.Plan, error) {
+	lib, err := scenario.Parse("torture.yaml", []byte(text))
 	if err != nil {
 		return nil, err
 	}
@@ -70,6 +81,20 @@ func (t *Trial) Opinions() string {
 	var b strings.Builder
 	for _, o := range t.opinions {
 		fmt.Fprintf(&b, "connection %d: %s\n", o.ID, o)
+	}
+	return b.String()
+}
+
+// Ends are the packets that left and reached the two ends of the connections, one line each.
+func (t *Trial) Ends() string {
+	var b strings.Builder
+	for _, p := range t.evidence.Followed() {
+		if t.evidence.ClientAt == p.At || t.evidence.IsPod(p.At) {
+			fmt.Fprintf(&b, "%9.6f %-9s %-3s %s\n", t.evidence.Since(p.Time), p.At, p.Direction, p)
+		}
+	}
+	for _, l := range t.evidence.Last {
+		fmt.Fprintf(&b, "at the end connection %d, the %s: %s, %d unacknowledged, %d times sent again\n", l.Flow, l.Side, l.State, l.Unacked, l.Retransmits)
 	}
 	return b.String()
 }
