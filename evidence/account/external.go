@@ -7,8 +7,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/ctsim/ctsim/probe/packet"
 	"github.com/ctsim/ctsim/probe/peer"
+	"github.com/ctsim/ctsim/probe/packet"
 )
 
 // JudgeExternal judges connections of a program that tells nothing of its calls, from the packets at both ends and from

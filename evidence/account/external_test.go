@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ctsim/ctsim/probe/packet"
 	"github.com/ctsim/ctsim/probe/peer"
+	"github.com/ctsim/ctsim/probe/packet"
 )
 
 // A connection of a program that tells nothing is judged from its packets and the state of its sockets alone. Each row

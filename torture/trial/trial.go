@@ -126,7 +126,7 @@ func (t *Trial) Findings() []Finding {
 func compared(a *account.Account, o oracle.Opinion) []Finding {
 	var out []Finding
 	said := string(a.Outcome)
-	if said == "" {
+	if said == "" || said == "unknown" { // nothing in the balance shows what became of it
 		said = string(oracle.Inconclusive)
 	}
 	if !o.Allows(said) {
@@ -153,7 +153,7 @@ func wrongSide(a *account.Account, o oracle.Opinion) string {
 	first := slices.MinFunc(errors, func(a, b oracle.Error) int { return a.Time.Compare(b.Time) })
 	side := map[bool]string{true: "client", false: "server"}[first.OfClient]
 	switch {
-	case a.Errno == "" && a.NoticedBy == "":
+	case a.Errno == "" && a.NoticedBy != "client" && a.NoticedBy != "server":
 		return "nobody has noticed"
 	case len(errors) == len(o.Errors) && (a.NoticedBy != side || a.Errno != first.Errno):
 		return fmt.Sprintf("noticed by %q with %q", a.NoticedBy, a.Errno)
