@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/probe/peer"
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/packet"
-	"github.com/ctsim/ctsim/probe/peer"
 	"github.com/google/go-cmp/cmp"
 )
 

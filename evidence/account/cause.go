@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/ctsim/ctsim/dataplane"
-	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/peer"
+	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/rulepath"
 )
 

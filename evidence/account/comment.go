@@ -7,9 +7,9 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/ctsim/ctsim/probe/peer"
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/packet"
-	"github.com/ctsim/ctsim/probe/peer"
 )
 
 // Comments tell why a packet matters, by its place among all packets; most have none.

@@ -15,8 +15,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ctsim/ctsim/probe/packet"
 	"github.com/ctsim/ctsim/probe/peer"
+	"github.com/ctsim/ctsim/probe/packet"
 	"github.com/ctsim/ctsim/probe/program"
 	"github.com/ctsim/ctsim/probe/socket"
 )

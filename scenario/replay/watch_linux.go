@@ -11,9 +11,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ctsim/ctsim/probe/peer"
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/packet"
-	"github.com/ctsim/ctsim/probe/peer"
 	"github.com/ctsim/ctsim/topology"
 )
 
