@@ -65,7 +65,8 @@ func exchanged(f *Facts, conn Connection, packets []packet.Packet) (all []*messa
 		if p.Time.Before(conn.Since) {
 			continue
 		}
-		if p.Protocol == packet.ICMP && p.At == f.Client && p.Direction == packet.In && p.Error.Src.Port() == conn.Local.Port() {
+		if p.Protocol == packet.ICMP && p.At == f.Client && p.Direction == packet.In &&
+			(f.ClientForwards || p.Error.Src.Port() == conn.Local.Port()) { // a node's ports are not yet translated back
 			refused = true
 		}
 		if p.Protocol != packet.UDP || p.Payload == 0 || len(p.Data) < p.Payload {

@@ -43,8 +43,9 @@ type Socket struct {
 	OfClient             bool
 	State                string
 	Unacked, Retransmits int
-	// SendQueue is bytes written and not yet acknowledged, sent or not.
+	// SendQueue is bytes written and not yet acknowledged, sent or not, at the time of Seen.
 	SendQueue int
+	Seen      time.Time
 }
 
 // Error is an error that a socket gave to the program that held it.

@@ -19,11 +19,16 @@ func stream(f *Facts, conn Connection, packets []packet.Packet) Opinion {
 		return o
 	}
 	r.counted(&o)
-	if r.strange {
-		o.only("the handshake was another application's", WrongBackend)
-		return o
-	}
 	r.ended(f, conn, &o)
+	if r.strange { // what became of it then may be told, or whose it was
+		kept := []Outcome{WrongBackend}
+		for _, p := range o.Possible {
+			if p != Survived && p != Closed && p != Inconclusive {
+				kept = append(kept, p)
+			}
+		}
+		o.only("the handshake was another application's", kept...)
+	}
 	return o
 }
 
@@ -67,8 +72,10 @@ func (r *course) ended(f *Facts, conn Connection, o *Opinion) {
 	}
 	killed := !c.killed.IsZero() || !s.killed.IsZero()
 	// What a rule of the client's own node throws away was never on a wire: it waits in the socket's queue.
-	waits := func(x *Socket) bool { return x != nil && x.SendQueue > 0 }
-	undelivered := waits(client) && !c.outstanding() || waits(server) && !s.outstanding() || c.outstanding() && s.received < c.sent || s.outstanding()
+	waits := func(x *Socket, e *end) bool {
+		return x != nil && x.SendQueue > 0 && !e.outstanding() && !e.used.After(x.Seen)
+	}
+	undelivered := waits(client, c) || waits(server, s) || c.outstanding() && s.received < c.sent || s.outstanding()
 	// A socket in CLOSE that no RST has ended and that has not ended in order has given up by its own timer.
 	gaveUp := func(x *Socket, e *end) bool { return x != nil && x.State == "CLOSE" && e.killed.IsZero() && !e.over() }
 	expired := gaveUp(client, c) || gaveUp(server, s) || f.met(conn.ID, "ETIMEDOUT", "EHOSTUNREACH", "ENETUNREACH") != nil
@@ -123,9 +130,9 @@ func (r *course) inOrder(f *Facts, conn Connection, o *Opinion) {
 	case used.Before(last):
 		o.only("nothing was sent after the last thing that was done", Survived, Inconclusive)
 	case c.outstanding() && c.repeats > 0:
-		o.only("the bytes have arrived, but are sent again: no acknowledgement comes back", Hang)
+		o.only("the bytes have arrived, but are sent again: no acknowledgement comes back", Hang, Inconclusive)
 	case c.outstanding() && s.confirmed > c.acked:
-		o.only("the bytes have arrived, but their acknowledgement has not", Hang, Survived)
+		o.only("the bytes have arrived, but their acknowledgement has not", Hang, Inconclusive)
 	case c.fin != 0 || s.fin != 0:
 		o.only("one side has ended in order, the other is open", Survived, Inconclusive)
 	default:

@@ -59,7 +59,7 @@ func (e *end) goes(p *packet.Packet, initial, peers uint32) {
 	from := p.Seq - initial
 	to := from + size(p)
 	if p.Flags.Has(packet.RST) {
-		if from == e.sent { // one of the socket's own has its next number; one with another was made up
+		if from == e.sent && !e.over() { // one of the socket's own has its next number; one with another was made up
 			e.aborted = p.Time
 		}
 		return

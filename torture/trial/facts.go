@@ -38,11 +38,22 @@ func factsOf(e *evidence.Evidence) *oracle.Facts {
 		f.Connections = append(f.Connections, oracle.Connection{ID: c.ID, Local: c.Local, Since: c.Since})
 	}
 	for _, l := range e.Last {
-		f.Sockets = append(f.Sockets, oracle.Socket{Connection: l.Flow, OfClient: l.Side == peer.Client, State: l.State,
-			Unacked: l.Unacked, Retransmits: l.Retransmits, SendQueue: queued(e, &l)})
+		s := oracle.Socket{Connection: l.Flow, OfClient: l.Side == peer.Client, State: l.State, Unacked: l.Unacked, Retransmits: l.Retransmits}
+		s.SendQueue, s.Seen = queued(e, &l)
+		f.Sockets = append(f.Sockets, s)
 	}
+	type end struct {
+		connection int
+		side       peer.Side
+	}
+	ended := map[end]bool{}
 	for i := range e.Reports {
-		if one, ok := errorOf(e, &e.Reports[i]); ok {
+		r := &e.Reports[i]
+		if r.Call == peer.Shutdown && r.Err == nil {
+			ended[end{r.Connection, r.Side}] = true
+		}
+		// Who writes to a stream that he has ended himself gets EPIPE whatever has become of the connection.
+		if one, ok := errorOf(r); ok && !(one.Errno == "EPIPE" && ended[end{r.Connection, r.Side}]) {
 			f.Errors = append(f.Errors, one)
 		}
 	}
@@ -51,17 +62,17 @@ func factsOf(e *evidence.Evidence) *oracle.Facts {
 }
 
 // queued is what a socket held unacknowledged when it was last looked at, which is after the last step.
-func queued(e *evidence.Evidence, l *evidence.LastState) int {
+func queued(e *evidence.Evidence, l *evidence.LastState) (int, time.Time) {
 	for _, s := range slices.Backward(e.Samples) {
 		if s.Flow == l.Flow && s.Side == l.Side && s.At == l.At {
-			return s.SendQueue
+			return s.SendQueue, s.Time
 		}
 	}
-	return 0
+	return 0, time.Time{}
 }
 
 // errorOf is the error that a socket gave to a call; false if it gave none, or the program had closed it itself.
-func errorOf(e *evidence.Evidence, r *peer.Report) (oracle.Error, bool) {
+func errorOf(r *peer.Report) (oracle.Error, bool) {
 	name := peer.Errno(r.Err)
 	if r.Err == nil || r.Connection == 0 || !errno.MatchString(name) || errors.Is(r.Err, net.ErrClosed) || name == "EOPNOTSUPP" {
 		return oracle.Error{}, false
