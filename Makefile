@@ -18,7 +18,7 @@ export DESTDIR PREFIX GO
 GOLDEN = $(shell grep -rE --include='*_test.go' 'flag.Bool."update"|internal/golden"' . | grep -v 'this kernel' | cut -d: -f1 | \
 	xargs -n1 dirname | sort -u)
 
-.PHONY: help run build install uninstall test test-long test-apps applications lint vuln bench arrows golden man claims release clean
+.PHONY: help run build install uninstall test test-long test-apps applications lint vuln torture torture-faults bench arrows golden man claims release clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -66,6 +66,17 @@ lint: ## gofmt, go vet (for arm64 too), staticcheck, errorlint, shadow, go mod t
 
 vuln: ## ask the Go vulnerability database about what ctsim calls; error 3 if it knows something, 4 if it cannot be asked
 	@.ci/vuln
+
+# A scenario is the same for the same seed, whatever the machine; how many there are depends on TIME, or on COUNT if that is set.
+TIME = 60s
+
+torture: ## random scenarios against an independent oracle: SEED=n (or a fresh one) TIME=60s COUNT=n FAULT=name
+	@.ci/install iptables
+	@.ci/torture -time $(TIME) $(if $(SEED),-seed $(SEED)) $(if $(COUNT),-count $(COUNT)) $(if $(FAULT),-fault $(FAULT))
+
+torture-faults: ## plant each fault that torture knows, and show that it is found: SEED=n TIME=60s
+	@.ci/install iptables
+	@.ci/torture -time $(TIME) -seed $(or $(SEED),1) -fault all
 
 bench: build ## time the main case against a shell script that does the same, in pairs
 	@.ci/install iptables conntrack ip unshare

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/internal/fault"
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/packet"
 	"github.com/ctsim/ctsim/probe/peer"
@@ -93,11 +94,13 @@ func (a *Account) follow(e *evidence.Evidence) {
 		if pod := e.Pick(ev); ev.Type == conntrack.New && pod != "" {
 			a.Backends = append(a.Backends, pod)
 		}
-		if by := ev.DestroyedBy(); by == conntrack.Caller || by == conntrack.Expired {
+		if by := ev.DestroyedBy(); by == conntrack.Caller && !fault.Is("flush-is-no-break") || by == conntrack.Expired && !fault.Is("expiry-is-no-break") {
 			if a.Breaks++; a.Breaks == 1 {
 				a.firstBreak = ev.Time
 			}
-			a.LastBreak = ev.Time
+			if !fault.Is("break-time-ignored") {
+				a.LastBreak = ev.Time
+			}
 		}
 	}
 	sends := 0
@@ -116,6 +119,9 @@ func (a *Account) conclude(e *evidence.Evidence) {
 	j := newJudge(e, a)
 	if first := j.firstError(); first != nil {
 		a.Errno, a.NoticedBy = peer.Errno(first.Err), string(first.Side)
+		if fault.Is("wrong-side") {
+			a.NoticedBy = string(j.peerOf(j.client).side)
+		}
 	}
 	if j.ownServer() {
 		a.LostMessages = new(max(a.Lost(), 0))
@@ -156,7 +162,7 @@ func (j *judge) lostAnswers() *int {
 func (a *Account) leaveBehind() {
 	switch a.Outcome {
 	case Reset, Timeout:
-		if a.NoticedBy != string(peer.Server) && a.openServer() != nil {
+		if a.NoticedBy != string(peer.Server) && a.openServer() != nil && !fault.Is("half-open-ignored") || fault.Is("half-open-always") {
 			a.Peer = HalfOpen
 		}
 	case Hang, Refused, WrongBackend:
@@ -180,7 +186,7 @@ func (a *Account) openServer() *evidence.LastState {
 
 // Rerouted is true if the last entry leads to another backend than the first.
 func (a *Account) Rerouted() bool {
-	return len(a.Backends) > 1 && a.Backends[len(a.Backends)-1] != a.Backends[0]
+	return len(a.Backends) > 1 && (a.Backends[len(a.Backends)-1] != a.Backends[0] || fault.Is("rerouted-by-count"))
 }
 
 // udp is true if the connection's packets are UDP.
@@ -191,7 +197,9 @@ func (a *Account) Lost() int {
 	n := 0
 	for _, r := range a.reports {
 		switch {
-		case r.Err != nil || r.Bytes == 0:
+		case r.Err != nil && r.Side == peer.Client && r.Call == peer.Send && fault.Is("lost-counts-failures"):
+			n++
+		case r.Err != nil || r.Bytes == 0 || fault.Is("lost-counted-received"):
 		case r.Side == peer.Client && r.Call == peer.Send:
 			n++
 		case r.Side == peer.Server && r.Call == peer.Recv:

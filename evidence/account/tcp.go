@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/internal/fault"
 	"github.com/ctsim/ctsim/probe/packet"
 	"github.com/ctsim/ctsim/probe/peer"
 )
@@ -55,7 +56,10 @@ func (j *judge) told() Outcome {
 func (j *judge) firstError() *peer.Report {
 	var first *peer.Report
 	for _, s := range j.ends() {
-		if s.failed != nil && (first == nil || s.failed.Time.Before(first.Time)) {
+		if s == j.server && fault.Is("server-errors-ignored") {
+			continue
+		}
+		if s.failed != nil && (first == nil || s.failed.Time.Before(first.Time) != fault.Is("last-error")) {
 			first = s.failed
 		}
 	}
@@ -65,6 +69,12 @@ func (j *judge) firstError() *peer.Report {
 // outcomeOf is what an error means for the connection. Where a connect fails for what this machine lacks (a port, a
 // descriptor), that is no outcome of a connection.
 func outcomeOf(errno string, connecting bool) Outcome {
+	switch {
+	case errno == "EPIPE" && fault.Is("epipe-as-timeout"), errno == "ECONNREFUSED" && fault.Is("refused-as-timeout"):
+		return Timeout
+	case errno == "ETIMEDOUT" && fault.Is("timeout-as-hang"):
+		return Hang
+	}
 	switch errno {
 	case "ECONNREFUSED":
 		if connecting {
@@ -81,7 +91,7 @@ func outcomeOf(errno string, connecting bool) Outcome {
 
 // broken: a socket is over, without both streams having ended in order, and its program has not looked yet; or it has left.
 func (j *judge) broken() Outcome {
-	if j.endedInOrder() {
+	if j.endedInOrder() || fault.Is("reset-not-looked-for") {
 		return ""
 	}
 	for _, s := range j.ends() {
@@ -107,6 +117,8 @@ func (j *judge) broken() Outcome {
 // finAcked tells whether the FIN of an end was acknowledged; nil if that is not known, or it has sent none.
 func (j *judge) finAcked(s *end) *bool {
 	switch state := s.finState(); {
+	case s.fin != nil && fault.Is("fin-counted-acknowledged"):
+		return new(true)
 	case s.finAcked != nil:
 		return new(true)
 	case state != nil:
@@ -150,6 +162,9 @@ func (j *judge) unended() Outcome {
 // stuck: what was sent last has been sent again and is not acknowledged.
 func (j *judge) stuck() Outcome {
 	for _, s := range j.ends() {
+		if fault.Is("retransmissions-ignored") {
+			return ""
+		}
 		if s.stuck() || s.last == nil && !j.e.EndsRead && s.unacknowledged() && s.data.Relative.Repeat == packet.Retransmission {
 			j.d.decide(string(s.side), ItemSocket, ItemMessages, ItemICMP)
 			return Hang
@@ -161,7 +176,7 @@ func (j *judge) stuck() Outcome {
 // astray: a message has arrived at another's server.
 func (j *judge) astray() Outcome {
 	first, last := j.receivers()
-	if last == "" || first == last && j.e.IsPod(last) {
+	if last == "" || first == last && j.e.IsPod(last) || fault.Is("wrong-backend-survived") {
 		return ""
 	}
 	j.d.decide("client", ItemMessages)
@@ -218,11 +233,11 @@ func (j *judge) agree() bool {
 func (j *judge) open() Outcome {
 	b := j.d
 	switch {
-	case !j.agree():
+	case !j.agree() && !fault.Is("ends-need-not-agree"):
 		b.decide("", ItemSocket)
-	case !j.delivered():
+	case !j.delivered() && !fault.Is("undelivered-survives"):
 		b.decide("", ItemMessages)
-	case j.used() == 0:
+	case j.used() == 0 && !fault.Is("unused-survives"):
 		b.decide("", ItemUse)
 	case !j.knows(evidence.FromConntrack):
 		b.decide("", ItemUnseen)

@@ -2,6 +2,7 @@ package account
 
 import (
 	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/internal/fault"
 	"github.com/ctsim/ctsim/probe/packet"
 	"github.com/ctsim/ctsim/probe/peer"
 )
@@ -27,6 +28,9 @@ func (j *judge) udp() Outcome {
 	case got == nil && j.refused(last):
 		b.decide("client", ItemSocket, ItemICMP, ItemMessages)
 		return Refused
+	case got == nil && fault.Is("datagram-loss-ignored"):
+		b.decide("client", ItemMessages)
+		return Survived
 	case got == nil:
 		b.decide("client", ItemMessages)
 		return Hang

@@ -14,8 +14,8 @@ import (
 func (r *run) inject(_ context.Context, s *scenario.Inject, active []*flow) error {
 	for _, f := range active {
 		server := r.serverConn(f)
-		if server == nil {
-			continue
+		if server == nil || r.lab.Namespace(server.At()) == nil {
+			continue // nobody there, or a pod that is gone and sends nothing any more
 		}
 		last, ok := r.lastFrom(server)
 		if !ok {

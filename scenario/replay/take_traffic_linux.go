@@ -55,8 +55,9 @@ func (r *run) send(ctx context.Context, s *scenario.Send, active []*flow) error 
 		}
 		f.sent++
 		f.speaker = conn
-		_ = conn.Send(peer.Message(f.id, f.sent)) // the result is reported
-		speaking = append(speaking, f)
+		if err := conn.Send(peer.Message(f.id, f.sent)); err == nil { // an error is reported, and nothing is under way then
+			speaking = append(speaking, f)
+		}
 	}
 	for _, f := range speaking {
 		if err := r.settle(ctx, f, s.From == "client" && !r.plan.ExternalServer()); err != nil {

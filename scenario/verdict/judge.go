@@ -6,6 +6,7 @@ import (
 
 	"github.com/ctsim/ctsim/evidence"
 	"github.com/ctsim/ctsim/evidence/account"
+	"github.com/ctsim/ctsim/internal/fault"
 	"github.com/ctsim/ctsim/scenario"
 )
 
@@ -42,7 +43,7 @@ type Share struct {
 func Judge(p *scenario.Plan, e *evidence.Evidence, accounts []*account.Account) (checks []Check, v Verdict, reason string) {
 	checks = checksOf(p.Expect, e, accounts, len(p.Servers))
 	v, reason = conclude(e, checks)
-	if e.Interrupted { // what was not seen may have come, and what was good until now may not have stayed so
+	if e.Interrupted && !fault.Is("interrupted-passes") { // what was not seen may have come, and what was good until now may not have stayed so
 		for i := range checks {
 			checks[i].Verdict, checks[i].Reason = Inconclusive, ""
 		}
@@ -62,7 +63,7 @@ func Judge(p *scenario.Plan, e *evidence.Evidence, accounts []*account.Account) 
 
 // conclude sums the checks up: one failure is a failure, else one doubt is a doubt.
 func conclude(e *evidence.Evidence, checks []Check) (Verdict, string) {
-	if e.Interrupted {
+	if e.Interrupted && !fault.Is("interrupted-passes") {
 		return Inconclusive, "the run was interrupted before its last step"
 	}
 	for _, v := range []Verdict{Fail, Inconclusive} {

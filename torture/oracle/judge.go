@@ -1,0 +1,141 @@
+package oracle
+
+import (
+	"time"
+
+	"github.com/ctsim/ctsim/probe/packet"
+)
+
+// stream gives an opinion of a TCP connection.
+func stream(f *Facts, conn Connection, packets []packet.Packet) Opinion {
+	r := follow(f, conn, packets)
+	o := Opinion{Lost: -1}
+	if !r.answered {
+		r.unanswered(f, conn, &o)
+		return o
+	}
+	if r.server.place == "" {
+		o.only("the client was answered, but no server was seen to answer", Survived, Closed, Reset, Hang, Timeout, WrongBackend, Inconclusive)
+		return o
+	}
+	r.counted(&o)
+	r.ended(f, conn, &o)
+	if r.strange { // what became of it then may be told, or whose it was
+		kept := []Outcome{WrongBackend}
+		for _, p := range o.Possible {
+			if p != Survived && p != Closed && p != Inconclusive {
+				kept = append(kept, p)
+			}
+		}
+		o.only("the handshake was another application's", kept...)
+	}
+	return o
+}
+
+// counted are the client's messages, each a segment of its own: what has not left yet, because older ones wait for their
+// acknowledgement, cannot be counted, nor what came to a socket whose program is gone.
+func (r *course) counted(o *Opinion) {
+	if !r.client.repeated && r.server.fin == 0 && r.server.aborted.IsZero() && r.server.killed.IsZero() {
+		o.Lost = 0
+		for seq := range r.sent {
+			if !r.arrived[seq] {
+				o.Lost++
+			}
+		}
+	}
+	if r.arriving && len(r.reached) > 0 && r.reached[0] == r.server.place {
+		moved := r.reached[len(r.reached)-1] != r.reached[0]
+		o.Moved = &moved
+	}
+	o.ClientReset = !r.client.killed.IsZero()
+}
+
+// unanswered is for a handshake that did not come to its end at the client. In SYN_SENT every ICMP error is fatal
+// (tcp_v4_err), with the errno of its code.
+func (r *course) unanswered(f *Facts, conn Connection, o *Opinion) {
+	switch {
+	case r.refused || f.met(conn.ID, "ECONNREFUSED") != nil:
+		o.only("the SYN was answered by a RST or by an ICMP port unreachable", Refused)
+	case r.icmp:
+		o.only("the SYN was answered by an ICMP error", Refused, Timeout)
+	default:
+		o.only("no answer to the SYN has reached the client", Timeout)
+	}
+}
+
+// ended is for an open connection: what its two ends are in.
+func (r *course) ended(f *Facts, conn Connection, o *Opinion) {
+	client, server := f.socket(conn.ID, true), f.socket(conn.ID, false)
+	c, s := &r.client, &r.server
+	if c.guessed && (client == nil || client.State != "CLOSE") && f.met(conn.ID, "ECONNRESET", "EPIPE") == nil {
+		c.killed = time.Time{} // the RST did not get through
+	}
+	killed := !c.killed.IsZero() || !s.killed.IsZero()
+	// What a rule of the client's own node throws away was never on a wire: it waits in the socket's queue.
+	waits := func(x *Socket, e *end) bool {
+		return x != nil && x.SendQueue > 0 && !e.outstanding() && !e.used.After(x.Seen)
+	}
+	undelivered := waits(client, c) || waits(server, s) || c.outstanding() && s.received < c.sent || s.outstanding()
+	// A socket in CLOSE that no RST has ended and that has not ended in order has given up by its own timer.
+	gaveUp := func(x *Socket, e *end) bool { return x != nil && x.State == "CLOSE" && e.killed.IsZero() && !e.over() }
+	expired := gaveUp(client, c) || gaveUp(server, s) || f.met(conn.ID, "ETIMEDOUT", "EHOSTUNREACH", "ENETUNREACH") != nil
+	switch {
+	case expired && killed:
+		o.only("one socket gave up by its own timer, the other was ended by a RST", Timeout, Reset)
+	case expired:
+		o.only("a socket gave up by its own timer", Timeout)
+	case killed && undelivered:
+		r.killedWhileSending(o)
+	case killed:
+		o.only("a RST with the very next number has ended a socket", Reset)
+	case f.met(conn.ID, "ECONNRESET", "EPIPE") != nil:
+		o.only("a socket told its program that it was reset", Reset)
+	case undelivered:
+		o.only("what was sent is neither acknowledged nor has it arrived", Hang)
+	case !c.aborted.IsZero() || !s.aborted.IsZero():
+		o.only("one side sent a RST that ended nothing at the other", Reset, Hang)
+	default:
+		r.inOrder(f, conn, o)
+	}
+}
+
+// killedWhileSending: one end was reset; if it is the other that has something under way, it hangs all the same.
+func (r *course) killedWhileSending(o *Opinion) {
+	c, s := &r.client, &r.server
+	clientWaits := c.killed.IsZero() && c.outstanding() && c.repeats > 0
+	serverWaits := s.killed.IsZero() && s.outstanding() && s.repeats > 0
+	if clientWaits || serverWaits {
+		o.only("a RST has ended one socket, the other's bytes are unacknowledged", Reset, Hang)
+		return
+	}
+	o.only("a RST with the very next number has ended a socket, with bytes under way", Reset)
+}
+
+// inOrder: all that was sent has arrived, and no socket was ended by force.
+func (r *course) inOrder(f *Facts, conn Connection, o *Opinion) {
+	c, s := &r.client, &r.server
+	last, entries, gone := f.disturbed(conn)
+	used := later(c.used, s.used)
+	switch {
+	case c.over() && s.over():
+		o.only("both FINs are acknowledged", Closed)
+	case c.fin != 0 && s.fin != 0:
+		o.only("both sides have sent a FIN, and the last acknowledgement is on its way", Closed, Hang)
+	case used.IsZero():
+		o.only("nothing was ever sent", Survived, Inconclusive)
+	case !entries.IsZero() && used.Before(entries):
+		o.only("nothing was sent after the entries were taken away", Inconclusive)
+	case used.Before(gone):
+		o.only("nothing was sent after a pod was taken away, which may have been the peer's", Survived, Inconclusive, Hang)
+	case used.Before(last):
+		o.only("nothing was sent after the last thing that was done", Survived, Inconclusive)
+	case c.outstanding() && c.repeats > 0:
+		o.only("the bytes have arrived, but are sent again: no acknowledgement comes back", Hang, Inconclusive)
+	case c.outstanding() && s.confirmed > c.acked:
+		o.only("the bytes have arrived, but their acknowledgement has not", Hang, Inconclusive)
+	case c.fin != 0 || s.fin != 0:
+		o.only("one side has ended in order, the other is open", Survived, Inconclusive)
+	default:
+		o.only("everything has arrived, both are open", Survived)
+	}
+}
