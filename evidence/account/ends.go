@@ -36,10 +36,12 @@ func newJudge(e *evidence.Evidence, a *Account) *judge {
 		j.server.local, j.server.remote = a.taken(j.server.at)
 	}
 	for _, p := range a.Packets {
-		switch p.At {
-		case j.client.at:
+		switch {
+		case p.At == j.server.at && p.Direction == packet.Out && p.Flags.Has(packet.RST) && injected(e, p) != nil:
+			// ctsim's own step has sent it: the server's socket is as it was.
+		case p.At == j.client.at:
 			j.client.observe(p)
-		case j.server.at:
+		case p.At == j.server.at:
 			j.server.observe(p)
 		}
 	}

@@ -177,11 +177,11 @@ func (c resetCause) sends() string {
 // did, and from the RST itself: one that answers a segment has its acknowledgement for a number and no ACK, one that ends
 // a socket has both; what does not follow is not said.
 func (t *teller) whyReset(sent *packet.Packet) resetCause {
-	if d := t.injected(sent); d != nil {
+	if d := injected(t.e, sent); d != nil {
 		return resetCause{why: "ctsim's own step sends a RST from " + sent.At, ours: true, known: on(d)}
 	}
 	drew := t.drew(sent)
-	event := t.wordOn(sent)
+	event := wordOn(t.e, sent)
 	c := resetCause{answers: event != nil && event.Packet || event == nil && !endsSocket(sent, drew)}
 	if event != nil {
 		c.words, c.known = " (its kernel: "+kernelWords(event)+")", on(event)
@@ -214,13 +214,13 @@ func (t *teller) drew(sent *packet.Packet) (drew *packet.Packet) {
 }
 
 // injected is the step by which ctsim itself has sent a RST from a server's pod; nil if it has not.
-func (t *teller) injected(sent *packet.Packet) any {
-	if !t.e.IsPod(sent.At) || t.wordOn(sent) != nil {
+func injected(e *evidence.Evidence, sent *packet.Packet) *evidence.Deed {
+	if !e.IsPod(sent.At) || wordOn(e, sent) != nil {
 		return nil
 	}
 	var last *evidence.Deed
-	for i := range t.e.Deeds {
-		if d := &t.e.Deeds[i]; d.At == "step" && !d.Time.After(sent.Time) {
+	for i := range e.Deeds {
+		if d := &e.Deeds[i]; d.At == "step" && !d.Time.After(sent.Time) {
 			last = d
 		}
 	}
@@ -360,9 +360,9 @@ const sameReset = 5 * time.Millisecond
 
 // wordOn is what the kernel itself told of the RST that a pod sent: the last before it, or, of one that ends a socket,
 // also one just after it; nil if it was not asked.
-func (t *teller) wordOn(sent *packet.Packet) (word *evidence.KernelEvent) {
-	for i := range t.e.Kernel {
-		ev := &t.e.Kernel[i]
+func wordOn(e *evidence.Evidence, sent *packet.Packet) (word *evidence.KernelEvent) {
+	for i := range e.Kernel {
+		ev := &e.Kernel[i]
 		if ev.Kind != kernel.SendReset || ev.At != sent.At {
 			continue
 		}

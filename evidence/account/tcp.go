@@ -41,7 +41,7 @@ func (j *judge) unopened() Outcome {
 // told: a program was told an error by its kernel.
 func (j *judge) told() Outcome {
 	first := j.firstError()
-	if first == nil {
+	if first == nil || peer.Errno(first.Err) == "ENOTCONN" { // the socket was over before that call: what ended it tells
 		return ""
 	}
 	j.d.decide(string(first.Side), ItemError, ItemRST)

@@ -2,6 +2,7 @@ package replay
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -43,6 +44,34 @@ func (r *run) readEnds() error {
 	defer r.mu.Unlock()
 	r.ev.Last, r.ev.EndsRead = last, true
 	return nil
+}
+
+// settling is how long what was sent last may be on its way at the end of a run: longer than the kernel delays an
+// acknowledgement (TCP_DELACK_MAX, 200 ms) and than it waits before it sends again (TCP_RTO_MIN, 200 ms, and the round
+// trip).
+const settling = 400 * time.Millisecond
+
+// awaitAcks waits until nothing that was sent is still on its way: it is acknowledged, or was sent again, and so is lost.
+func (r *run) awaitAcks(ctx context.Context) error {
+	for deadline := time.Now().Add(settling); ; {
+		tables, err := r.tables()
+		if err != nil {
+			return err
+		}
+		onItsWay := false
+		for _, s := range tables {
+			opening := s.State == socket.SynSent || s.State == socket.SynReceived
+			onItsWay = onItsWay || s.SendQueue > 0 && s.Timer.Retransmits == 0 && !opening
+		}
+		if !onItsWay || time.Now().After(deadline) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil // the run ends with what is known
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
 }
 
 // readTables reads the conntrack table of every node, so that the kernel takes what has expired out of it and says so now:
