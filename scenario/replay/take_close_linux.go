@@ -29,9 +29,14 @@ func (r *run) closeSocket(ctx context.Context, s *scenario.Close, active []*flow
 // settleClosed waits until the FIN of a socket that no program holds any more is acknowledged, or the kernel has sent it
 // three times.
 func (r *run) settleClosed(ctx context.Context, at string, local, remote netip.AddrPort) error {
-	for {
+	for start := time.Now(); ; {
 		s, ok := r.socketOf(at, local, remote)
 		switch {
+		case r.lab.Namespace(at) == nil: // its pod is gone, and with it the link: nothing is sent again that counts
+			return nil
+		case time.Since(start) > settleLimit:
+			r.unmet(fmt.Sprintf("%s after the close in %s its FIN is neither acknowledged nor sent again", settleLimit, at))
+			return nil
 		case !ok, s.Timer.Retransmits >= 2, s.State != socket.FinWait1 && s.State != socket.LastAck && s.State != socket.Closing:
 			return nil
 		}
