@@ -73,6 +73,10 @@ const silence = 200 * time.Millisecond
 // settleLimit ends the wait for what becomes of a message that a kernel has taken and no application reads.
 const settleLimit = 30 * time.Second
 
+// unsent is how long a TCP message may be neither in flight nor there: what a rule of the client's own node drops was never on
+// a wire, and the kernel tries it again without counting (tcp_write_xmit, the probe timer).
+const unsent = 3 * time.Second
+
 // settle waits until the last message of a connection has arrived, its socket is closed (the RST is here), or the
 // kernel has retransmitted it twice without an answer: a hang in the making, about 0.6 s after the send. It ends with
 // settleLimit in any case, and then as a fact that was not met. Of UDP nobody knows what became of a message that does
@@ -94,6 +98,9 @@ func (r *run) settle(ctx context.Context, f *flow, toServer bool) error {
 			return nil
 		}
 		state, err := f.speaker.State()
+		if err == nil && state.Unacked == 0 && time.Since(start) > unsent {
+			return nil
+		}
 		if err != nil || state.Closed() || state.Retransmits >= 2 || (!toServer && state.Unacked == 0) {
 			return nil
 		}
