@@ -51,27 +51,29 @@ func (r *run) readEnds() error {
 // trip).
 const settling = 400 * time.Millisecond
 
-// awaitAcks waits until nothing that was sent is still on its way: it is acknowledged, or was sent again, and so is lost.
-func (r *run) awaitAcks(ctx context.Context) error {
-	for deadline := time.Now().Add(settling); ; {
-		tables, err := r.tables()
-		if err != nil {
-			return err
-		}
-		onItsWay := false
-		for _, s := range tables {
-			opening := s.State == socket.SynSent || s.State == socket.SynReceived
-			onItsWay = onItsWay || s.SendQueue > 0 && s.Timer.Retransmits == 0 && !opening
-		}
-		if !onItsWay || time.Now().After(deadline) {
-			return nil
-		}
+// awaitAcks waits until nothing that ctsim's own programs have sent is still on its way: it is acknowledged, or was sent
+// again, and so is lost.
+func (r *run) awaitAcks(ctx context.Context) {
+	for deadline := time.Now().Add(settling); r.onItsWay() && time.Now().Before(deadline); {
 		select {
 		case <-ctx.Done():
-			return nil // the run ends with what is known
+			return // the run ends with what is known
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
+}
+
+// onItsWay tells whether a socket has sent what is not acknowledged, and what it has not sent again.
+func (r *run) onItsWay() bool {
+	for _, f := range r.flows {
+		for _, c := range r.ends(f) {
+			s, err := c.State()
+			if err == nil && s.Unacked > 0 && s.Retransmits == 0 && s.State != "SYN_SENT" && !s.Closed() {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // readTables reads the conntrack table of every node, so that the kernel takes what has expired out of it and says so now:
