@@ -270,23 +270,36 @@ func filters(t *testing.T, ctx context.Context) {
 		if shown(class) == 0 {
 			t.Errorf("nothing of %s is shown", class)
 		}
-		click(t, ctx, "#f-"+class)
-		n := shown(class)
-		for give := time.Now().Add(5 * time.Second); n != 0 && time.Now().Before(give); n = shown(class) {
-			time.Sleep(10 * time.Millisecond) // a busy machine's browser takes its time with a long page
-		}
-		if n != 0 {
+		turn(t, ctx, "f-"+class)
+		if n := shown(class); n != 0 {
 			t.Errorf("%d lines of %s are shown, want none", n, class)
 		}
-		click(t, ctx, "#f-"+class)
+		turn(t, ctx, "f-"+class)
 	}
 	if shown("minor") != 0 {
 		t.Error("what is nothing new is shown without being asked for")
 	}
-	click(t, ctx, "#f-minor")
+	turn(t, ctx, "f-minor")
 	if shown("minor") == 0 {
 		t.Error("what is nothing new cannot be shown")
 	}
+}
+
+// turn clicks on a checkbox until it has changed: a click on a page that was scrolled just before can meet what stood at that
+// place until then.
+func turn(t *testing.T, ctx context.Context, id string) {
+	t.Helper()
+	checked := fmt.Sprintf(`document.getElementById(%q).checked`, id)
+	before := ask[bool](t, ctx, checked)
+	for give := time.Now().Add(5 * time.Second); time.Now().Before(give); {
+		click(t, ctx, "#"+id)
+		for look := time.Now().Add(200 * time.Millisecond); time.Now().Before(look); time.Sleep(5 * time.Millisecond) {
+			if ask[bool](t, ctx, checked) != before {
+				return
+			}
+		}
+	}
+	t.Fatalf("no click reaches the box %s", id)
 }
 
 // screenReader reads the page as a screen reader does: by landmarks, headings, names.
