@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	timo "github.com/ti-mo/conntrack"
+	"golang.org/x/sys/unix"
 
 	"github.com/ctsim/ctsim/topology"
 )
@@ -52,6 +54,32 @@ func get(ns *topology.Namespace, tuple Tuple) (e Entry, err error) {
 		return failed
 	})
 	return e, explain(err, tuple)
+}
+
+// worthADump is how many look-ups take as long as a dump, which goes through the hash table of the whole machine.
+const worthADump = 256
+
+// Collect makes the kernel take those of the entries out of its table whose time is over, and send their DESTROY, now:
+// left alone it may do so half a minute later (gc_worker, GC_SCAN_INTERVAL_MAX). What is not in the table is passed over.
+// Equivalent: `conntrack -G` for each, or `conntrack -L`.
+func Collect(ns *topology.Namespace, entries []Entry) error {
+	inZone := slices.ContainsFunc(entries, func(e Entry) bool { return e.Zone != 0 }) // where a look-up by tuples finds nothing
+	if len(entries) > worthADump || inZone {
+		_, err := List(ns)
+		return err
+	}
+	err := with(ns, answerWithin, timo.Dial, func(c *timo.Conn, _ uint32) error {
+		for _, e := range entries {
+			if _, err := c.Get(e.Original.flow()); err != nil && !errors.Is(err, unix.ENOENT) {
+				return explain(err, e.Original)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("look up in conntrack of %s: %w", ns.Name(), err)
+	}
+	return nil
 }
 
 // Flush empties the table, of both address families. PortID is what the DESTROY events carry, so that a flush of ours

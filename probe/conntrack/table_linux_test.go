@@ -3,6 +3,7 @@ package conntrack
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 )
@@ -142,6 +143,35 @@ func TestKernelCreate(t *testing.T) {
 			check(t, Expire(ns, e.Original))
 			if list, err := List(ns); err != nil || len(list) != 0 {
 				t.Errorf("left: %v, %v", list, err)
+			}
+		})
+	}
+}
+
+// TestKernelCollect makes an entry expire that nobody looks at: its DESTROY must come of Collect, by look-ups and by a dump,
+// and what still lives must stay.
+func TestKernelCollect(t *testing.T) {
+	client, server := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")
+	entry := func(port uint16, timeout time.Duration) Entry {
+		return Entry{Original: NewTuple(ProtocolUDP, netip.AddrPortFrom(client, port), netip.AddrPortFrom(server, 53)), Timeout: timeout}
+	}
+	expires, lives, gone := entry(1, time.Second), entry(2, time.Minute), entry(3, time.Minute)
+	few := []Entry{expires, lives, gone}
+	inZone := gone
+	inZone.Zone = 7
+	for name, asked := range map[string][]Entry{"few": few, "many": slices.Repeat(few, worthADump), "in a zone": {expires, inZone}} {
+		t.Run(name, func(t *testing.T) {
+			ns := newWorld(t)
+			var r recorder
+			l := listenTo(t, ns, &r)
+			check(t, Create(ns, expires, lives))
+			time.Sleep(1100 * time.Millisecond) // its whole life
+			check(t, Collect(ns, asked))
+			for _, e := range []Entry{expires, lives} {
+				ended := slices.ContainsFunc(drained(t, l, &r, e.Original), func(ev Event) bool { return ev.DestroyedBy() == Expired })
+				if want := e.Original == expires.Original; ended != want {
+					t.Errorf("%s: expired is %t, want %t", e.Original, ended, want)
+				}
 			}
 		})
 	}

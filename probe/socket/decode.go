@@ -20,7 +20,7 @@ func decode(sockets []Socket, datagram []byte) (_ []Socket, done bool, err error
 		case h.Type == nlmsg.Done, h.Type == nlmsg.Error:
 			done = true
 			return nlmsg.Errno(payload)
-		case h.Type == diagByFamily:
+		case h.Type == diagByFamily, h.Type == diagTCP: // a socket comes as what was asked with
 			s, malformed := decodeSocket(payload)
 			if malformed != nil {
 				return malformed

@@ -75,16 +75,9 @@ func (r *Reader) Close() error {
 // List gives all TCP sockets of the namespace, IPv4 and IPv6, in every state, in the kernel's order, which is none.
 // Sockets that come or go meanwhile may or may not be in it. Equivalent: `ss -tan` with -o and -i.
 func (r *Reader) List() ([]Socket, error) {
-	var sockets []Socket
-	for _, family := range []uint8{familyIPv4, familyIPv6} {
-		var err error
-		sockets, err = r.ask(dumpRequest(family), sockets)
-		if family == familyIPv6 && errors.Is(err, unix.ENOENT) {
-			continue // a kernel without IPv6
-		}
-		if err != nil {
-			return nil, fmt.Errorf("TCP sockets of %s: %w", r.name, err)
-		}
+	sockets, err := r.ask(dumpRequest, true)
+	if err != nil {
+		return nil, fmt.Errorf("TCP sockets of %s: %w", r.name, err)
 	}
 	return sockets, nil
 }
@@ -100,7 +93,7 @@ func (r *Reader) Get(local, remote netip.AddrPort) (Socket, error) {
 	if err != nil {
 		return fail(err)
 	}
-	sockets, err := r.ask(req, nil)
+	sockets, err := r.ask(req.bytes, false)
 	switch {
 	case errors.Is(err, unix.ENOENT):
 		return fail(ErrNotFound)
@@ -118,17 +111,17 @@ func (r *Reader) Get(local, remote netip.AddrPort) (Socket, error) {
 
 func unmap(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }
 
-// ask sends a request and appends the sockets of its answer. The answer of a look-up is one message without an end.
-func (r *Reader) ask(req request, sockets []Socket) ([]Socket, error) {
+// ask sends a request, made for its sequence number, and gives the sockets of its answer. The answer of a look-up, unlike a
+// dump's, is one message without an end.
+func (r *Reader) ask(request func(sequence uint32) []byte, dump bool) (sockets []Socket, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.fd < 0 {
-		return sockets, unix.EBADF
+		return nil, unix.EBADF
 	}
 	r.sent++
-	req.sequence = r.sent
-	if err := unix.Sendto(r.fd, req.bytes(), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		return sockets, fmt.Errorf("send: %w", err)
+	if err := unix.Sendto(r.fd, request(r.sent), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return nil, fmt.Errorf("send: %w", err)
 	}
 	for {
 		n, _, flags, _, err := unix.Recvmsg(r.fd, r.buf, nil, 0)
@@ -141,12 +134,12 @@ func (r *Reader) ask(req request, sockets []Socket) ([]Socket, error) {
 		if flags&unix.MSG_TRUNC != 0 {
 			return sockets, fmt.Errorf("%w: datagram longer than %d bytes", nlmsg.ErrMalformed, len(r.buf))
 		}
-		if n >= nlmsg.HeaderLen && binary.NativeEndian.Uint32(r.buf[8:]) != req.sequence {
+		if n >= nlmsg.HeaderLen && binary.NativeEndian.Uint32(r.buf[8:]) != r.sent {
 			continue // the rest of an answer that was given up
 		}
 		var done bool
 		sockets, done, err = decode(sockets, r.buf[:n])
-		if err != nil || done || req.flags&flagDump == 0 {
+		if err != nil || done || !dump {
 			return sockets, err
 		}
 	}

@@ -153,21 +153,19 @@ func TestKernelRecording(t *testing.T) {
 	check(t, os.WriteFile("testdata/states.txt", []byte(out.String()), 0o644))
 }
 
-// dump gives the messages of both families' dumps, one by one, as the kernel sent them.
+// dump gives the messages of a dump, one by one, as the kernel sent them.
 func dump(t testing.TB, r *Reader) (messages [][]byte) {
 	t.Helper()
-	for _, family := range []uint8{familyIPv4, familyIPv6} {
-		check(t, unix.Sendto(r.fd, dumpRequest(family).bytes(), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}))
-		for done := false; !done; {
-			n, _, err := unix.Recvfrom(r.fd, r.buf, 0)
-			check(t, err)
-			for b := bytes.Clone(r.buf[:n]); len(b) > 0 && !done; {
-				length := int(binary.NativeEndian.Uint32(b))
-				if done = binary.NativeEndian.Uint16(b[4:]) == nlmsg.Done; !done {
-					messages = append(messages, b[:length:length])
-				}
-				b = b[nlmsg.Align(length):]
+	check(t, unix.Sendto(r.fd, dumpRequest(0), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}))
+	for done := false; !done; {
+		n, _, err := unix.Recvfrom(r.fd, r.buf, 0)
+		check(t, err)
+		for b := bytes.Clone(r.buf[:n]); len(b) > 0 && !done; {
+			length := int(binary.NativeEndian.Uint32(b))
+			if done = binary.NativeEndian.Uint16(b[4:]) == nlmsg.Done; !done {
+				messages = append(messages, b[:length:length])
 			}
+			b = b[nlmsg.Align(length):]
 		}
 	}
 	return messages

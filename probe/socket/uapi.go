@@ -4,9 +4,10 @@ package socket
 // builds everywhere.
 const (
 	diagByFamily   = 20 // SOCK_DIAG_BY_FAMILY
+	diagTCP        = 18 // TCPDIAG_GETSOCK
 	protocolTCP    = 6
 	allStates      = ^uint32(0)
-	noCookie       = ^uint64(0) // INET_DIAG_NOCOOKIE
+	noCookie       = ^uint32(0) // INET_DIAG_NOCOOKIE
 	familyIPv4     = 2
 	familyIPv6     = 10
 	diagInfo       = 2    // INET_DIAG_INFO

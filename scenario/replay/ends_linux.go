@@ -4,14 +4,19 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/ctsim/ctsim/evidence"
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/peer"
 	"github.com/ctsim/ctsim/probe/socket"
+	"github.com/ctsim/ctsim/topology"
 )
 
 // endKey is a socket by its place and addresses.
@@ -76,32 +81,68 @@ func (r *run) onItsWay() bool {
 	return false
 }
 
-// readTables reads the conntrack table of every node, so that the kernel takes what has expired out of it and says so now:
-// nobody would hear of such a break else, since its own round may come half a minute later.
-func (r *run) readTables() error {
-	for _, name := range r.plan.NodeNames() {
-		if _, err := conntrack.List(r.lab.Namespace(name)); err != nil {
-			return fmt.Errorf("read the conntrack table of %s: %w", name, err)
-		}
+// collect makes the kernel take what has expired out of the conntrack tables, and say so now: nobody would hear of such a
+// break else. Which entries there are, their events have told; where these are not watched, nobody listens.
+func (r *run) collect() error {
+	if !r.options.watches(evidence.FromConntrack) {
+		return nil
 	}
-	return nil
+	var g errgroup.Group
+	for _, name := range r.plan.NodeNames() {
+		g.Go(func() error {
+			if err := conntrack.Collect(r.lab.Namespace(name), r.alive(name)); err != nil {
+				return fmt.Errorf("what has expired on %s: %w", name, err)
+			}
+			return nil
+		})
+	}
+	return g.Wait()
 }
 
-// tables are the TCP sockets of every place but listening ones.
-func (r *run) tables() (map[endKey]socket.Socket, error) {
-	out := map[endKey]socket.Socket{}
-	for _, name := range r.lab.Names() {
-		all, err := r.sockets(name)
-		if err != nil {
-			return nil, fmt.Errorf("sockets of %s: %w", name, err)
-		}
-		for _, s := range all {
-			if s.State != socket.Listening {
-				out[endKey{name, unmapped(s.Local), unmapped(s.Remote)}] = s
-			}
+// alive are the entries of a node's table whose end no event has told.
+func (r *run) alive(node string) []conntrack.Entry {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	entries := map[uint32]conntrack.Entry{}
+	for _, ev := range r.ev.Events {
+		switch {
+		case ev.Node != node:
+		case ev.Type == conntrack.Destroy:
+			delete(entries, ev.ID)
+		default:
+			entries[ev.ID] = ev.Entry
 		}
 	}
-	return out, nil
+	return slices.Collect(maps.Values(entries))
+}
+
+// tables are the TCP sockets of every place where an end of a connection can be, but listening ones. Each dump goes through
+// the hash table of the whole machine: they run side by side.
+func (r *run) tables() (map[endKey]socket.Socket, error) {
+	var mu sync.Mutex
+	var g errgroup.Group
+	out := map[endKey]socket.Socket{}
+	for _, name := range r.lab.Names() {
+		if name != r.ev.ClientAt && (name == topology.SwitchName || slices.Contains(r.plan.NodeNames(), name)) {
+			continue
+		}
+		reader, err := r.reader(name)
+		if err != nil {
+			return nil, err
+		}
+		g.Go(func() error {
+			all, err := reader.List()
+			mu.Lock()
+			defer mu.Unlock()
+			for _, s := range all {
+				if s.State != socket.Listening {
+					out[endKey{name, unmapped(s.Local), unmapped(s.Remote)}] = s
+				}
+			}
+			return err
+		})
+	}
+	return out, g.Wait()
 }
 
 // held is the last state of a socket that one of ctsim's own programs holds, which it takes out of the tables; false if

@@ -64,22 +64,6 @@ func (f *flow) address() netip.AddrPort {
 	return f.local
 }
 
-// sockets are the TCP sockets in a pod or on a node; none if it is gone.
-func (w *world) sockets(place string) ([]socket.Socket, error) {
-	ns := w.lab.Namespace(place)
-	if ns == nil {
-		return nil, nil
-	}
-	if w.readers[place] == nil {
-		reader, err := socket.Open(ns)
-		if err != nil {
-			return nil, err
-		}
-		w.readers[place] = reader
-	}
-	return w.readers[place].List()
-}
-
 // clientSockets are the sockets of the client's program that lead to the service, by their own address.
 func (x *programs) clientSockets() (map[netip.AddrPort]socket.Socket, error) {
 	all, err := x.sockets(x.ev.ClientAt)

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/ctsim/ctsim/dataplane/modes"
 	"github.com/ctsim/ctsim/evidence"
 	"github.com/ctsim/ctsim/probe/peer"
@@ -212,15 +214,15 @@ func (r *run) step(ctx context.Context, s scenario.Step, active []*flow) error {
 // finish lets every watcher deliver what it holds, and notes the state of both ends of every connection.
 func (r *run) finish(ctx context.Context) error {
 	r.awaitAcks(ctx)
-	if err := errors.Join(r.readTables(), r.drain()); err != nil {
+	if err := errors.Join(r.collect(), r.drain()); err != nil {
 		return err
 	}
 	r.adopt()
 	r.ev.Connections = len(r.flows)
-	if err := errors.Join(r.notePaths(), r.count()); err != nil {
-		return err
-	}
-	return r.readEnds()
+	var g errgroup.Group
+	g.Go(r.count)
+	g.Go(r.readEnds)
+	return errors.Join(r.notePaths(), g.Wait())
 }
 
 // close lets go of everything; the namespaces go with the last socket in them. The watchers end first: how ctsim

@@ -330,7 +330,7 @@ func (x *watching) watch(context.Context) error {
 
 // captureAt adds a pod or node to the capture.
 func (x *watching) captureAt(name string) error {
-	if x.capture == nil || x.lab.Namespace(name) == nil || name == "switch" {
+	if x.capture == nil || x.lab.Namespace(name) == nil || name == topology.SwitchName {
 		return nil // a switch has ports, no address
 	}
 	return x.capture.Add(x.lab.Namespace(name), topology.Uplink)

@@ -32,19 +32,37 @@ func (f *flow) sideOf(c *peer.Conn) peer.Side {
 	return peer.Server
 }
 
+// reader looks at the sockets of a pod or node; nil if it is gone.
+func (w *world) reader(place string) (*socket.Reader, error) {
+	ns := w.lab.Namespace(place)
+	if ns == nil {
+		return nil, nil
+	}
+	if r := w.readers[place]; r != nil {
+		return r, nil
+	}
+	reader, err := socket.Open(ns)
+	if err != nil {
+		return nil, err
+	}
+	w.readers[place] = reader
+	return reader, nil
+}
+
+// sockets are the TCP sockets in a pod or on a node; none if it is gone.
+func (w *world) sockets(place string) ([]socket.Socket, error) {
+	reader, err := w.reader(place)
+	if reader == nil {
+		return nil, err
+	}
+	return reader.List()
+}
+
 // socketOf is what the kernel's table says of a socket; false if it is gone, or its pod is.
 func (w *world) socketOf(at string, local, remote netip.AddrPort) (socket.Socket, bool) {
-	reader := w.readers[at]
-	if reader == nil {
-		ns := w.lab.Namespace(at)
-		if ns == nil {
-			return socket.Socket{}, false
-		}
-		var err error
-		if reader, err = socket.Open(ns); err != nil {
-			return socket.Socket{}, false
-		}
-		w.readers[at] = reader
+	reader, err := w.reader(at)
+	if reader == nil || err != nil {
+		return socket.Socket{}, false
 	}
 	s, err := reader.Get(local, remote)
 	return s, err == nil
