@@ -18,7 +18,7 @@ type Method uint8
 
 // The methods. The zero value is Auto.
 const (
-	// Auto takes Calls for a few changes and Restore for many.
+	// Auto takes Restore for what is new or much, and Calls for a few changes of what is there.
 	Auto Method = iota
 	// Calls makes one change at a time with go-iptables, each a process of about 2 ms. The frame, all that does not
 	// depend on a service, goes in with one iptables-restore all the same.
@@ -30,7 +30,7 @@ const (
 // maxWorkers is the number of processes at a time. More would only wait for one another.
 const maxWorkers = 4
 
-// maxCalls is the number of calls up to which Auto makes them: enough for a service with 5 endpoints and a node port.
+// maxCalls is the number of calls up to which Auto makes them.
 const maxCalls = 32
 
 // maxTransaction is the number of lines that iptables-nft-restore sends to the kernel in one message. The message must
@@ -82,19 +82,15 @@ func (n *Node) InstallWith(m Method, rules dataplane.Rules) error {
 	if err != nil {
 		return err
 	}
-	frame := rs.frame()
-	todo := stages(changes(frame.asSaved(), rs))
-	if m == Auto {
-		m = methodFor(todo)
-	}
-	if m == Restore {
+	if m != Calls {
 		return n.within("install the rules", func() error { return n.restore(rs.Restore()) })
 	}
+	frame := rs.frame()
 	go func() { _, _ = client(n.programs.iptables) }() // asks for the version while the frame goes in; call waits for it
 	if err := n.within("install the rules", func() error { return n.restore(frame.Restore()) }); err != nil {
 		return err
 	}
-	return n.call("install the rules", todo)
+	return n.call("install the rules", stages(changes(frame.asSaved(), rs)))
 }
 
 // Sync changes the namespace's rules into those of a [RuleSet], after endpoints or services have changed. Chains that

@@ -24,6 +24,8 @@ type Watcher struct {
 
 	orders  sync.Mutex // guards control
 	control *control
+	// owned is true if the table goes with control.
+	owned bool
 
 	mu    sync.Mutex
 	trace assembler
@@ -70,6 +72,7 @@ func watch(ns *topology.Namespace, buffer int, flags uint32) (_ *Watcher, err er
 // createTable makes the table that marks packets. An owner makes it go with the socket, even after SIGKILL.
 func (w *Watcher) createTable(flags uint32) error {
 	err := w.control.apply(createTable(w.table, flags))
+	w.owned = err == nil && flags&tableOwner != 0
 	if flags != 0 && (errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL)) {
 		err = w.control.apply(createTable(w.table, 0))
 	}
@@ -177,8 +180,10 @@ func (w *Watcher) Close() error {
 	w.once.Do(func() {
 		w.orders.Lock()
 		defer w.orders.Unlock()
-		if err := w.control.apply(deleteTable(w.table)); err != nil {
-			w.left = fmt.Errorf("delete table %s: %w", w.table, err)
+		if !w.owned {
+			if err := w.control.apply(deleteTable(w.table)); err != nil {
+				w.left = fmt.Errorf("delete table %s: %w", w.table, err)
+			}
 		}
 		w.release()
 	})
