@@ -78,10 +78,10 @@ torture-faults: ## plant each fault that torture knows, and show that it is foun
 	@.ci/install iptables
 	@.ci/torture -time $(TIME) -seed $(or $(SEED),1) -fault all
 
-bench: build ## time the main case against a shell script that does the same, in pairs
+bench: build ## time the main case against a shell script that does the same, in pairs: PAIRS=20
 	@.ci/install iptables conntrack ip unshare
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -o bin/ ./.ci/bench ./.ci/bench/peer
-	@.ci/privileged bin/bench
+	@.ci/privileged bin/bench $(if $(PAIRS),-pairs $(PAIRS))
 
 arrows: ## measure how the files of each package hang together
 	@$(GO) run ./.ci/arrows

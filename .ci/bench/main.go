@@ -108,7 +108,7 @@ func run(name string, args ...string) (time.Duration, []byte, error) {
 	err := cmd.Run()
 	took := time.Since(start)
 	if err != nil {
-		return 0, nil, fmt.Errorf("%s: %w\n%s%s", strings.Join(cmd.Args, " "), err, &stdout, &stderr)
+		return took, nil, fmt.Errorf("%s: %w\n%s%s", strings.Join(cmd.Args, " "), err, &stdout, &stderr)
 	}
 	return took, stdout.Bytes(), nil
 }
