@@ -27,25 +27,31 @@ type conntrackClock struct {
 // turns are what a scenario's steps can do to an entry.
 type turns struct {
 	udp bool
+	// any is true if a command of the scenario's own may make entries of any protocol.
+	any bool
 	// stalls is true if packets may stay unanswered, ends if a side may end its stream, again if a port may be used twice.
 	stalls, ends, again bool
 }
 
+func (t turns) tcp() bool { return !t.udp || t.any }
+
+// conntrackClocks are those that time_scale divides. A command that makes entries of GRE, SCTP or DCCP meets the kernel's own:
+// their sysctls are there only with their modules, and a plan is the same on every host.
 var conntrackClocks = []conntrackClock{
-	{"tcp_timeout_syn_sent", 120, func(t turns) bool { return !t.udp && t.stalls }},
-	{"tcp_timeout_syn_recv", 60, func(t turns) bool { return !t.udp && t.stalls }},
-	{established, 86400, func(t turns) bool { return !t.udp }},
-	{"tcp_timeout_fin_wait", 120, func(t turns) bool { return !t.udp && t.ends }},
-	{closeWait, 3600, func(t turns) bool { return !t.udp && t.ends }},
-	{"tcp_timeout_last_ack", 30, func(t turns) bool { return !t.udp && t.ends }},
-	{"tcp_timeout_time_wait", 120, func(t turns) bool { return !t.udp && t.ends }},
-	{"tcp_timeout_close", 10, func(t turns) bool { return !t.udp && t.again }},
-	{"tcp_timeout_max_retrans", 300, func(t turns) bool { return !t.udp && t.stalls }},
-	{"tcp_timeout_unacknowledged", 300, func(t turns) bool { return !t.udp && t.stalls }},
-	{"udp_timeout", 30, func(t turns) bool { return t.udp }},
-	{"udp_timeout_stream", 120, func(t turns) bool { return t.udp }},
-	{"icmp_timeout", 30, func(turns) bool { return false }}, // nobody pings
-	{"generic_timeout", 600, func(turns) bool { return false }},
+	{"tcp_timeout_syn_sent", 120, func(t turns) bool { return t.tcp() && t.stalls }},
+	{"tcp_timeout_syn_recv", 60, func(t turns) bool { return t.tcp() && t.stalls }},
+	{established, 86400, func(t turns) bool { return t.tcp() }},
+	{"tcp_timeout_fin_wait", 120, func(t turns) bool { return t.tcp() && t.ends }},
+	{closeWait, 3600, func(t turns) bool { return t.tcp() && t.ends }},
+	{"tcp_timeout_last_ack", 30, func(t turns) bool { return t.tcp() && t.ends }},
+	{"tcp_timeout_time_wait", 120, func(t turns) bool { return t.tcp() && t.ends }},
+	{"tcp_timeout_close", 10, func(t turns) bool { return t.tcp() && t.again }},
+	{"tcp_timeout_max_retrans", 300, func(t turns) bool { return t.tcp() && t.stalls }},
+	{"tcp_timeout_unacknowledged", 300, func(t turns) bool { return t.tcp() && t.stalls }},
+	{"udp_timeout", 30, func(t turns) bool { return t.udp || t.any }},
+	{"udp_timeout_stream", 120, func(t turns) bool { return t.udp || t.any }},
+	{"icmp_timeout", 30, func(t turns) bool { return t.any }},
+	{"generic_timeout", 600, func(t turns) bool { return t.any }},
 }
 
 const (
@@ -70,6 +76,8 @@ func (s Scenario) turns() turns {
 			t.ends, t.stalls = true, true
 		case *SetSysctl:
 			t.stalls = true
+		case *Exec:
+			t.any, t.stalls, t.ends, t.again = true, true, true, true
 		default: // whatever becomes of a pod, an endpoint or a rule
 			t.stalls, t.ends = true, true
 		}

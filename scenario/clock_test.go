@@ -103,6 +103,28 @@ func TestAffinityIsScaled(t *testing.T) {
 	}
 }
 
+// TestCommandsReachEveryClock: what only a command can bring an entry under is exact too where there is one.
+func TestCommandsReachEveryClock(t *testing.T) {
+	const world = "{conntrack: {established: 7000s, close_wait: 7000s}, sysctls: {nodes: {%s}}}"
+	var others []string // all but ICMP's can be divided by 7
+	for _, c := range conntrackClocks {
+		if c.name != established && c.name != closeWait && c.name != "icmp_timeout" {
+			others = append(others, conntrackPrefix+c.name+`: "70"`)
+		}
+	}
+	const ping = "{exec: {in: client, command: [ping, -c1, 10.0.0.1]}}"
+	all := fmt.Sprintf(world, strings.Join(others, ", "))
+	if _, err := scaled(7, all, "[connect, send]"); err != nil {
+		t.Error("nobody pings:", err)
+	}
+	if _, err := scaled(7, all, "[connect, "+ping+", send]"); err == nil || !strings.Contains(err.Error(), "icmp_timeout of 30 s cannot be divided") {
+		t.Error("an ICMP entry's timeout is rounded:", err)
+	}
+	if _, err := scaled(7, "{conntrack: {established: 7000s, close_wait: 7000s}}", "[connect, {repeat: {times: 2, steps: ["+ping+"]}}]"); err == nil || !strings.Contains(err.Error(), "udp_timeout of 30 s") {
+		t.Error("a UDP entry's timeout is rounded:", err)
+	}
+}
+
 // TestEntryGone: waiting for an entry's end is refused only where no timeout that it can come under is short enough.
 func TestEntryGone(t *testing.T) {
 	const wait = "{wait: {until: entry-gone, at_most: 60s}}"
