@@ -10,11 +10,11 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/ctsim/ctsim/evidence"
-	"github.com/ctsim/ctsim/scenario/build"
 	"golang.org/x/sys/unix"
 
+	"github.com/ctsim/ctsim/evidence"
 	"github.com/ctsim/ctsim/scenario"
+	"github.com/ctsim/ctsim/scenario/build"
 	"github.com/ctsim/ctsim/topology"
 )
 

@@ -90,18 +90,16 @@ func (r *run) settle(ctx context.Context, f *flow, toServer bool) error {
 		if err := r.lacked(); err != nil {
 			return err
 		}
-		if time.Since(start) > settleLimit {
-			r.unmet(fmt.Sprintf("connection %d: %s after a message it has neither arrived nor come to nothing", f.id, settleLimit))
-			return nil
-		}
-		if r.plan.UDP() && time.Since(start) > silence {
-			return nil
-		}
 		state, err := f.speaker.State()
-		if err == nil && state.Unacked == 0 && time.Since(start) > unsent {
+		switch waited := time.Since(start); {
+		case err != nil, state.Closed(), state.Retransmits >= 2:
 			return nil
-		}
-		if err != nil || state.Closed() || state.Retransmits >= 2 || (!toServer && state.Unacked == 0) {
+		case state.Unacked == 0 && (!toServer || waited > unsent):
+			return nil
+		case r.plan.UDP() && waited > silence:
+			return nil
+		case waited > settleLimit:
+			r.unmet(fmt.Sprintf("connection %d: %s after a message it has neither arrived nor come to nothing", f.id, settleLimit))
 			return nil
 		}
 		select {

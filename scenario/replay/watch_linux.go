@@ -39,11 +39,12 @@ type recorder struct {
 	// lack is what ctsim itself ran out of, which is no fact about a connection: the run ends with it.
 	lack error
 	// received is the number of the last message that arrived at a server, owed how many answers of UDP servers have not
-	// come back to the client, by connection; picks the backends that the entries of a client socket led to; begun the SYN of the last connection from each address of the client's program.
-	received map[int]int
-	owed     map[int]int
-	picks    map[netip.AddrPort][]pick
-	begun    map[netip.AddrPort]uint32
+	// come back to the client, by connection.
+	received, owed map[int]int
+	// picks are the backends that the entries of a client socket led to.
+	picks map[netip.AddrPort][]pick
+	// begun is the sequence number of the last SYN from each address of the client's program.
+	begun map[netip.AddrPort]uint32
 	// index is for live observations, which cannot wait until all is known.
 	index evidence.Index
 	// streams are those of live observations: what these say of packets counts from the beginning of their streams.
