@@ -39,6 +39,9 @@ type Evidence struct {
 	EndsRead bool
 	// Rules are the counters of every rule at the end, by node.
 	Rules map[string][]dataplane.Counter
+	// Gone are the counters of rules that a step has taken away or written anew, as they were then, by node; nil if no step has,
+	// or no expectation speaks of a rule.
+	Gone map[string][]dataplane.Counter `json:",omitempty"`
 	// Before are the counters before the first break, by node; nil if nothing was broken.
 	Before map[string][]dataplane.Counter
 	// Saved are the texts that both were read from.

@@ -49,6 +49,8 @@ var cases = []struct {
 	{"affinity-kept", "affinity-added-up", verdict.Pass, ""},
 	{"affinity-kept", "affinity-not-added-up", verdict.Pass, ""},
 	{"affinity-kept", "affinity-scaled", verdict.Pass, ""},
+	{"rule-rewritten", "never-met", verdict.Fail, "1 packets"},
+	{"rule-rewritten", "met", verdict.Pass, ""},
 	{"exec-checked", "exec-loud", verdict.Inconclusive, "it printed more than the 65536 bytes"},
 }
 

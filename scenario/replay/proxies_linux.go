@@ -48,12 +48,20 @@ func (x *proxies) install(context.Context) error {
 
 // sync changes the rules of both nodes to the endpoints of the moment, as kube-proxy does.
 func (x *proxies) sync() error {
-	return x.onNodes(func(name string, rs dataplane.Rules) error {
+	before, err := x.counted()
+	if err != nil {
+		return err
+	}
+	err = x.onNodes(func(name string, rs dataplane.Rules) error {
 		if err := x.rules[name].Sync(rs); err != nil {
 			return err
 		}
 		return x.learn(name, rs)
 	})
+	if err != nil {
+		return err
+	}
+	return x.keepGone(before)
 }
 
 // onNodes does something to the rules of every node, side by side, with the rules for the endpoints of the moment.

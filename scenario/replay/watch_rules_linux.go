@@ -3,6 +3,7 @@ package replay
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/ctsim/ctsim/dataplane"
@@ -144,4 +145,35 @@ func (x *proxies) count() error {
 		x.ev.Saved = append(x.ev.Saved, evidence.SavedRules{Node: name, Before: x.savedBefore[name], After: after[name]})
 	}
 	return err
+}
+
+// counted are the counters of the moment, nil if no expectation speaks of a rule.
+func (x *proxies) counted() (map[string][]dataplane.Counter, error) {
+	if len(x.plan.Expect.Rules) == 0 {
+		return nil, nil
+	}
+	_, counters, err := x.counters()
+	return counters, err
+}
+
+// keepGone notes what counted in rules that are no longer there, or count from zero again.
+func (x *proxies) keepGone(before map[string][]dataplane.Counter) error {
+	after, err := x.counted()
+	if err != nil || before == nil {
+		return err
+	}
+	if x.ev.Gone == nil {
+		x.ev.Gone = map[string][]dataplane.Counter{}
+	}
+	for node, counters := range before {
+		for _, was := range counters {
+			stays := slices.ContainsFunc(after[node], func(is dataplane.Counter) bool {
+				return is.Table == was.Table && is.Chain == was.Chain && is.Rule == was.Rule && is.Packets >= was.Packets
+			})
+			if !stays && was.Packets > 0 {
+				x.ev.Gone[node] = append(x.ev.Gone[node], was)
+			}
+		}
+	}
+	return nil
 }

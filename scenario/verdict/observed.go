@@ -103,12 +103,12 @@ func MatchesPacket(x scenario.PacketCheck, e *evidence.Evidence, a *account.Acco
 	return at && is && p.Protocol == packet.TCP && (x.From == "" || isFrom(e, a, p.Src, x.From))
 }
 
-// rule checks that the counter of a rule has moved, or has not.
+// rule checks that the counter of a rule has moved, or has not. What counted in one that a step has taken away counts too.
 func (c *checker) rule(x scenario.RuleCheck) {
 	check := c.last()
 	check.Verdict, check.Reason = Fail, "there is no such rule"
 	var packets uint64
-	for _, counter := range c.e.Rules[x.On] {
+	for _, counter := range slices.Concat(c.e.Rules[x.On], c.e.Gone[x.On]) {
 		if strings.Contains("-A "+counter.Chain+" "+counter.Rule, x.Rule) {
 			packets += counter.Packets
 			check.Verdict, check.Reason = Pass, ""
