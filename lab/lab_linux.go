@@ -5,7 +5,8 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/ctsim/ctsim/dataplane"
 	"github.com/ctsim/ctsim/dataplane/modes"
@@ -128,27 +129,20 @@ func (l *Lab) onNodes(do func(dataplane.Node, dataplane.Rules) error) error {
 		return err
 	}
 	rules := mode.Rules(l.Blueprint.Proxy, l.Blueprint.Service)
-	names := l.Nodes()
-	errs := make([]error, len(names))
-	var wait sync.WaitGroup
-	for i, name := range names {
-		wait.Go(func() {
+	var g errgroup.Group // what ails one node ails the others: saying it once is enough
+	for _, name := range l.Nodes() {
+		g.Go(func() error {
 			n, err := mode.Open(l.Namespace(name))
 			if err == nil {
 				err = do(n, rules)
 			}
 			if err != nil {
-				errs[i] = fmt.Errorf("rules on %s: %w", name, err)
+				return fmt.Errorf("rules on %s: %w", name, err)
 			}
+			return nil
 		})
 	}
-	wait.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return err // what ails one node ails the others: saying it once is enough
-		}
-	}
-	return nil
+	return g.Wait()
 }
 
 // change makes f the only one who changes the lab meanwhile, gives it the record as it is then, and saves what f makes

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ctsim/ctsim/internal/kerneltest"
 	"github.com/ctsim/ctsim/topology"
 )
 
@@ -43,23 +44,9 @@ func newWorld(t testing.TB) *topology.Lab {
 			t.Error(err)
 		}
 	})
-	within(t, lab.Namespace("master"), "iptables", "-w", "-t", "nat", "-A", "PREROUTING", "-d", "10.108.33.37", "-p", "tcp",
+	kerneltest.Output(t, lab.Namespace("master"), "iptables", "-w", "-t", "nat", "-A", "PREROUTING", "-d", "10.108.33.37", "-p", "tcp",
 		"--dport", "2222", "-j", "DNAT", "--to-destination", "172.18.166.130:2222")
 	return lab
-}
-
-// within runs a program in a namespace.
-func within(t testing.TB, ns *topology.Namespace, name string, args ...string) string {
-	t.Helper()
-	var out []byte
-	err := ns.Do(func() (err error) {
-		out, err = exec.Command(name, args...).CombinedOutput()
-		return err
-	})
-	if err != nil {
-		t.Fatalf("%s %s: %v: %s", name, strings.Join(args, " "), err, out)
-	}
-	return string(out)
 }
 
 func check(t testing.TB, err error) {
@@ -194,7 +181,7 @@ func TestKernelAuditPod(t *testing.T) {
 			t.Errorf("%+v", c.Keepalive)
 		}
 	}
-	within(t, master, "conntrack", "-F")
+	kerneltest.Output(t, master, "conntrack", "-F")
 	if root {
 		eventually(t, a, never, EntryMissing)
 	} else {
@@ -206,7 +193,7 @@ func TestKernelAuditPod(t *testing.T) {
 func TestKernelAuditExpired(t *testing.T) {
 	lab := newWorld(t)
 	ns := lab.Namespace("master")
-	within(t, ns, "iptables", "-w", "-A", "INPUT", "-m", "conntrack", "--ctstate", "NEW", "-j", "ACCEPT")
+	kerneltest.Output(t, ns, "iptables", "-w", "-A", "INPUT", "-m", "conntrack", "--ctstate", "NEW", "-j", "ACCEPT")
 	serve(t, ns, "127.0.0.2:2222")
 	serve(t, ns, "[::]:2223")
 	kept := connect(t, ns, "127.0.0.2:2222", 0)
@@ -316,7 +303,7 @@ func BenchmarkKernelAudit(b *testing.B) {
 	check(b, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
 	ns := newWorld(b).Namespace("master")
 	check(b, ns.SetSysctl("net.core.somaxconn", "65535"))
-	within(b, ns, "iptables", "-w", "-A", "INPUT", "-m", "conntrack", "--ctstate", "NEW", "-j", "ACCEPT")
+	kerneltest.Output(b, ns, "iptables", "-w", "-A", "INPUT", "-m", "conntrack", "--ctstate", "NEW", "-j", "ACCEPT")
 	serve(b, ns, "127.0.0.2:2222")
 	for range connections {
 		connect(b, ns, "127.0.0.2:2222", 0)

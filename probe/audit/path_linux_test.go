@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ctsim/ctsim/internal/kerneltest"
 	"github.com/ctsim/ctsim/topology"
 )
 
@@ -74,11 +75,11 @@ func TestKernelAuditTwoLabs(t *testing.T) {
 		}
 	}
 	judged("before", [2]Verdict{OK, OK})
-	within(t, labs[0].Namespace("master"), "conntrack", "-F")
-	within(t, labs[0].Namespace("node1"), "conntrack", "-F")
+	kerneltest.Output(t, labs[0].Namespace("master"), "conntrack", "-F")
+	kerneltest.Output(t, labs[0].Namespace("node1"), "conntrack", "-F")
 	judged("flushed in the first", [2]Verdict{Unknown, OK})
-	within(t, labs[1].Namespace("master"), "conntrack", "-F")
-	within(t, labs[1].Namespace("node1"), "conntrack", "-F")
+	kerneltest.Output(t, labs[1].Namespace("master"), "conntrack", "-F")
+	kerneltest.Output(t, labs[1].Namespace("node1"), "conntrack", "-F")
 	judged("flushed in both", [2]Verdict{Unknown, Unknown})
 }
 
@@ -125,13 +126,13 @@ func dockerLike(t testing.TB) map[string]*topology.Namespace {
 		check(t, err)
 		t.Cleanup(func() { _ = ns.Close() })
 		all[name] = ns
-		within(t, ns, "ip", "link", "set", "lo", "up")
+		kerneltest.Output(t, ns, "ip", "link", "set", "lo", "up")
 	}
 	host := all["host"]
 	run := func(ns *topology.Namespace, lines ...string) {
 		t.Helper()
 		for _, line := range lines {
-			within(t, ns, strings.Fields(line)[0], strings.Fields(line)[1:]...)
+			kerneltest.Output(t, ns, strings.Fields(line)[0], strings.Fields(line)[1:]...)
 		}
 	}
 	run(host, "ip link add docker0 type bridge", "ip address add 172.17.0.1/16 dev docker0", "ip link set docker0 up", "sysctl -qw net.ipv4.ip_forward=1")
@@ -202,7 +203,7 @@ func TestKernelAuditPublishedPort(t *testing.T) {
 	}
 	for _, loose := range []string{"1", "0"} {
 		check(t, all["host"].SetSysctl("net.netfilter.nf_conntrack_tcp_loose", loose))
-		within(t, all["host"], "conntrack", "-F")
+		kerneltest.Output(t, all["host"], "conntrack", "-F")
 		for _, target := range []Target{{All: true}, {Namespace: path(all["web"])}, {Namespace: path(all["host"])}, {Namespace: path(all["outside"])}} {
 			for _, n := range look(t, open(t, target, Filter{})).Namespaces {
 				for _, name := range append(froms, "web") {
@@ -232,9 +233,9 @@ func TestKernelAuditMidStream(t *testing.T) {
 	check(t, unix.Bind(fd, &unix.SockaddrInet4{Port: 50001}))
 	check(t, unix.Connect(fd, sockaddr(netip.MustParseAddrPort("192.0.2.1:8080"))))
 	// What is sent after the flush is picked up, and goes to where nobody answers.
-	within(t, all["host"], "iptables", "-w", "-t", "nat", "-I", "PREROUTING", "-p", "tcp", "--dport", "8080", "-j", "DNAT", "--to-destination", "172.17.0.9:80")
-	within(t, all["host"], "ip", "neigh", "add", "172.17.0.9", "lladdr", "02:00:00:00:00:09", "dev", "docker0")
-	within(t, all["host"], "conntrack", "-F")
+	kerneltest.Output(t, all["host"], "iptables", "-w", "-t", "nat", "-I", "PREROUTING", "-p", "tcp", "--dport", "8080", "-j", "DNAT", "--to-destination", "172.17.0.9:80")
+	kerneltest.Output(t, all["host"], "ip", "neigh", "add", "172.17.0.9", "lladdr", "02:00:00:00:00:09", "dev", "docker0")
+	kerneltest.Output(t, all["host"], "conntrack", "-F")
 	_, err := unix.Write(fd, []byte("x"))
 	check(t, err)
 	c := only(t, look(t, open(t, Target{Namespace: path(all["outside"])}, Filter{})), all["outside"], 50001)

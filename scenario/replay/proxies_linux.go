@@ -5,7 +5,8 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/ctsim/ctsim/dataplane"
 	"github.com/ctsim/ctsim/probe/rulepath"
@@ -69,21 +70,14 @@ func (x *proxies) onNodes(do func(node string, rs dataplane.Rules) error) error 
 	svc := x.plan.Service
 	svc.Endpoints = x.endpoints
 	rs := x.mode.Rules(x.plan.Proxy, svc)
-	names := x.plan.NodeNames()
-	errs := make([]error, len(names))
-	var wait sync.WaitGroup
-	for i, name := range names {
-		wait.Go(func() {
+	var g errgroup.Group // what ails one node ails the others: saying it once is enough
+	for _, name := range x.plan.NodeNames() {
+		g.Go(func() error {
 			if err := do(name, rs); err != nil {
-				errs[i] = fmt.Errorf("rules on %s: %w", name, err)
+				return fmt.Errorf("rules on %s: %w", name, err)
 			}
+			return nil
 		})
 	}
-	wait.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return err // what ails one node ails the others: saying it once is enough
-		}
-	}
-	return nil
+	return g.Wait()
 }
