@@ -55,6 +55,7 @@ var checks = []check{
 	{"conntrack-events", needed, "what becomes of an entry, as conntrack -E shows it", conntrackEvents, []string{"nf_conntrack_netlink"}},
 	{"conntrack-sysctls", needed, "kube-proxy's timeouts, writable for each node", conntrackSysctls, []string{"nf_conntrack"}},
 	{"conntrack-timestamp", needed, "when an entry began and ended", conntrackTimestamp, []string{"nf_conntrack", "nf_conntrack_netlink"}},
+	{"conntrack-ends", optional, "whether time or a RST has ended an entry: Linux 5.12, the oldest that is supported", conntrackEnds, []string{"nf_conntrack_netlink"}},
 	{"packet-sockets", needed, "the packets at every hop (AF_PACKET)", packetSocket, []string{"af_packet"}},
 	{"sock-diag", optional, "the sockets' timers, as netstat --timers shows them", sockDiag, []string{"inet_diag", "tcp_diag"}},
 	{"iptables-nft", optional, "run --iptables nft", kubeProxyRules("nft"), []string{"nf_tables", "nft_compat", "nft_chain_nat"}},

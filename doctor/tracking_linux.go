@@ -96,3 +96,34 @@ func conntrackTimestamp(b *bench) error {
 		return err
 	})
 }
+
+// conntrackEnds deletes a TCP entry and looks whether its DESTROY says what state it had.
+func conntrackEnds(b *bench) error {
+	return b.within(func(ns *topology.Namespace) error {
+		var events []conntrack.Event
+		listener, err := conntrack.Listen(ns, func(e conntrack.Event) { events = append(events, e) })
+		if err != nil {
+			return &buildsOn{"conntrack-events", err}
+		}
+		e := conntrack.Entry{Original: conntrack.NewTuple(unix.IPPROTO_TCP, entry().Original.Src, entry().Original.Dst), Timeout: time.Hour,
+			TCP: conntrack.TCPEstablished, HasTCP: true}
+		err = conntrack.Create(ns, e)
+		if err == nil {
+			_, err = conntrack.Flush(ns)
+		}
+		if err := errors.Join(err, listener.Drain(), listener.Close()); err != nil {
+			return &buildsOn{"conntrack", err}
+		}
+		return endsTold(events)
+	})
+}
+
+// endsTold is the error if a DESTROY of a TCP entry lacks its state.
+func endsTold(events []conntrack.Event) error {
+	for _, e := range events {
+		if e.Type == conntrack.Destroy && e.HasTCP {
+			return nil
+		}
+	}
+	return errors.New("a DESTROY carries no TCP state, as before Linux 5.12: what rests on how an entry ended is inconclusive")
+}

@@ -179,6 +179,8 @@ type FlowFacts struct {
 type EntryEvent struct {
 	Node string
 	conntrack.Event
+	// Within is how much earlier or later than Event.Time it may have happened; 0 if that is the kernel's own time, or as good.
+	Within time.Duration
 }
 
 // Deed is one step that was taken, or something else that was done, or found out, by whoever ran it.

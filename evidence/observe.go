@@ -41,7 +41,7 @@ func (e *Evidence) ConntrackObservation(ev *EntryEvent, connection int) Observat
 	line := ev.Event
 	line.Start, line.Stop = time.Time{}, time.Time{} // no delta-time= in the line: kube-proxy's nodes do not have it
 	return Observation{T: e.Since(ev.Time), Source: string(FromConntrack), At: ev.Node, Kind: ev.Type.String(),
-		Text: strings.TrimRight(line.String(), " "), By: e.DestroyedBy(ev), Connection: connection, Entry: FactsOf(ev)}
+		Text: strings.TrimRight(line.String(), " "), By: e.DestroyedBy(ev), Connection: connection, Within: ev.Within.Seconds(), Entry: FactsOf(ev)}
 }
 
 // entryFacts is the entry of an event for programs that do not want to read its line.
@@ -77,6 +77,8 @@ func DestroyerWord(by conntrack.Destroyer) string {
 		return "rst"
 	case conntrack.Kernel:
 		return "kernel"
+	case conntrack.Untold:
+		return "untold"
 	}
 	return ""
 }
@@ -98,6 +100,8 @@ func (e *Evidence) DestroyedBy(ev *EntryEvent) string {
 		return fmt.Sprintf("deleted by a caller (port id %d)", ev.PortID)
 	case conntrack.Reset:
 		return "ended by a RST"
+	case conntrack.Untold:
+		return "ended, and this kernel does not tell by what (Linux 5.12 and newer do)"
 	}
 	return "ended by the kernel"
 }

@@ -141,7 +141,11 @@ func (a *Account) lastFault(e *evidence.Evidence) time.Time {
 
 // knows tells whether a source was watched and has lost nothing: only then what it has not shown has not happened.
 func (j *judge) knows(s evidence.Source) bool {
-	return !j.e.Unwatched[s] && j.e.Lost[string(s)] == 0
+	// An entry that ended nobody knows how may have been a break.
+	untold := s == evidence.FromConntrack && slices.ContainsFunc(j.a.Events, func(ev *evidence.EntryEvent) bool {
+		return ev.DestroyedBy() == conntrack.Untold
+	})
+	return !j.e.Unwatched[s] && j.e.Lost[string(s)] == 0 && !untold
 }
 
 // ownServer is false if the servers are programs that tell nothing of their calls.

@@ -55,6 +55,9 @@ const (
 	// Kernel: the kernel ended it early for another reason, such as a full table (early drop), a new SYN on a closed
 	// connection, or an interface that lost the address a masqueraded flow used.
 	Kernel
+	// Untold: the event does not tell. Before Linux 5.12 a DESTROY carries neither the time left nor the TCP state, and an
+	// expiry looks like a RST.
+	Untold
 )
 
 // String says it in words for people.
@@ -70,6 +73,8 @@ func (d Destroyer) String() string {
 		return "ended by an RST"
 	case Kernel:
 		return "ended early by the kernel"
+	case Untold:
+		return "ended, and this kernel does not tell by what"
 	}
 	return "unknown"
 }
@@ -77,6 +82,7 @@ func (d Destroyer) String() string {
 // DestroyedBy tells who ended the entry, from what the kernel put into the DESTROY event:
 //
 //	port id not 0                          a caller of ctnetlink (nf_ct_delete with its portid)
+//	port id 0, TCP without a state         untold, before Linux 5.12
 //	port id 0, CLOSE, never replied        an RST too: it ends such an entry at once, however little time is left
 //	port id 0, no CTA_TIMEOUT or 0         expiry (the kernel leaves a timeout of 0 out)
 //	port id 0, time left, TCP state CLOSE  an RST (nf_ct_kill_acct in nf_conntrack_tcp_packet)
@@ -89,6 +95,8 @@ func (e Event) DestroyedBy() Destroyer {
 		return NotDestroyed
 	case e.PortID != 0:
 		return Caller
+	case e.Original.Protocol == ProtocolTCP && !e.HasTCP:
+		return Untold
 	case e.HasTCP && e.TCP == TCPClose && e.HasStatus && !e.Status.Has(StatusSeenReply):
 		return Reset // CTA_TIMEOUT counts whole seconds: with less than one left it looks like an expiry
 	case !e.HasTimeout || e.Timeout == 0:

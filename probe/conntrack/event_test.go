@@ -21,6 +21,8 @@ func TestDestroyedBy(t *testing.T) {
 		{"no time left after an RST", Event{Type: Destroy, Entry: Entry{HasTCP: true, TCP: TCPClose}}, Expired},
 		{"timeout 0", Event{Type: Destroy, Entry: tcp(TCPEstablished, 0)}, Expired},
 		{"UDP, no time left", Event{Type: Destroy}, Expired},
+		{"TCP before Linux 5.12", Event{Type: Destroy, Entry: Entry{Original: Tuple{Protocol: ProtocolTCP}}}, Untold},
+		{"flush before Linux 5.12", Event{Type: Destroy, PortID: 7, Entry: Entry{Original: Tuple{Protocol: ProtocolTCP}}}, Caller},
 		{"flush", Event{Type: Destroy, PortID: 7, Entry: tcp(TCPEstablished, time.Hour)}, Caller},
 		{"flush of a closed one", Event{Type: Destroy, PortID: 7, Entry: tcp(TCPClose, time.Second)}, Caller},
 		{"flush of one that had just expired", Event{Type: Destroy, PortID: 7}, Caller},

@@ -60,26 +60,29 @@ func get(ns *topology.Namespace, tuple Tuple) (e Entry, err error) {
 const worthADump = 256
 
 // Collect makes the kernel take those of the entries out of its table whose time is over, and send their DESTROY, now:
-// left alone it may do so half a minute later (gc_worker, GC_SCAN_INTERVAL_MAX). What is not in the table is passed over.
-// Equivalent: `conntrack -G` for each, or `conntrack -L`.
-func Collect(ns *topology.Namespace, entries []Entry) error {
+// left alone it may do so half a minute later (gc_worker, GC_SCAN_INTERVAL_MAX). It gives those that live on as they are now;
+// what is not in the table is passed over. Equivalent: `conntrack -G` for each, or `conntrack -L`.
+func Collect(ns *topology.Namespace, entries []Entry) (living []Entry, err error) {
 	inZone := slices.ContainsFunc(entries, func(e Entry) bool { return e.Zone != 0 }) // where a look-up by tuples finds nothing
 	if len(entries) > worthADump || inZone {
-		_, err := List(ns)
-		return err
+		return List(ns)
 	}
-	err := with(ns, answerWithin, timo.Dial, func(c *timo.Conn, _ uint32) error {
+	err = with(ns, answerWithin, timo.Dial, func(c *timo.Conn, _ uint32) error {
 		for _, e := range entries {
-			if _, err := c.Get(e.Original.flow()); err != nil && !errors.Is(err, unix.ENOENT) {
+			f, err := c.Get(e.Original.flow())
+			switch {
+			case err == nil:
+				living = append(living, dumped(f, time.Now()))
+			case !errors.Is(err, unix.ENOENT):
 				return explain(err, e.Original)
 			}
 		}
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("look up in conntrack of %s: %w", ns.Name(), err)
+		return nil, fmt.Errorf("look up in conntrack of %s: %w", ns.Name(), err)
 	}
-	return nil
+	return living, nil
 }
 
 // Flush empties the table, of both address families. PortID is what the DESTROY events carry, so that a flush of ours

@@ -11,6 +11,7 @@ import (
 // complete adds what only the machine can tell.
 func (r *run) complete() *evidence.Evidence {
 	r.ev.Ended = time.Now()
+	r.ev.TimeEvents()
 	r.ev.Machine = evidence.Machine{Release: release(), Rootless: r.options.Rootless, Phases: r.phases}
 	return &r.ev
 }

@@ -90,13 +90,30 @@ func (r *run) collect() error {
 	var g errgroup.Group
 	for _, name := range r.plan.NodeNames() {
 		g.Go(func() error {
-			if err := conntrack.Collect(r.lab.Namespace(name), r.alive(name)); err != nil {
+			living, err := conntrack.Collect(r.lab.Namespace(name), r.alive(name))
+			if err != nil {
 				return fmt.Errorf("what has expired on %s: %w", name, err)
 			}
+			r.noteBegun(name, living)
 			return nil
 		})
 	}
 	return g.Wait()
+}
+
+// noteBegun notes when the entries of a node were made that live on: a NEW does not carry it, a look-up does.
+func (r *run) noteBegun(node string, living []conntrack.Entry) {
+	start := map[uint32]time.Time{}
+	for _, e := range living {
+		start[e.ID] = e.Start
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range r.ev.Events {
+		if ev := &r.ev.Events[i]; ev.Node == node && ev.Type == conntrack.New && !ev.KernelTime {
+			ev.Start = start[ev.ID]
+		}
+	}
 }
 
 // alive are the entries of a node's table whose end no event has told.

@@ -30,6 +30,7 @@ func (c *checker) sequence(x scenario.SequenceAtom) {
 		return "not seen: " + x.Events[next].String()
 	})
 	c.doubt("conntrack", c.last().Verdict == Fail)
+	c.untold(c.last().Verdict == Fail && slices.ContainsFunc(x.Events, func(p scenario.EventPattern) bool { return p.By != "" }))
 }
 
 func (c *checker) never(x scenario.NeverAtom) {
@@ -42,6 +43,7 @@ func (c *checker) never(x scenario.NeverAtom) {
 		return ""
 	})
 	c.doubt("conntrack", c.last().Verdict == Pass)
+	c.untold(c.last().Verdict == Pass && x.Event.By != "")
 }
 
 // MatchesEvent tells whether a conntrack event of a connection is one that a pattern describes. Which backend was the first is

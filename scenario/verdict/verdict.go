@@ -8,6 +8,7 @@ import (
 	"github.com/ctsim/ctsim/evidence"
 	"github.com/ctsim/ctsim/evidence/account"
 	"github.com/ctsim/ctsim/internal/fault"
+	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/scenario"
 )
 
@@ -72,6 +73,7 @@ func (c *checker) check(one scenario.Atom) {
 			return differs(fmt.Sprint("send ", a.FailedSend), fmt.Sprint("send ", int(x)))
 		})
 		c.doubt("conntrack", true) // a lost DESTROY may be the last break
+		c.untold(true)
 	case scenario.ReroutedAtom:
 		c.each(func(a *account.Account) string {
 			if a.Rerouted() == bool(x) {
@@ -94,6 +96,7 @@ func (c *checker) check(one scenario.Atom) {
 			return account.Count(a.Breaks, "time", "times")
 		})
 		c.doubt("conntrack", c.last().Verdict == Fail)
+		c.untold(c.last().Verdict == Fail)
 	case scenario.SequenceAtom:
 		c.sequence(x)
 	case scenario.NeverAtom:
@@ -209,6 +212,19 @@ func (c *checker) doubt(source string, restsOnAbsence bool) {
 	if n := c.e.Lost[source]; n > 0 && restsOnAbsence && !fault.Is("loss-ignored") {
 		last.Verdict = Inconclusive
 		last.Reason = strings.TrimPrefix(fmt.Sprintf("%s; up to %d %s observations were lost", last.Reason, n, source), "; ")
+	}
+}
+
+// untold turns the last check's answer into Inconclusive if it rests on how no entry ended, and of one the kernel has not told.
+func (c *checker) untold(restsOnAbsence bool) {
+	for _, a := range c.accounts {
+		for _, ev := range a.Events {
+			if restsOnAbsence && ev.DestroyedBy() == conntrack.Untold {
+				c.last().Verdict = Inconclusive
+				c.last().Reason = fmt.Sprintf("connection %d: how its entry on %s ended this kernel does not tell", a.ID, ev.Node)
+				return
+			}
+		}
 	}
 }
 
