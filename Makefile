@@ -18,7 +18,7 @@ export DESTDIR PREFIX GO
 GOLDEN = $(shell grep -rE --include='*_test.go' 'flag.Bool."update"|internal/golden"' . | grep -v 'this kernel' | cut -d: -f1 | \
 	xargs -n1 dirname | sort -u)
 
-.PHONY: help run build install uninstall test test-long test-apps applications lint vuln torture torture-faults bench arrows golden man claims release clean
+.PHONY: help run build install uninstall test test-long test-apps applications lint vuln torture torture-faults test-kernels bench arrows golden man claims release clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -77,6 +77,11 @@ torture: ## random scenarios against an independent oracle: SEED=n (or a fresh o
 torture-faults: ## plant each fault that torture knows, and show that it is found: SEED=n TIME=60s
 	@.ci/install iptables
 	@.ci/torture -time $(TIME) -seed $(or $(SEED),1) -fault all
+
+KERNELS ?= linux-image-cloud-amd64 linux-image-6.12-cloud-amd64
+test-kernels: build ## run all scenarios on other kernels under qemu: KERNELS="package or image …"
+	@.ci/install qemu-system-x86_64 iptables
+	@for kernel in $(KERNELS); do echo "$$kernel" && bin/ctsim run --kernel "$$kernel" --all --quiet || failed=1; done; [ -z "$$failed" ]
 
 bench: build ## time the main case against a shell script that does the same, in pairs: PAIRS=20
 	@.ci/install iptables conntrack ip unshare

@@ -40,7 +40,7 @@ var checks = []check{
 	{"bridge", needed, "a node's pods, several nodes", bridge, []string{"bridge"}},
 	{"sysctls", needed, "nodes that forward, pods with their own keepalive", sysctls, nil},
 	{"file-descriptors", needed, "a run of one case", descriptors(256), nil},
-	{"iptables", needed, "kube-proxy's rules", anyRule, []string{"iptable_filter", "iptable_nat", "nf_tables", "nft_compat"}},
+	{"iptables", needed, "kube-proxy's rules", anyRule, []string{"iptable_filter", "iptable_nat", "nf_tables", "nft_compat", "xt_tcpudp"}},
 	{"conntrack-match", needed, "kube-proxy's rules: what conntrack thinks of a packet", rule("filter", "FORWARD", "-m conntrack --ctstate INVALID -j DROP"), []string{"xt_conntrack"}},
 	{"statistic-match", needed, "kube-proxy's rules: one backend of several, by chance", rule("nat", "PREROUTING", "-m statistic --mode random --probability 0.5 -j ACCEPT"), []string{"xt_statistic"}},
 	{"comment-match", needed, "kube-proxy's rules: whose they are", rule("filter", "FORWARD", "-m comment --comment ctsim -j ACCEPT"), []string{"xt_comment"}},
@@ -74,6 +74,20 @@ type Machine struct {
 	WithRoot string
 	// UserNamespace makes a user namespace as an ordinary user would, and uses it. Nil if this process is in one.
 	UserNamespace func(context.Context) error
+}
+
+// Modules are the kernel modules that the checks ask for, each once: all that ctsim may need of a kernel that does not load them
+// by itself.
+func Modules() []string {
+	var out []string
+	for _, c := range checks {
+		for _, m := range c.modules {
+			if !slices.Contains(out, m) {
+				out = append(out, m)
+			}
+		}
+	}
+	return out
 }
 
 // Names are the names of all checks, in their order.

@@ -44,6 +44,7 @@ func runCommand(inv *invocation) *cli.Command {
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "show only the verdict and its reason"},
 			&cli.StringFlag{Name: "report", Usage: "write everything about each run to `DIR`/NAME"},
 			&cli.StringFlag{Name: "pcap", Usage: "write the run's packets to `FILE`, as pcapng"},
+			&cli.StringFlag{Name: "kernel", Usage: "run on another `KERNEL` under qemu: an image, a .deb, or the name of a Debian package; 125 if it cannot be tested there"},
 			&cli.StringFlag{Name: "watch", Usage: "watch `SOURCES`: all, none, or some of " + evidence.JoinSources(evidence.Sources), DefaultText: "all"},
 			&cli.StringFlag{Name: "color", Value: "auto", Usage: "colour the text `WHEN`: auto, always, never"},
 		},
@@ -78,6 +79,13 @@ func (inv *invocation) run(c *cli.Context) error {
 		return err
 	}
 	// All that can be wrong without the kernel's help is known to be right from here on.
+	if c.IsSet("kernel") {
+		code, err := inv.runInGuest(c, l)
+		if err != nil {
+			return err
+		}
+		return cmdline.Ended(code)
+	}
 	code, done, err := rootless.Gain(c.Context, inv.Call, l.Stdin())
 	if err != nil {
 		return err
@@ -119,6 +127,9 @@ func (inv *invocation) runFlags(c *cli.Context) (f runFlags, err error) {
 	f.saved = saved{folder: c.String("report"), pcap: c.String("pcap")}
 	if f.saved.pcap != "" && f.options.Watch != nil && !slices.Contains(f.options.Watch, evidence.FromPackets) {
 		return f, inv.Usage("run", "--pcap needs --watch packet")
+	}
+	if err = inv.checkKernel(c); err != nil {
+		return f, err
 	}
 	f.parallel, err = inv.AtLeastOne(c, "parallel")
 	return f, err

@@ -18,6 +18,8 @@ const (
 	ExitUsage        = 2
 	ExitUnsupported  = 3
 	ExitInconclusive = 4
+	// ExitSkip is what `git bisect run` takes for a commit that cannot be tested.
+	ExitSkip = 125
 )
 
 // Exit is an error that knows its exit code. Its text is lower case without a full stop and says what is wrong; the hint

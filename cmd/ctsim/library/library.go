@@ -27,6 +27,9 @@ type Library struct {
 	fromStdin bool
 }
 
+// Data is the text that was read.
+func (l *Library) Data() []byte { return l.data }
+
 // Stdin is stdin once more for a process that reads the same library; nil if it was not read.
 func (l *Library) Stdin() io.Reader {
 	if !l.fromStdin {
