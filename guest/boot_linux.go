@@ -82,11 +82,14 @@ func Run(ctx context.Context, job Job) (code int, err error) {
 	}
 	for _, accelerator := range accelerators() {
 		m, err := job.start(ctx, dir, accelerator)
-		if err != nil {
-			return 0, err
+		if err == nil {
+			code, err = m.attend(ctx, accelerator == "kvm")
 		}
-		if code, err = m.attend(ctx, accelerator == "kvm"); ctx.Err() != nil {
+		if ctx.Err() != nil {
 			return 0, context.Cause(ctx)
+		}
+		if m == nil {
+			return 0, err
 		}
 		if err == nil || !errors.Is(err, errDead) {
 			return code, m.explain(err)

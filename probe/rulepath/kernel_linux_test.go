@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -118,19 +119,26 @@ func (w *world) serve(t testing.TB, pod string, at netip.AddrPort) {
 		l, err = net.Listen("tcp4", at.String())
 		return err
 	}))
-	t.Cleanup(func() { _ = l.Close() })
-	go func() {
+	var echoes sync.WaitGroup
+	ended := make(chan struct{})
+	t.Cleanup(func() {
+		_ = l.Close()
+		close(ended) // a client that was cut off never closes
+		echoes.Wait()
+	})
+	echoes.Go(func() {
 		for {
 			c, err := l.Accept()
 			if err != nil {
 				return
 			}
-			go func() {
-				defer c.Close()
-				_, _ = io.Copy(c, c)
-			}()
+			echoes.Go(func() {
+				<-ended
+				_ = c.Close()
+			})
+			echoes.Go(func() { _, _ = io.Copy(c, c) })
 		}
-	}()
+	})
 }
 
 // dial connects from a pod or node.
