@@ -26,13 +26,17 @@ type Account struct {
 	// failedSend is the number of the client's send after lastBreak that failed first; 0 if none did.
 	FailedSend int
 	// noticed is when the kernel told one of the programs, noticedBy the fact that shows it; only of external programs. Of
-	// their connections, those that were closed before the first break, and those that replace a lost one, stand aside: no
-	// expectation is about them. replacedBy is the one in the place of this.
+	// their connections, those that were closed before the first break or opened after it, and those that replace a lost
+	// one, stand aside: no expectation is about them. replacedBy is the one in the place of this.
 	noticed     time.Time
 	noticedBy   any
 	established bool
 	Aside       bool
 	replacedBy  int
+	// silent is from when on nothing that the client's program sent was answered; zero if it was answered. left is when the
+	// client ended its side; carried is true if data went over the connection. Only of external programs.
+	silent, left time.Time
+	carried      bool
 	// itemFacts are the facts that the items of Balance rest on, item by item.
 	itemFacts [][]any
 }
