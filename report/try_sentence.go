@@ -21,7 +21,7 @@ func trialSentence(r *result.Result, c account.Connection, ok bool) string {
 	text := sentence(r.Reason)
 	if tell := sentences[c.Outcome]; r.Verdict != verdict.Inconclusive && tell != nil {
 		text = tell(t)
-		if c.Breaks > 1 && c.Outcome != account.Survived {
+		if n := len(c.Backends); c.Breaks > 1 && n > 0 && c.Backends[0] != c.Backends[n-1] {
 			text += fmt.Sprintf(" It took %d tries: until then the fresh pick was the old backend, by luck.", c.Breaks)
 		}
 	}
@@ -120,7 +120,10 @@ func (t trialed) closed() string {
 
 func (t trialed) reset() string {
 	text := t.the() + " is dead: " + t.told() + "."
-	if t.Errno == "EPIPE" {
+	switch {
+	case t.Errno == "" && (t.NoticedBy == account.Nobody || t.NoticedBy == ""):
+		text = t.the() + " is dead: a RST has ended it, and no program was told."
+	case t.Errno == "EPIPE":
 		text += " The server had ended its side before."
 	}
 	return text + t.left()

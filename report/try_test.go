@@ -179,9 +179,13 @@ func TestTrialSentence(t *testing.T) {
 			"The server was told first, ECONNRESET.", "No program"},
 		{"reset, nobody told", account.Reset, verdict.Fail, func(_ *result.Result, c *account.Connection) {
 			c.NoticedBy, c.Errno, c.NoticedAt = account.Nobody, "", nil
-		}, "the connection is dead: no program was told.", "nobody"},
+		}, "the connection is dead: a RST has ended it, and no program was told.", "nobody"},
 		{"reset, after the server's end", account.Reset, verdict.Fail, func(_ *result.Result, c *account.Connection) { c.Errno = "EPIPE" },
 			"The server had ended its side before.", ""},
+		{"tries, and a re-routing", account.Reset, verdict.Fail, func(_ *result.Result, c *account.Connection) {
+			c.Breaks, c.Backends = 3, []string{"server-1", "server-1", "server-2"}
+		}, "It took 3 tries: until then the fresh pick was the old backend, by luck.", ""},
+		{"breaks that re-routed nothing", account.Reset, verdict.Fail, func(_ *result.Result, c *account.Connection) { c.Breaks = 3 }, "is dead", "tries"},
 		{"a connect that nobody answered", account.Timeout, verdict.Fail, func(_ *result.Result, c *account.Connection) {
 			c.NoticedBy, c.Errno, c.NoticedAt, c.Balance = account.Nobody, "", nil, nil
 		}, "the client's connect was never answered.", ""},

@@ -75,7 +75,7 @@ func (a *Account) cureFor(e *evidence.Evidence) cureFor {
 		return tooLarge
 	case len(a.Backends) > 0 && t.killed(a.Backends[len(a.Backends)-1]) != nil && silent:
 		return podGone
-	case a.Errno == "EPIPE": // the server had ended its side before, and takes nothing more
+	case a.Errno == "EPIPE", a.Outcome == Reset && t.droppedByServer(): // a server that takes nothing more is no lost entry
 		return nothingLost
 	case a.Outcome == Hang && a.finLostBy() != "":
 		return finLost
@@ -89,6 +89,17 @@ func (a *Account) cureFor(e *evidence.Evidence) cureFor {
 		return notAnswered
 	}
 	return nothingLost // no keepalive and no timeout would have saved it
+}
+
+// droppedByServer tells whether the first RST from a server ended a socket that it had, and answered no packet.
+func (t *teller) droppedByServer() bool {
+	for _, p := range t.a.Packets {
+		if p.Flags.Has(packet.RST) && p.Direction == packet.Out && t.e.IsPod(p.At) {
+			c := t.whyReset(p)
+			return !c.answers && !c.ours
+		}
+	}
+	return false
 }
 
 // finLostBy is the side whose FIN is all that was not acknowledged; empty if there is none.

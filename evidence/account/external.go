@@ -31,7 +31,7 @@ func judgeExternal(e *evidence.Evidence, accounts []*Account) {
 		a.Outcome = w.outcome()
 		w.d.done(a)
 		a.Untested = w.untested(breaks, accounts)
-		a.established, a.Aside = w.established, a.Untested == ClosedBefore || a.Untested == OpenedAfter
+		a.established, a.Aside = w.established, a.Untested != "" && a.Untested != ClosedUnused
 		a.left, a.carried = w.left, w.client.bytes+w.client.gotBytes > 0
 		if !w.used.IsZero() && !w.answered {
 			a.silent = w.used
@@ -141,6 +141,9 @@ func (w *witness) outcome() Outcome {
 		w.notice(peer.Client, w.left, w.leaving, "ETIMEDOUT") // its keepalive has given up
 		b.decide("client", ItemRST, ItemSocket)
 		return Timeout
+	case unanswered && !w.left.IsZero() && w.client.rst != nil: // its program had gone before it could be told
+		b.decide("client", ItemRST, ItemMessages)
+		return Reset
 	case unanswered && !w.left.IsZero():
 		w.notice(peer.Client, w.left, w.leaving, "") // it has lost patience
 		b.decide("client", ItemMessages, ItemFIN)

@@ -61,6 +61,7 @@ func TestJudgeExternal(t *testing.T) {
 		{"hangs", tell("break", "c> data!", "c> again!"), hanging, Hang, "", Nobody, false},
 		{"the client loses patience", tell("break", "c> data!", "c> FIN!"), leaving, Timeout, "", "client", false},
 		{"the client loses patience, and its FIN waits behind the data", tell("break", "c> data!", "c> again!"), leaving, Timeout, "", "client", false},
+		{"the client has left when the RST comes", tell("break", "c> data!", "c> FIN!", "c< RST"), nil, Reset, "", Nobody, false},
 		{"the kernel gives up", tell("break", "c> data!"), nil, Timeout, "ETIMEDOUT", "client", false},
 		{"its FIN is never acknowledged", tell("break", "c> FIN!", "c> FIN!"), leaving, Hang, "", Nobody, false},
 		{"closed before", tell("c> FIN", "c< FIN", "c> ack"), nil, Closed, "", "", true},

@@ -10,6 +10,7 @@ import (
 // Why a connection of a program was not tested, in the words of Connection.Untested.
 const (
 	ClosedBefore = "its program had closed it before the break"
+	LostBefore   = "it was lost before the break"
 	OpenedAfter  = "it was opened after the break"
 	ClosedUnused = "its program closed it after the break without having used it again"
 )
@@ -34,16 +35,17 @@ func breakTimes(e *evidence.Evidence, accounts []*Account) []time.Time {
 	return out
 }
 
-// untested says why no break has tested the connection; empty if one has, or if it is lost: that is told in any case.
+// untested says why no break has tested the connection; empty if one has, or if it was lost since: that is told in any case.
 // A connection opened after a break is untested where another one was there to be broken: without one the steps before it
 // only prepared the world.
 func (w *witness) untested(breaks []time.Time, accounts []*Account) string {
-	if w.a.lost() {
-		return ""
-	}
 	since := w.a.Flow.Since
 	first := slices.IndexFunc(breaks, func(t time.Time) bool { return t.After(since) })
 	switch {
+	case w.a.lost() && first >= 0 && !w.a.noticed.IsZero() && w.a.noticed.Before(breaks[first]):
+		return LostBefore
+	case w.a.lost():
+		return ""
 	case !w.left.IsZero() && (first < 0 || w.left.Before(breaks[first])):
 		if first < 0 && wasThere(breaks, accounts, since) {
 			return OpenedAfter

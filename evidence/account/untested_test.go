@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ctsim/ctsim/evidence"
+	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/packet"
 	"github.com/ctsim/ctsim/probe/peer"
 )
@@ -102,6 +103,10 @@ func TestUntested(t *testing.T) {
 			p.connection(0, openStates, opening)
 			p.kept()
 		}, []want{{Unknown, "", false}}},
+		{"lost before, whatever that was", func(p *program) {
+			p.connection(0, nil, opening, []string{"c< RST", "break"})
+			p.connection(time.Millisecond/2, openStates, opening, []string{"break"}, use)
+		}, []want{{Reset, LostBefore, true}, {Survived, "", false}}},
 		{"opened after, and lost: that is told", func(p *program) {
 			p.connection(0, openStates, opening, []string{"break"}, use)
 			p.connection(2*time.Second, nil, []string{"c> SYN", "c< RST"})
@@ -208,6 +213,47 @@ func TestTurnedAway(t *testing.T) {
 		p.judge()
 		if a.Outcome != c.want || a.Errno != c.errno {
 			t.Errorf("code %d: %s %s, want %s %s", c.code, a.Outcome, a.Errno, c.want, c.errno)
+		}
+	}
+}
+
+// What becomes of the entry of a connection that is over is no break: it would hide that the connection was used since the
+// last one.
+func TestOverIsNotBroken(t *testing.T) {
+	e := &evidence.Evidence{World: evidence.World{External: true, ClientAt: "client", Service: netip.MustParseAddrPort("10.0.0.1:80")}}
+	at := func(ms int, d packet.Direction, flags packet.TCPFlags, src netip.AddrPort) *packet.Packet {
+		return &packet.Packet{Time: time.Unix(1e9, 0).Add(time.Duration(ms) * time.Millisecond), At: "client", Protocol: packet.TCP, Direction: d, Flags: flags, Src: src}
+	}
+	other := netip.MustParseAddrPort("10.0.0.9:80")
+	for _, c := range []struct {
+		name    string
+		packets []*packet.Packet
+		over    int // milliseconds, 0 is never
+	}{
+		{"open", []*packet.Packet{at(1, packet.Out, packet.SYN, other), at(2, packet.In, packet.ACK, e.Service)}, 0},
+		{"half-closed", []*packet.Packet{at(1, packet.Out, packet.FIN|packet.ACK, other), at(2, packet.Out, packet.FIN|packet.ACK, other)}, 0},
+		{"closed", []*packet.Packet{at(1, packet.Out, packet.FIN|packet.ACK, other), at(2, packet.In, packet.FIN|packet.ACK, e.Service)}, 2},
+		{"reset", []*packet.Packet{at(3, packet.In, packet.RST, e.Service)}, 3},
+		{"a RST that is not the service's", []*packet.Packet{at(3, packet.In, packet.RST, other)}, 0},
+		{"its own RST", []*packet.Packet{at(3, packet.Out, packet.RST, other)}, 3},
+	} {
+		a := &Account{Packets: c.packets}
+		want := time.Time{}
+		if c.over > 0 {
+			want = time.Unix(1e9, 0).Add(time.Duration(c.over) * time.Millisecond)
+		}
+		if got := a.overAt(e); !got.Equal(want) {
+			t.Errorf("%s: over at %s, want %s", c.name, got, want)
+		}
+	}
+	e.Translating = []string{"node"}
+	for ms, breaks := range map[int]int{2: 1, 4: 0} {
+		a := &Account{Packets: []*packet.Packet{at(3, packet.Out, packet.RST, other)}}
+		ev := evidence.EntryEvent{Node: "node"}
+		ev.Type, ev.Time = conntrack.Destroy, time.Unix(1e9, 0).Add(time.Duration(ms)*time.Millisecond)
+		a.Events = []*evidence.EntryEvent{&ev}
+		if a.follow(e); a.Breaks != breaks {
+			t.Errorf("an entry that goes at %d ms: %d breaks, want %d", ms, a.Breaks, breaks)
 		}
 	}
 }
