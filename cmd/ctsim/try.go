@@ -21,8 +21,15 @@ import (
 	"github.com/ctsim/ctsim/scenario/replay"
 )
 
-// outcomesToExpect are what --expect takes.
-var outcomesToExpect = []string{"survived", "reconnected", "reset", "hang", "timeout", "refused"}
+// outcomesToExpect are what --expect takes: all that can become of a program's connection. One at another server than the
+// first is not among them: a program's connection is TCP, and whoever gets a packet of a connection that it has not answers
+// with a RST.
+var outcomesToExpect = func() (out []string) {
+	for _, o := range account.Possible(account.External) {
+		out = append(out, string(o))
+	}
+	return out
+}()
 
 func tryCommand(inv *invocation) *cli.Command {
 	return &cli.Command{
