@@ -239,7 +239,7 @@ func (t trialed) advice() string {
 	case has(unused):
 		return " Let the client use it again later: --input types a line to it after the break, and a longer --hold waits until it uses the connection " +
 			"of its own accord."
-	case has(spared):
+	case len(t.r.Service.Backends) > 1 && has(spared):
 		return " Try it again, or with --backends 10: then nine fresh picks out of ten lead elsewhere."
 	}
 	return ""

@@ -216,7 +216,12 @@ func TestTrialSentence(t *testing.T) {
 		{"not used", account.Unknown, verdict.Inconclusive, func(_ *result.Result, c *account.Connection) {
 			c.Balance = account.Balance{{What: account.ItemUse, Decides: true}}
 		}, "Let the client use it again later: --input types a line to it after the break, and a longer --hold waits", "--after"},
-		{"spared", account.Survived, verdict.Inconclusive, func(_ *result.Result, c *account.Connection) { c.Breaks = 1 }, "--backends 10", "--hold"},
+		{"spared", account.Survived, verdict.Inconclusive, func(r *result.Result, c *account.Connection) {
+			c.Breaks, r.Service.Backends = 1, []string{"a", "b"}
+		}, "--backends 10", "--hold"},
+		{"one backend spares nobody", account.Survived, verdict.Inconclusive, func(r *result.Result, c *account.Connection) {
+			c.Breaks, r.Service.Backends = 1, []string{"a"}
+		}, "THE REASON.", "--backends"},
 		{"interrupted", account.Unknown, verdict.Inconclusive, func(r *result.Result, c *account.Connection) {
 			r.Interrupted, c.Untested = true, account.ClosedBefore
 		}, "THE REASON.", "--"},
