@@ -194,7 +194,7 @@ func (t trialed) unexpected() string {
 // others are what became of all connections of the program, if it had several; those that replaced a lost one go without
 // saying.
 func (t trialed) others() string {
-	total, lucky, counts, why := 0, 0, map[account.Outcome]int{}, []string{}
+	total, same, counts, why := 0, 0, map[account.Outcome]int{}, []string{}
 	for _, c := range t.r.Connections {
 		switch {
 		case c.Replaces > 0:
@@ -202,7 +202,7 @@ func (t trialed) others() string {
 		case c.Untested != "":
 			why = append(why, fmt.Sprintf("connection %d not tested, %s", c.ID, c.Untested))
 		case len(t.r.Service.Backends) > 1 && spared(c):
-			lucky++
+			same++
 		default:
 			counts[c.Outcome]++
 		}
@@ -217,8 +217,8 @@ func (t trialed) others() string {
 			parts = append(parts, fmt.Sprintf("%d %s", n, o))
 		}
 	}
-	if lucky > 0 {
-		parts = append(parts, fmt.Sprintf("%d survived by luck, never re-routed", lucky))
+	if same > 0 {
+		parts = append(parts, fmt.Sprintf("%d survived without being re-routed", same))
 	}
 	if n := len(why); n > 2 {
 		why = append(why[:1], fmt.Sprintf("%d more not tested", n-1))

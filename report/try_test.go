@@ -207,7 +207,7 @@ func TestTrialSentence(t *testing.T) {
 			"Of the program's 2 connections: 1 reset; connection 2 not tested, its program had closed it before the break.", "did not open"},
 		{"one of two was spared", account.Reset, verdict.Fail, func(r *result.Result, _ *account.Connection) {
 			two(r, account.Connection{Outcome: account.Survived, Breaks: 1, Backends: []string{"server-1", "server-1"}})
-		}, "1 reset; 1 survived by luck, never re-routed.", ""},
+		}, "1 reset; 1 survived without being re-routed.", ""},
 		{"a replacement is none of the program's others", account.Reconnected, verdict.Pass, func(r *result.Result, _ *account.Connection) {
 			two(r, account.Connection{Outcome: account.Survived, Replaces: 1})
 		}, "connection 1 died (ECONNRESET at the client at +1.500 s), and the program silently opened a new one.", "Of the program's"},

@@ -38,7 +38,10 @@ func judgeExternal(e *evidence.Evidence, accounts []*Account) {
 		}
 		a.leaveBehind()
 	}
-	for _, a := range accounts {
+	// The last lost first: what stands in its place can stand in that of those before too, and not the other way round.
+	byLoss := slices.Clone(accounts)
+	slices.SortStableFunc(byLoss, func(a, b *Account) int { return b.gone().Compare(a.gone()) })
+	for _, a := range byLoss {
 		a.replaced(accounts)
 	}
 }
@@ -242,18 +245,30 @@ func (a *Account) replaced(accounts []*Account) {
 	if a.Outcome != Reset && a.Outcome != Timeout || !a.established || a.Aside {
 		return
 	}
-	gone := a.noticed
-	if !a.silent.IsZero() && (gone.IsZero() || a.silent.Before(gone)) {
-		gone = a.silent // a program may open the new one before it closes the old one
-	}
+	gone := a.gone()
 	passing := a.besidePassing(accounts, gone)
 	for _, o := range accounts {
-		if o.established && o.Replaces == 0 && o.ID > a.ID && o.Flow.Since.After(gone) && !o.lost() && (o.stays() || o.carried && !passing) {
+		if o.established && o.Replaces == 0 && o.ID > a.ID && o.Flow.Since.After(gone) && o.goesOn(passing) {
 			o.Replaces, o.Aside, o.Untested = a.ID, true, ""
 			a.Outcome, a.replacedBy = Reconnected, o.ID
 			return
 		}
 	}
+}
+
+// gone is from when on a lost connection is of no use to its client's program, which may open the new one before it closes
+// the old one.
+func (a *Account) gone() time.Time {
+	if !a.silent.IsZero() && (a.noticed.IsZero() || a.silent.Before(a.noticed)) {
+		return a.silent
+	}
+	return a.noticed
+}
+
+// goesOn tells whether a program went on with a connection that it has opened late: it has it still, or has used it, or has
+// replaced it in turn. One of those that it opens in passing has to be there still.
+func (a *Account) goesOn(passing bool) bool {
+	return a.Outcome == Reconnected || !a.lost() && (a.stays() || a.carried && !passing)
 }
 
 // stays tells whether the client still had the connection open at the end.

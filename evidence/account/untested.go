@@ -10,6 +10,7 @@ import (
 // Why a connection of a program was not tested, in the words of Connection.Untested.
 const (
 	ClosedBefore = "its program had closed it before the break"
+	NeverBroken  = "nothing was broken before its program closed it"
 	LostBefore   = "it was lost before the break"
 	OpenedAfter  = "it was opened after the break"
 	ClosedUnused = "its program closed it after the break without having used it again"
@@ -46,13 +47,12 @@ func (w *witness) untested(breaks []time.Time, accounts []*Account) string {
 		return LostBefore
 	case w.a.lost():
 		return ""
-	case !w.left.IsZero() && (first < 0 || w.left.Before(breaks[first])):
-		if first < 0 && wasThere(breaks, accounts, since) {
-			return OpenedAfter
-		}
-		return ClosedBefore
 	case first < 0 && w.a.Breaks == 0 && wasThere(breaks, accounts, since):
 		return OpenedAfter
+	case first < 0 && !w.left.IsZero():
+		return NeverBroken
+	case !w.left.IsZero() && w.left.Before(breaks[first]):
+		return ClosedBefore
 	case w.a.Outcome == Closed:
 		return ClosedUnused
 	}

@@ -87,6 +87,7 @@ func TestUntested(t *testing.T) {
 			p.connection(time.Second, openStates, opening)
 			p.e.Deeds = []evidence.Deed{{Time: p.e.Started, At: "step", Kind: "sysctl"}}
 		}, []want{{Survived, "", false}}},
+		{"closed, and nothing was ever broken", func(p *program) { p.connection(0, nil, opening, inOrder) }, []want{{Closed, NeverBroken, true}}},
 		{"its entry was renewed, and it was used and closed", func(p *program) {
 			p.connection(0, nil, opening)
 			p.kept()
@@ -170,6 +171,11 @@ func TestReplaced(t *testing.T) {
 			late := p.connection(time.Second, nil, opening, inOrder)
 			p.connection(3*time.Second, openStates, opening)
 			p.accounts[0].Packets = append(p.accounts[0].Packets, p.rst(p.accounts[0], late.Flow.Since.Add(time.Second)))
+		}, Reconnected},
+		{"by one that is lost too and replaced in turn", func(p *program) {
+			p.connection(0, nil, reset...)
+			p.connection(time.Second, nil, reset...)
+			p.connection(2*time.Second, openStates, opening)
 		}, Reconnected},
 		{"by one that was opened before the silent one was closed", func(p *program) {
 			lost := p.connection(0, []string{"FIN_WAIT1", "ESTABLISHED"}, opening, []string{"break", "c> data!"})
