@@ -3,7 +3,6 @@ package report
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -75,49 +74,6 @@ func tried(r *result.Result) (account.Connection, bool) {
 	return account.Connection{}, false
 }
 
-// trialSentence is the result in a sentence or two.
-func trialSentence(r *result.Result, c account.Connection, ok bool) string {
-	if !ok || r.Verdict == verdict.Inconclusive {
-		return r.Reason
-	}
-	noticed := ""
-	if c.NoticedAt != nil {
-		noticed = fmt.Sprintf(" at +%.3f s", *c.NoticedAt)
-	}
-	tries := ""
-	if c.Breaks > 1 && c.Outcome != account.Survived {
-		tries = fmt.Sprintf(" It took %d tries: until then the fresh pick was the old backend, by luck.", c.Breaks)
-	}
-	got := c.Errno
-	if got == "" {
-		got = "it gave up"
-	}
-	switch c.Outcome {
-	case account.Survived:
-		return "the connection survived." + tries
-	case account.Reset:
-		text := fmt.Sprintf("the connection is dead: the %s was told first, %s%s.", c.NoticedBy, got, noticed)
-		if c.Peer == account.HalfOpen {
-			text += " The server does not know, its socket is half-open."
-		}
-		return text + " The program did not open a new one." + tries
-	case account.Hang:
-		return "the connection hangs: what is sent is not answered, and no side was told." + tries
-	case account.Timeout:
-		if c.NoticedBy == account.Nobody {
-			return "the client's connect was never answered." + tries
-		}
-		return fmt.Sprintf("the connection hung until the %s gave it up%s.%s", c.NoticedBy, noticed, tries)
-	case account.Reconnected:
-		how := "silently opened a new one"
-		if slices.ContainsFunc(r.Timeline, func(o evidence.Observation) bool { return o.Source == "step" && o.Kind == "again" }) {
-			how = "opened a new one when it was used once more"
-		}
-		return fmt.Sprintf("the connection died (%s at the %s%s), and the program %s.%s", got, c.NoticedBy, noticed, how, tries)
-	}
-	return r.Reason
-}
-
 // ends are the connections and what was set on their sockets.
 func (t *text) ends(r *result.Result, c account.Connection) {
 	t.title("connections")
@@ -125,6 +81,9 @@ func (t *text) ends(r *result.Result, c account.Connection) {
 		text := fmt.Sprintf("%s → %s: %s", one.Local, strings.Join(one.Backends, " → "), one.Outcome)
 		if one.Replaces > 0 {
 			text += fmt.Sprintf(", in the place of connection %d", one.Replaces)
+		}
+		if one.Untested != "" {
+			text += "; not tested: " + one.Untested
 		}
 		t.wrapped(fmt.Sprintf("%3d. ", one.ID), "     ", text)
 	}

@@ -21,8 +21,15 @@ import (
 	"github.com/ctsim/ctsim/scenario/replay"
 )
 
-// outcomesToExpect are what --expect takes.
-var outcomesToExpect = []string{"survived", "reconnected", "reset", "hang", "timeout", "refused"}
+// outcomesToExpect are what --expect takes: all that can become of a program's connection. One at another server than the
+// first is not among them: a program's connection is TCP, and whoever gets a packet of a connection that it has not answers
+// with a RST.
+var outcomesToExpect = func() (out []string) {
+	for _, o := range account.Possible(account.External) {
+		out = append(out, string(o))
+	}
+	return out
+}()
 
 func tryCommand(inv *invocation) *cli.Command {
 	return &cli.Command{
@@ -42,11 +49,13 @@ func tryCommand(inv *invocation) *cli.Command {
 			"nor write-protected. stdin stays open and is not a terminal. Without --server, ctsim's own is used: it reads\n" +
 			"and never answers.\n\n" +
 			"The flush or expiry is repeated until the flow is re-routed to another backend. The client uses its connection of\n" +
-			"its own accord within --hold, or because --input is typed to it, and once more if the connection was lost.\n\n" +
+			"its own accord within --hold, or because --input is typed to it, and once more if the connection was lost. It has to\n" +
+			"use the connection after the break: one that was closed before it, or opened after it, has not been tested.\n\n" +
 			"Faults:\n" + faultLines() + "\n" +
-			"Exit codes: 0 the connection survived or the client silently reconnected (or what --expect says), 1 it was reset,\n" +
-			"hung or timed out, 2 wrong usage, 3 a program did not start or never had an idle connection, or this machine\n" +
-			"cannot run it, 4 inconclusive: never re-routed, or never used again. Ended by SIGINT or SIGTERM: 130 or 143.",
+			"Exit codes: 0 each connection survived or was silently replaced by a new one (or what --expect says), 1 one was\n" +
+			"reset, refused, hung or timed out, 2 wrong usage, 3 a program did not start or never had an idle connection, or this\n" +
+			"machine cannot run it, 4 inconclusive: never re-routed, never used again, or closed before the break. Ended by SIGINT\n" +
+			"or SIGTERM: 130 or 143.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "client", Usage: "run `COMMAND` as the client"},
 			&cli.StringFlag{Name: "server", Usage: "run `COMMAND` as the server, in each of the pods", DefaultText: "ctsim's own"},

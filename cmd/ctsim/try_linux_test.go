@@ -21,16 +21,22 @@ var quick = []string{"--after", "10ms", "--quiet-for", "50ms"}
 // try runs a trial and gives its result.
 func (b *binary) try(t *testing.T, code int, args ...string) result.Result {
 	t.Helper()
-	args = append(append([]string{"try", "--output", "json"}, quick...), args...)
-	stdout, stderr, got := b.Run(t, args...)
+	r, got := b.tried(t, args...)
 	if got != code {
-		t.Fatalf("%v: exit code %d, want %d\n%s\n%s", args, got, code, stderr, stdout)
-	}
-	var r result.Result
-	if err := json.Unmarshal([]byte(stdout), &r); err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v: exit code %d, want %d: %s", args, got, code, r.Reason)
 	}
 	return r
+}
+
+// tried is try with whatever exit code.
+func (b *binary) tried(t *testing.T, args ...string) (r result.Result, code int) {
+	t.Helper()
+	args = append(append([]string{"try", "--output", "json"}, quick...), args...)
+	stdout, stderr, code := b.Run(t, args...)
+	if err := json.Unmarshal([]byte(stdout), &r); err != nil {
+		t.Fatalf("%v: exit code %d: %v\n%s\n%s", args, code, err, stderr, stdout)
+	}
+	return r, code
 }
 
 // TestKernelTry: ctsim's own client and server as programs that the trial knows nothing of.

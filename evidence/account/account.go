@@ -26,13 +26,17 @@ type Account struct {
 	// failedSend is the number of the client's send after lastBreak that failed first; 0 if none did.
 	FailedSend int
 	// noticed is when the kernel told one of the programs, noticedBy the fact that shows it; only of external programs. Of
-	// their connections, those that were closed before the first break, and those that replace a lost one, stand aside: no
-	// expectation is about them. replacedBy is the one in the place of this.
+	// their connections, those that were over before the first break or opened after it, and those that replace a lost
+	// one, stand aside: no expectation is about them. replacedBy is the one in the place of this.
 	noticed     time.Time
 	noticedBy   any
 	established bool
 	Aside       bool
 	replacedBy  int
+	// silent is from when on nothing that the client's program sent was answered; zero if it was answered. left is when the
+	// client ended its side; carried is true if data went over the connection. Only of external programs.
+	silent, left time.Time
+	carried      bool
 	// itemFacts are the facts that the items of Balance rest on, item by item.
 	itemFacts [][]any
 }
@@ -87,8 +91,9 @@ func AccountsOf(e *evidence.Evidence, connections int, ix evidence.Index, packet
 
 // follow reads the entries' fates and the sends off the lists.
 func (a *Account) follow(e *evidence.Evidence) {
+	over := a.overAt(e)
 	for _, ev := range a.Events {
-		if !e.Translates(ev.Node) {
+		if !e.Translates(ev.Node) || !over.IsZero() && ev.Time.After(over) {
 			continue
 		}
 		if pod := e.Pick(ev); ev.Type == conntrack.New && pod != "" {
@@ -112,6 +117,30 @@ func (a *Account) follow(e *evidence.Evidence) {
 			}
 		}
 	}
+}
+
+// overAt is when a program's connection was over for its client: by a RST, or by both FINs. What becomes of its entry then
+// is no break. Zero if it never was, and of ctsim's own client, whose steps end connections.
+func (a *Account) overAt(e *evidence.Evidence) time.Time {
+	var fins [2]bool
+	for _, p := range a.Packets {
+		if !e.External || p.At != e.ClientAt || p.Protocol != packet.TCP {
+			continue
+		}
+		out := p.Direction == packet.Out
+		switch {
+		case p.Flags.Has(packet.RST) && (out || p.Src == e.Service):
+			return p.Time
+		case p.Flags.Has(packet.FIN) && out:
+			fins[0] = true
+		case p.Flags.Has(packet.FIN):
+			fins[1] = true
+		}
+		if fins[0] && fins[1] {
+			return p.Time
+		}
+	}
+	return time.Time{}
 }
 
 // conclude draws up the balance of a connection of ctsim's own client, and names what became of it.

@@ -9,6 +9,7 @@ import (
 	"github.com/ctsim/ctsim/evidence"
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/packet"
+	"github.com/ctsim/ctsim/probe/peer"
 )
 
 // applications are how programs are told to keep a connection in use, and to give one up that is not answered, in their
@@ -60,6 +61,7 @@ const (
 	podGone              // the pod that had the connection was taken away
 	tooLarge             // packets too large for the path
 	notAnswered          // what was sent was not acknowledged, for whatever reason
+	finLost              // nothing but a FIN: the other side waits for ever
 )
 
 // cureFor names what this connection was lost to.
@@ -73,6 +75,10 @@ func (a *Account) cureFor(e *evidence.Evidence) cureFor {
 		return tooLarge
 	case len(a.Backends) > 0 && t.killed(a.Backends[len(a.Backends)-1]) != nil && silent:
 		return podGone
+	case a.Errno == "EPIPE", a.Outcome == Reset && t.droppedByServer(): // a server that takes nothing more is no lost entry
+		return nothingLost
+	case a.Outcome == Hang && a.finLostBy() != "":
+		return finLost
 	case a.expired(e):
 		return entryExpired
 	case a.Breaks > 0 && silent:
@@ -83,6 +89,32 @@ func (a *Account) cureFor(e *evidence.Evidence) cureFor {
 		return notAnswered
 	}
 	return nothingLost // no keepalive and no timeout would have saved it
+}
+
+// droppedByServer tells whether the first RST from a server ended a socket that it had, and answered no packet.
+func (t *teller) droppedByServer() bool {
+	for _, p := range t.a.Packets {
+		if p.Flags.Has(packet.RST) && p.Direction == packet.Out && t.e.IsPod(p.At) {
+			c := t.whyReset(p)
+			return !c.answers && !c.ours
+		}
+	}
+	return false
+}
+
+// finLostBy is the side whose FIN is all that was not acknowledged; empty if there is none.
+func (a *Account) finLostBy() string {
+	side := ""
+	for _, i := range a.Balance {
+		switch {
+		case !i.Decides:
+		case i.What == ItemFIN:
+			side = i.Side
+		case i.What == ItemMessages:
+			return ""
+		}
+	}
+	return side
 }
 
 // expired tells whether an entry of the connection reached its timeout.
@@ -138,6 +170,12 @@ func Advice(e *evidence.Evidence, accounts []*Account) string {
 				}
 			}
 			ends["gone"] = ends["gone"] || a.Outcome != Reconnected
+		case finLost:
+			for _, set := range sockets {
+				if waits := (set == a.ClientSocket) != (a.finLostBy() == string(peer.Client)); waits && !set.KeepAlive {
+					add(set.keepAliveCure() + " (the " + otherSide(a.finLostBy()) + " still waits: a probe that nobody answers ends that)")
+				}
+			}
 		case entryLost, entryExpired:
 			on := slices.IndexFunc(sockets, func(s *SocketSettings) bool { return s.KeepAlive })
 			for _, set := range sockets {
@@ -162,6 +200,14 @@ func Advice(e *evidence.Evidence, accounts []*Account) string {
 		add("And make the client reconnect: nothing brings back what no longer answers.")
 	}
 	return strings.Join(out, "\n")
+}
+
+// otherSide is the side that faces this one.
+func otherSide(side string) string {
+	if side == string(peer.Client) {
+		return string(peer.Server)
+	}
+	return string(peer.Client)
 }
 
 // keepAliveCure is how this program is made to use keepalive.

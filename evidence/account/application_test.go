@@ -75,3 +75,30 @@ func TestAdvice(t *testing.T) {
 		t.Error("advice to nobody")
 	}
 }
+
+// Where nothing but a FIN was lost the side that still waits needs keepalive, and nothing else helps. What the other side
+// had closed before is lost to no entry.
+func TestAdviceOfTheEnd(t *testing.T) {
+	client, server := &SocketSettings{Process: "bash"}, &SocketSettings{Process: "python3"}
+	for _, c := range []struct {
+		name    string
+		fin     string
+		outcome Outcome
+		errno   string
+		want    string
+	}{
+		{"the client's FIN", "client", Hang, "", server.keepAliveCure() + " (the server still waits: a probe that nobody answers ends that)"},
+		{"the server's FIN", "server", Hang, "", client.keepAliveCure() + " (the client still waits: a probe that nobody answers ends that)"},
+		{"closed by the server before", "", Reset, "EPIPE", ""},
+	} {
+		f := otherFacts()
+		f.established()
+		f.event(10, conntrack.Destroy, conntrack.TCPEstablished, f.first, 4711)
+		accounts := AccountsOf(&f.Evidence, 1, f.Index(), f.Followed())
+		a := accounts[0]
+		a.Outcome, a.Errno, a.ClientSocket, a.ServerSocket, a.Balance = c.outcome, c.errno, client, server, Balance{{What: ItemFIN, Side: c.fin, Decides: c.fin != ""}}
+		if got := Advice(&f.Evidence, accounts); got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}

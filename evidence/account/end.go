@@ -22,6 +22,8 @@ type end struct {
 	local, remote netip.AddrPort
 	// any is true of a client on the node that translates: what is captured there carries either address.
 	any bool
+	// silent is true of a program that tells nothing of its calls.
+	silent bool
 	// last is its socket at the end, nil if there was none or it was not read; sample is the fact that shows it.
 	last   *evidence.LastState
 	sample any
@@ -224,6 +226,8 @@ func (s *end) how() string {
 		return ""
 	case s.rst != nil && s.finAcked == nil:
 		return " after a RST"
+	case s.gaveUp != nil && s.silent: // by its program, or by its kernel's keepalive
+		return ", ended by a RST of its own"
 	case s.gaveUp != nil && s.closing == nil:
 		return ", given up by its kernel"
 	case s.closing != nil:

@@ -29,8 +29,8 @@ type judge struct {
 // newJudge sorts the facts of a connection by its two ends.
 func newJudge(e *evidence.Evidence, a *Account) *judge {
 	j := &judge{e: e, a: a, fault: a.lastFault(e), datagrams: e.UDP || a.udp()}
-	j.client = &end{side: peer.Client, at: e.ClientAt, local: a.Flow.Local, remote: e.Service, any: e.Translates(e.ClientAt)}
-	j.server = &end{side: peer.Server}
+	j.client = &end{side: peer.Client, at: e.ClientAt, local: a.Flow.Local, remote: e.Service, any: e.Translates(e.ClientAt), silent: e.External}
+	j.server = &end{side: peer.Server, silent: !j.ownServer()}
 	if !j.datagrams {
 		j.server.at = a.taker(e)
 		j.server.local, j.server.remote = a.taken(j.server.at)

@@ -2,6 +2,7 @@ package account
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ctsim/ctsim/evidence"
@@ -12,9 +13,13 @@ import (
 // judgeExternal judges connections of a program that tells nothing of its calls, from the packets at both ends and from
 // what the kernel says of the sockets: its balance is in bytes.
 func judgeExternal(e *evidence.Evidence, accounts []*Account) {
+	breaks := breakTimes(e, accounts)
 	for _, a := range accounts {
 		a.Errno, a.NoticedBy, a.Peer = "", "", ""
 		w := &witness{judge: newJudge(e, a)}
+		if e.KeptAt.After(w.fault) && a.Flow.Since.Before(e.KeptAt) {
+			w.fault = e.KeptAt // the entry would have expired here
+		}
 		for _, p := range a.Packets {
 			if p.Protocol == packet.TCP {
 				w.see(p)
@@ -25,10 +30,18 @@ func judgeExternal(e *evidence.Evidence, accounts []*Account) {
 		w.d.sort()
 		a.Outcome = w.outcome()
 		w.d.done(a)
-		a.established, a.Aside = w.established, w.aside()
+		a.Untested = w.untested(breaks, accounts)
+		a.established, a.Aside = w.established, a.Untested != "" && a.Untested != ClosedUnused
+		a.left, a.carried = w.left, w.client.bytes+w.client.gotBytes > 0
+		if !w.used.IsZero() && !w.answered {
+			a.silent = w.used
+		}
 		a.leaveBehind()
 	}
-	for _, a := range accounts {
+	// The last lost first: what stands in its place can stand in that of those before too, and not the other way round.
+	byLoss := slices.Clone(accounts)
+	slices.SortStableFunc(byLoss, func(a, b *Account) int { return b.gone().Compare(a.gone()) })
+	for _, a := range byLoss {
 		a.replaced(accounts)
 	}
 }
@@ -70,7 +83,7 @@ func (w *witness) see(p *packet.Packet) {
 		if w.left.IsZero() && (p.Flags.Has(packet.FIN) || p.Flags.Has(packet.RST)) {
 			w.left, w.leaving = p.Time, p
 		}
-		if w.used.IsZero() && p.Payload > 0 && w.left.IsZero() && !w.a.LastBreak.IsZero() && p.Time.After(w.a.LastBreak) {
+		if w.used.IsZero() && p.Payload > 0 && w.left.IsZero() && !w.fault.IsZero() && p.Time.After(w.fault) {
 			w.used = p.Time
 		}
 	case p.Direction == packet.In && p.Flags.Has(packet.RST) && w.left.IsZero() && w.e.Pods[p.Dst.Addr()] == p.At:
@@ -122,6 +135,8 @@ func (w *witness) outcome() Outcome {
 			return Hang
 		}
 		return Unknown
+	case !w.established && w.client.icmp != nil && connectErrno(w.client.icmp) != "":
+		return w.turnedAway()
 	case !w.established:
 		b.decide("client", ItemSocket, ItemICMP)
 		return Timeout
@@ -129,6 +144,9 @@ func (w *witness) outcome() Outcome {
 		w.notice(peer.Client, w.left, w.leaving, "ETIMEDOUT") // its keepalive has given up
 		b.decide("client", ItemRST, ItemSocket)
 		return Timeout
+	case unanswered && !w.left.IsZero() && w.client.rst != nil: // its program had gone before it could be told
+		b.decide("client", ItemRST, ItemMessages)
+		return Reset
 	case unanswered && !w.left.IsZero():
 		w.notice(peer.Client, w.left, w.leaving, "") // it has lost patience
 		b.decide("client", ItemMessages, ItemFIN)
@@ -138,12 +156,37 @@ func (w *witness) outcome() Outcome {
 		b.decide("client", ItemMessages, ItemSocket)
 		return Timeout
 	}
+	if acked := w.client.finState(); unanswered && acked != nil && !*acked { // its FIN waits behind what is not acknowledged
+		w.a.NoticedBy = string(peer.Client)
+		w.a.noticed, w.a.noticedBy = w.closedBy()
+		b.decide("client", ItemMessages, ItemSocket, ItemFIN)
+		return Timeout
+	}
 	for _, rule := range []func() Outcome{w.unended, w.stuck} {
 		if o := rule(); o != "" {
 			return o
 		}
 	}
 	return w.goesOn()
+}
+
+// turnedAway is the outcome of a connect that an ICMP error has ended.
+func (w *witness) turnedAway() Outcome {
+	errno := connectErrno(w.client.icmp)
+	w.notice(peer.Client, w.client.icmp.Time, w.client.icmp, errno)
+	w.d.decide("client", ItemICMP)
+	return outcomeOf(errno, true)
+}
+
+// closedBy is when the client's program had closed its socket for sure, and the fact that shows it.
+func (w *witness) closedBy() (time.Time, any) {
+	for i := range w.e.Samples {
+		s := &w.e.Samples[i]
+		if s.Flow == w.a.ID && s.Side == peer.Client && s.State.String() == w.client.state() {
+			return s.Time, s
+		}
+	}
+	return w.e.Ended, w.client.sample
 }
 
 // goesOn: the connection was used since the last break, all of it was acknowledged, and it is open or was ended in order.
@@ -188,16 +231,13 @@ func (w *witness) useText() string {
 	case w.spoken == 0:
 		text = "nothing was sent"
 	}
-	if !w.fault.IsZero() {
+	switch {
+	case !w.fault.IsZero() && w.fault.Equal(w.e.KeptAt):
+		text += " since it was to expire"
+	case !w.fault.IsZero():
 		text += " since the last break"
 	}
 	return text
-}
-
-// aside is true for a connection that the program had closed before anything was broken.
-func (w *witness) aside() bool {
-	before := !w.left.IsZero() && (w.a.Breaks == 0 || w.left.Before(w.a.firstBreak))
-	return before && (w.a.Outcome == Survived || w.a.Outcome == Closed || w.a.Outcome == Unknown)
 }
 
 // replaced finds the connection that the program has opened in the place of one that it lost.
@@ -205,13 +245,43 @@ func (a *Account) replaced(accounts []*Account) {
 	if a.Outcome != Reset && a.Outcome != Timeout || !a.established || a.Aside {
 		return
 	}
+	gone := a.gone()
+	passing := a.besidePassing(accounts, gone)
 	for _, o := range accounts {
-		if o.established && o.Replaces == 0 && o.ID > a.ID && o.Flow.Since.After(a.noticed) && !o.lost() {
-			o.Replaces, o.Aside = a.ID, true
+		if o.established && o.Replaces == 0 && o.ID > a.ID && o.Flow.Since.After(gone) && o.goesOn(passing) {
+			o.Replaces, o.Aside, o.Untested = a.ID, true, ""
 			a.Outcome, a.replacedBy = Reconnected, o.ID
 			return
 		}
 	}
+}
+
+// gone is from when on a lost connection is of no use to its client's program, which may open the new one before it closes
+// the old one.
+func (a *Account) gone() time.Time {
+	if !a.silent.IsZero() && (a.noticed.IsZero() || a.silent.Before(a.noticed)) {
+		return a.silent
+	}
+	return a.noticed
+}
+
+// goesOn tells whether a program went on with a connection that it has opened late: it has it still, or has used it, or has
+// replaced it in turn. One of those that it opens in passing has to be there still.
+func (a *Account) goesOn(passing bool) bool {
+	return a.Outcome == Reconnected || !a.lost() && (a.stays() || a.carried && !passing)
+}
+
+// stays tells whether the client still had the connection open at the end.
+func (a *Account) stays() bool {
+	return slices.ContainsFunc(a.Last, func(l *evidence.LastState) bool { return l.Side == peer.Client && l.State == "ESTABLISHED" })
+}
+
+// besidePassing tells whether the program had closed another connection in order while it had this one, before a time: then
+// one that it opens later and closes again need not stand in the place of this.
+func (a *Account) besidePassing(accounts []*Account, before time.Time) bool {
+	return slices.ContainsFunc(accounts, func(o *Account) bool {
+		return o != a && !o.lost() && o.left.After(a.Flow.Since) && o.left.Before(before)
+	})
 }
 
 // lost tells whether the connection is known to have gone.
@@ -241,11 +311,11 @@ func (t *teller) external(accounts []*Account) {
 		t.say(t.e.KeptAt, on(t.e.Keeping()), "%s", t.e.Kept)
 	}
 	a := t.a
-	if !t.e.External || a.NoticedBy == "" {
+	if !t.e.External || a.NoticedBy == "" || a.NoticedBy == Nobody {
 		return
 	}
-	switch a.Outcome {
-	case Timeout:
+	switch {
+	case a.Outcome == Timeout || a.Errno == "":
 		t.say(a.noticed, on(a.noticedBy), "the %s gives the connection up", a.NoticedBy)
 	default:
 		t.say(a.noticed, on(a.noticedBy), "the kernel closes the %s's socket: the next call of its program gets %s", a.NoticedBy, a.Errno)

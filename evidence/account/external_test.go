@@ -2,6 +2,7 @@ package account
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -59,6 +60,8 @@ func TestJudgeExternal(t *testing.T) {
 		{"its program ends it with a RST", tell("break", "c> data", "c< data", "c> RST"), nil, Unknown, "", "", false},
 		{"hangs", tell("break", "c> data!", "c> again!"), hanging, Hang, "", Nobody, false},
 		{"the client loses patience", tell("break", "c> data!", "c> FIN!"), leaving, Timeout, "", "client", false},
+		{"the client loses patience, and its FIN waits behind the data", tell("break", "c> data!", "c> again!"), leaving, Timeout, "", "client", false},
+		{"the client has left when the RST comes", tell("break", "c> data!", "c> FIN!", "c< RST"), nil, Reset, "", Nobody, false},
 		{"the kernel gives up", tell("break", "c> data!"), nil, Timeout, "ETIMEDOUT", "client", false},
 		{"its FIN is never acknowledged", tell("break", "c> FIN!", "c> FIN!"), leaving, Hang, "", Nobody, false},
 		{"closed before", tell("c> FIN", "c< FIN", "c> ack"), nil, Closed, "", "", true},
@@ -77,6 +80,14 @@ func TestJudgeExternal(t *testing.T) {
 			}
 			if a.Balance.Why() == "" {
 				t.Error("the outcome rests on no item")
+			}
+			if (a.Untested != "") != c.aside {
+				t.Errorf("untested: %q", a.Untested)
+			}
+			for _, s := range Tell(e, e.Index(), a, []*Account{a}) {
+				if s.time.Before(e.Started) || strings.Contains(s.text, "the nobody") {
+					t.Errorf("told of nobody, or of a time before the run: %s %s", s.time, s.text)
+				}
 			}
 		})
 	}

@@ -10,9 +10,10 @@ import (
 	"github.com/ctsim/ctsim/probe/peer"
 )
 
-// Codes of ICMP type 3 (linux/icmp.h: ICMP_PORT_UNREACH, ICMP_FRAG_NEEDED).
+// Codes of ICMP type 3 (linux/icmp.h: ICMP_NET_UNREACH, ICMP_PORT_UNREACH, ICMP_FRAG_NEEDED).
 const (
 	destinationUnreachable = 3
+	netUnreachable         = 0
 	portUnreachable        = 3
 	fragmentationNeeded    = 4
 )
@@ -88,6 +89,20 @@ func (t *teller) effect(p *packet.Packet) (words string, known []any) {
 	}
 	return "; for an established connection that is a soft error: the socket stays open and goes on trying, and its program is told only when " +
 		"the retransmissions are over", on(open)
+}
+
+// connectErrno is the error with which an ICMP error ends a connect (icmp_err_convert in net/ipv4/icmp.c); empty if it does
+// not end one.
+func connectErrno(p *packet.Packet) string {
+	switch {
+	case p.Error.Protocol != packet.TCP || p.Error.Type != destinationUnreachable || p.Error.Code == fragmentationNeeded:
+		return ""
+	case p.Error.Code == portUnreachable:
+		return "ECONNREFUSED"
+	case p.Error.Code == netUnreachable:
+		return "ENETUNREACH"
+	}
+	return "EHOSTUNREACH"
 }
 
 // ended is the call that an ICMP error has ended; nil if it has ended none.

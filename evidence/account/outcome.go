@@ -68,6 +68,9 @@ type Connection struct {
 	NoticedAt *float64 `json:"noticed_at,omitempty"`
 	// Replaces is the ID of the lost connection in whose place the client's program has opened this one.
 	Replaces int `json:"replaces,omitempty"`
+	// Untested is why nothing is known of how a program's connection takes a break, in words: it was closed before, for
+	// instance. No expectation passes over it.
+	Untested string `json:"untested,omitempty"`
 	// ClientSocket and ServerSocket are what programs that ctsim has not written have set on their ends.
 	ClientSocket *SocketSettings `json:"client_socket,omitempty"`
 	ServerSocket *SocketSettings `json:"server_socket,omitempty"`

@@ -33,14 +33,18 @@ var needs = map[Programs]map[evidence.Source][]Outcome{
 	},
 }
 
-// PossibleWithout are the outcomes that can still be told when a source is not watched. Any other is Unknown then.
-func PossibleWithout(s evidence.Source, p Programs) []Outcome {
-	all := []Outcome{Survived, Closed, Reset, Hang, Refused, Timeout, WrongBackend}
+// Possible are the outcomes that connections of these programs can have, beside Unknown.
+func Possible(p Programs) []Outcome {
 	switch p {
 	case OwnUDP:
-		all = []Outcome{Survived, Hang, Refused, Timeout, WrongBackend}
+		return []Outcome{Survived, Hang, Refused, Timeout, WrongBackend}
 	case External:
-		all = []Outcome{Survived, Closed, Reset, Hang, Refused, Timeout, Reconnected}
+		return []Outcome{Survived, Closed, Reset, Hang, Refused, Timeout, Reconnected}
 	}
-	return slices.DeleteFunc(all, func(o Outcome) bool { return slices.Contains(needs[p][s], o) })
+	return []Outcome{Survived, Closed, Reset, Hang, Refused, Timeout, WrongBackend}
+}
+
+// PossibleWithout are the outcomes that can still be told when a source is not watched. Any other is Unknown then.
+func PossibleWithout(s evidence.Source, p Programs) []Outcome {
+	return slices.DeleteFunc(Possible(p), func(o Outcome) bool { return slices.Contains(needs[p][s], o) })
 }

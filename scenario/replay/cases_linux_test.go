@@ -30,7 +30,7 @@ var cases = []struct {
 }{
 	{"nobody-all-listed", "", refused, "expect.outcome: this is expected of nobody"},
 	{"nobody-no-connect", "", refused, "no step opens a connection"},
-	{"nobody-program-left", "program-left", verdict.Inconclusive, "there was no such connection"},
+	{"nobody-program-left", "program-left", verdict.Inconclusive, "connection 1 was not tested: nothing was broken before its program closed it"},
 	{"share-and-errno", "", refused, "36 connections could"},
 	{"share-and-errno-enough", "fifteen-minutes", verdict.Pass, "chance allows 21 to 56"},
 	{"exec-fails", "exec-false", verdict.Fail, "exit code 1"},

@@ -56,7 +56,7 @@ func (r *run) readEnds() error {
 // trip).
 const settling = 400 * time.Millisecond
 
-// awaitAcks waits until nothing that ctsim's own programs have sent is still on its way: it is acknowledged, or was sent
+// awaitAcks waits until nothing that either end has sent, a FIN too, is still on its way: it is acknowledged, or was sent
 // again, and so is lost.
 func (r *run) awaitAcks(ctx context.Context) {
 	for deadline := time.Now().Add(settling); r.onItsWay() && time.Now().Before(deadline); {
@@ -70,6 +70,14 @@ func (r *run) awaitAcks(ctx context.Context) {
 
 // onItsWay tells whether a socket has sent what is not acknowledged, and what it has not sent again.
 func (r *run) onItsWay() bool {
+	if r.plan.ExternalClient() || r.plan.ExternalServer() {
+		r.adopt()
+		for _, f := range r.flows {
+			if slices.ContainsFunc(r.externalSamples(f), unsettled) {
+				return true
+			}
+		}
+	}
 	for _, f := range r.flows {
 		for _, c := range r.ends(f) {
 			s, err := c.State()
@@ -79,6 +87,17 @@ func (r *run) onItsWay() bool {
 		}
 	}
 	return false
+}
+
+// unsettled is onItsWay for the socket of a program, or for one that its program has closed.
+func unsettled(s evidence.SocketSample) bool {
+	switch s.State {
+	case socket.SynSent:
+		return false
+	case socket.FinWait1, socket.LastAck, socket.Closing:
+		return s.Timer.Retransmits == 0
+	}
+	return s.Info != nil && s.Info.Unacked > 0 && s.Timer.Retransmits == 0
 }
 
 // collect makes the kernel take what has expired out of the conntrack tables, and say so now: nobody would hear of such a

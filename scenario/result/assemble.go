@@ -33,7 +33,7 @@ func New(p *scenario.Plan, e *evidence.Evidence) *Result {
 	if e.External && r.Cure == "" {
 		r.Cure = account.Advice(e, accounts)
 	}
-	example := example(p, accounts, r.Verdict)
+	example := example(p, e, accounts, r.Verdict)
 	recount(r, e, ix, packets, accounts, example)
 	count(r, accounts) // once the items of their balances have their places in the timeline
 	r.Happened = account.Summary(example, accounts)
@@ -50,7 +50,7 @@ func New(p *scenario.Plan, e *evidence.Evidence) *Result {
 
 // example is the connection that the claim is about: of a failure the first that is not as expected, of a share the first
 // of those that are counted, or else the typical one.
-func example(p *scenario.Plan, accounts []*account.Account, v verdict.Verdict) *account.Account {
+func example(p *scenario.Plan, e *evidence.Evidence, accounts []*account.Account, v verdict.Verdict) *account.Account {
 	listed := map[int]account.Outcome{}
 	for _, c := range p.Expect.Connections {
 		listed[c.ID] = c.Outcome
@@ -62,7 +62,7 @@ func example(p *scenario.Plan, accounts []*account.Account, v verdict.Verdict) *
 		}
 		switch {
 		case v == verdict.Fail:
-			is = want != "" && a.Outcome != want
+			is = want != "" && a.Outcome != want && a.Outcome != account.Unknown && a.Untested == "" && !otherwise(p, e, a)
 		case p.Expect.Share != nil:
 			is = a.Outcome == p.Expect.Share.Of && a.Outcome != account.Survived
 		}
@@ -71,6 +71,11 @@ func example(p *scenario.Plan, accounts []*account.Account, v verdict.Verdict) *
 		}
 	}
 	return account.Typical(accounts, p.Expect.Outcome)
+}
+
+// otherwise tells whether a program's connection ended as an alternative allows: of a failure it is no example.
+func otherwise(p *scenario.Plan, e *evidence.Evidence, a *account.Account) bool {
+	return e.External && slices.ContainsFunc(p.Expect.Alternatives, func(x scenario.Alternative) bool { return x.Expect.Outcome == a.Outcome })
 }
 
 // count sums up what became of the connections.

@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/ctsim/ctsim/evidence"
@@ -39,10 +40,19 @@ type Share struct {
 	AtMost  int `json:"at_most"`
 }
 
-// Judge compares the accounts with what is expected; where that fails and an alternative holds, with the alternative.
+// Judge compares the accounts with what is expected; where that fails and an alternative holds, with the alternative. Of a
+// program's connections some may be as expected and the others as an alternative says.
 func Judge(p *scenario.Plan, e *evidence.Evidence, accounts []*account.Account) (checks []Check, v Verdict, reason string) {
 	checks = checksOf(p.Expect, e, accounts, len(p.Servers))
-	v, reason = conclude(e, checks)
+	missed := unmet(p, e, accounts)
+	v, reason = conclude(e, checks, missed)
+	rest, shown := accounts, "this kernel shows the alternative"
+	if e.External {
+		shown = "the alternative is as good"
+		if others := otherThan(p.Expect.Outcome, accounts); len(others) > 0 {
+			rest = others
+		}
+	}
 	if e.Interrupted && !fault.Is("interrupted-passes") { // what was not seen may have come, and what was good until now may not have stayed so
 		for i := range checks {
 			checks[i].Verdict, checks[i].Reason = Inconclusive, ""
@@ -52,17 +62,45 @@ func Judge(p *scenario.Plan, e *evidence.Evidence, accounts []*account.Account) 
 		if v != Fail {
 			break
 		}
-		others := checksOf(a.Expect, e, accounts, len(p.Servers))
-		if is, why := conclude(e, others); is != Fail { // one in doubt leaves the whole in doubt
-			checks = append(others, Check{Text: "this kernel shows the alternative", Verdict: is, Reason: a.Reason})
+		others := checksOf(a.Expect, e, rest, len(p.Servers))
+		if is, why := conclude(e, others, missed); is != Fail { // one in doubt leaves the whole in doubt
+			checks = append(others, Check{Text: shown, Verdict: is, Reason: a.Reason})
 			v, reason = is, why
 		}
 	}
 	return checks, v, reason
 }
 
-// conclude sums the checks up: one failure is a failure, else one doubt is a doubt.
-func conclude(e *evidence.Evidence, checks []Check) (Verdict, string) {
+// otherThan are the connections that no step has passed by and that did not end so.
+func otherThan(o account.Outcome, accounts []*account.Account) []*account.Account {
+	return slices.DeleteFunc(opened(accounts), func(a *account.Account) bool { return a.Aside || a.Outcome == o })
+}
+
+// unmet is a fact that a step has waited for in vain; empty if there is none. A connection that a step breaks until it is
+// re-routed, and that its program closes before, has survived by luck alone.
+func unmet(p *scenario.Plan, e *evidence.Evidence, accounts []*account.Account) string {
+	if e.Unmet != "" || e.Kept != "" || len(p.Servers) < 2 || !untilRerouted(p.Steps) {
+		return e.Unmet
+	}
+	for _, a := range accounts {
+		if a.Outcome == account.Survived && !a.Aside && a.Breaks > 0 && !a.Rerouted() {
+			return fmt.Sprintf("connection %d was not re-routed: each fresh pick was the old backend, by luck", a.ID)
+		}
+	}
+	return ""
+}
+
+// untilRerouted tells whether steps are repeated until the connections are re-routed.
+func untilRerouted(steps scenario.Steps) bool {
+	return slices.ContainsFunc(steps, func(s scenario.Step) bool {
+		r, is := s.Verb.(*scenario.Repeat)
+		return is && (r.Until != "" || untilRerouted(r.Steps))
+	})
+}
+
+// conclude sums the checks up: one failure is a failure, else one doubt is a doubt. Unmet is a fact that was waited for in
+// vain.
+func conclude(e *evidence.Evidence, checks []Check, unmet string) (Verdict, string) {
 	if e.Interrupted && !fault.Is("interrupted-passes") {
 		return Inconclusive, "the run was interrupted before its last step"
 	}
@@ -71,13 +109,13 @@ func conclude(e *evidence.Evidence, checks []Check) (Verdict, string) {
 		if len(reasons) == 0 {
 			continue
 		}
-		if e.Unmet != "" {
-			reasons = append(reasons, e.Unmet)
+		if unmet != "" {
+			reasons = append(reasons, unmet)
 		}
 		return v, map[Verdict]string{Fail: "not as expected: ", Inconclusive: "cannot be told: "}[v] + strings.Join(reasons, "; ")
 	}
-	if e.Unmet != "" {
-		return Inconclusive, "cannot be told: " + e.Unmet
+	if unmet != "" {
+		return Inconclusive, "cannot be told: " + unmet
 	}
 	return Pass, ""
 }

@@ -168,7 +168,7 @@ func (c *checker) exec(x scenario.ExecCheck) {
 // connection checks one that ends differently from the rest.
 func (c *checker) connection(x scenario.ConnectionCheck) {
 	check := c.last()
-	check.Verdict, check.Reason = Inconclusive, nobody
+	check.Verdict, check.Reason = Inconclusive, noSuch
 	for _, a := range c.all {
 		if a.ID != x.ID {
 			continue

@@ -118,70 +118,6 @@ func (c *checker) check(one scenario.Atom) {
 
 func (c *checker) last() *Check { return &c.out[len(c.out)-1] }
 
-func differs(got, want string) string {
-	if got == want {
-		return ""
-	}
-	if got == "" {
-		got = "none"
-	}
-	return got
-}
-
-// nobody is why an expectation cannot be told that turned out to cover no connection.
-const nobody = "there was no such connection"
-
-// each is an expectation that every connection must meet; wrong tells how one does not.
-func (c *checker) each(wrong func(*account.Account) string) {
-	check, bad := c.last(), 0
-	if len(c.accounts) == 0 && !fault.Is("empty-set-passes") {
-		check.Verdict, check.Reason = Inconclusive, nobody
-		return
-	}
-	for i, a := range c.accounts {
-		if fault.Is("last-is-spared") && i == len(c.accounts)-1 {
-			break
-		}
-		if w := wrong(a); w != "" {
-			if bad++; bad == 1 {
-				check.Verdict, check.Reason = Fail, fmt.Sprintf("connection %d: %s", a.ID, w)
-			}
-		}
-	}
-	if fault.Is("one-is-enough") && bad < len(c.accounts) {
-		check.Verdict = Pass
-	}
-	if bad > 1 {
-		check.Reason += fmt.Sprintf(" (and %d more of %d connections)", bad-1, len(c.accounts))
-	}
-}
-
-// eachTold is each of an expectation that rests on what became of a connection. Where that cannot be told it is neither
-// what was expected nor anything else: unless another connection fails it, the answer is Inconclusive.
-func (c *checker) eachTold(wrong func(*account.Account) string) {
-	var untold *account.Account
-	c.each(func(a *account.Account) string {
-		if a.Outcome != account.Unknown {
-			return wrong(a)
-		}
-		if untold == nil {
-			untold = a
-		}
-		return ""
-	})
-	if check := c.last(); untold != nil && check.Verdict == Pass {
-		check.Verdict, check.Reason = Inconclusive, fmt.Sprintf("connection %d: %s", untold.ID, because(untold, "it cannot be told what became of it"))
-	}
-}
-
-// because adds the items that an outcome rests on; what is right needs none.
-func because(a *account.Account, wrong string) string {
-	if why := a.Balance.Why(); wrong != "" && why != "" {
-		return wrong + " (" + why + ")"
-	}
-	return wrong
-}
-
 // lost compares how many messages never arrived; where that is not known the answer is Inconclusive.
 func (c *checker) lost(want int, of func(*account.Account) *int) {
 	unknown := 0
@@ -195,23 +131,6 @@ func (c *checker) lost(want int, of func(*account.Account) *int) {
 	})
 	if check := c.last(); unknown > 0 && check.Verdict == Pass {
 		check.Verdict, check.Reason = Inconclusive, fmt.Sprintf("connection %d: it is not known which arrived", unknown)
-	}
-}
-
-// doubt turns the last check's answer into Inconclusive if its source was not watched, or if it rests on something not
-// having been seen while the source has lost observations: what is missing may be among them.
-func (c *checker) doubt(source string, restsOnAbsence bool) {
-	last := c.last()
-	if last.Reason == nobody {
-		return
-	}
-	if c.e.Unwatched[evidence.Source(source)] && !fault.Is("unwatched-passes") {
-		last.Verdict, last.Reason = Inconclusive, source+notWatched
-		return
-	}
-	if n := c.e.Lost[source]; n > 0 && restsOnAbsence && !fault.Is("loss-ignored") {
-		last.Verdict = Inconclusive
-		last.Reason = strings.TrimPrefix(fmt.Sprintf("%s; up to %d %s observations were lost", last.Reason, n, source), "; ")
 	}
 }
 
@@ -241,7 +160,7 @@ func (c *checker) share(x scenario.ShareCheck) {
 	}
 	check := c.last()
 	if n == 0 {
-		check.Verdict, check.Reason = Inconclusive, nobody
+		check.Verdict, check.Reason = Inconclusive, c.nobody()
 		return
 	}
 	low, high := x.Allowed(n, c.backends)
