@@ -175,9 +175,10 @@ func (s *end) finState() *bool {
 	return nil
 }
 
-// stuck tells whether what it sent last has been sent again and is not acknowledged.
+// stuck tells whether what it sent last has been sent again and is not acknowledged, or was tried again and has never left
+// its own machine.
 func (s *end) stuck() bool {
-	return s.last != nil && s.last.Retransmits > 0 && !s.closed()
+	return s.last != nil && (s.last.Retransmits > 0 && !s.closed() || s.last.Withheld())
 }
 
 // whose is the end in words: "the client", "server-1".
@@ -210,6 +211,9 @@ func (s *end) socketText(read bool) string {
 	}
 	if n := s.last.Retransmits; n > 0 && !s.closed() {
 		words = append(words, "sent again "+Count(n, "time", "times"))
+	}
+	if s.last.Withheld() {
+		words = append(words, "which its own machine does not let out, tried again "+Count(s.last.Probes, "time", "times"))
 	}
 	if s.last.Pending != nil {
 		words = append(words, peer.Errno(s.last.Pending)+" waits for its program's next call")

@@ -68,12 +68,15 @@ func (r *run) awaitAcks(ctx context.Context) {
 	}
 }
 
-// onItsWay tells whether a socket has sent what is not acknowledged, and what it has not sent again.
+// onItsWay tells whether a socket has sent what is not acknowledged, or has yet to send it, and has not tried again.
 func (r *run) onItsWay() bool {
 	for _, f := range r.flows {
 		for _, c := range r.ends(f) {
 			s, err := c.State()
-			if err == nil && s.Unacked > 0 && s.Retransmits == 0 && s.State != "SYN_SENT" && !s.Closed() {
+			if err != nil || s.State == "SYN_SENT" || s.Closed() {
+				continue
+			}
+			if s.Unacked > 0 && s.Retransmits == 0 || s.Waits() && !s.Withheld() {
 				return true
 			}
 		}
@@ -186,6 +189,7 @@ func (r *run) others(tables map[endKey]socket.Socket) []evidence.LastState {
 		l.State, l.Retransmits = s.State.String(), s.Timer.Retransmits
 		if s.Info != nil {
 			l.Unacked, l.BytesAcked, l.BytesReceived = s.Info.Unacked, s.Info.BytesAcked, s.Info.BytesReceived
+			l.NotSent, l.Window, l.Probes = int(s.Info.NotSent), s.Info.Window, s.Timer.Probes
 		}
 		out = append(out, l)
 	}

@@ -75,6 +75,9 @@ func (r *course) ended(f *Facts, conn Connection, o *Opinion) {
 	waits := func(x *Socket, e *end) bool {
 		return x != nil && x.SendQueue > 0 && !e.outstanding() && !e.used.After(x.Seen)
 	}
+	if waits(client, c) {
+		o.Lost = -1 // no packet shows how many messages wait there
+	}
 	undelivered := waits(client, c) || waits(server, s) || c.outstanding() && s.received < c.sent || s.outstanding()
 	// A socket in CLOSE that no RST has ended and that has not ended in order has given up by its own timer.
 	gaveUp := func(x *Socket, e *end) bool { return x != nil && x.State == "CLOSE" && e.killed.IsZero() && !e.over() }
