@@ -23,26 +23,25 @@ func datagrams(f *Facts, conn Connection, packets []packet.Packet) Opinion {
 	messages, refused := exchanged(f, conn, packets)
 	last, entries, _ := f.disturbed(conn)
 	var after []*message
-	healed, strange := true, false
+	healed := true
 	for _, m := range messages {
 		if !m.answered {
 			o.Lost++
 		}
-		strange = strange || m.strange
 		if m.at.After(entries) {
 			after = append(after, m)
 			healed = healed && m.back
 		}
 	}
 	switch {
-	case strange:
-		o.only("another application has answered", WrongBackend)
 	case len(messages) == 0 && f.met(conn.ID, "ECONNREFUSED") == nil:
 		o.only("nothing was sent", Survived, Inconclusive)
 	case len(after) == 0 && f.met(conn.ID, "ECONNREFUSED") != nil:
 		o.only("nothing was sent after the entries were taken away, and it had been refused before", Inconclusive, Refused)
 	case len(after) == 0:
 		o.only("nothing was sent after the entries were taken away", Inconclusive)
+	case messages[len(messages)-1].strange:
+		o.only("another application has answered the last message", WrongBackend)
 	case !messages[len(messages)-1].back && refused:
 		o.only("the last message was not answered, and an ICMP error told so", Refused, Hang)
 	case !messages[len(messages)-1].back:

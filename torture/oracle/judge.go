@@ -67,8 +67,16 @@ func (r *course) unanswered(f *Facts, conn Connection, o *Opinion) {
 func (r *course) ended(f *Facts, conn Connection, o *Opinion) {
 	client, server := f.socket(conn.ID, true), f.socket(conn.ID, false)
 	c, s := &r.client, &r.server
-	if c.guessed && (client == nil || client.State != "CLOSE") && f.met(conn.ID, "ECONNRESET", "EPIPE") == nil {
+	if c.guessed && c.lives(client) && f.met(conn.ID, "ECONNRESET", "EPIPE") == nil {
 		c.killed = time.Time{} // the RST did not get through
+	}
+	for _, one := range []struct {
+		*end
+		socket *Socket
+	}{{c, client}, {s, server}} {
+		if one.socket != nil && one.socket.State != "CLOSE" {
+			one.aborted = time.Time{} // somebody else has sent that RST
+		}
 	}
 	killed := !c.killed.IsZero() || !s.killed.IsZero()
 	// What a rule of the client's own node throws away was never on a wire: it waits in the socket's queue.
@@ -102,6 +110,14 @@ func (r *course) ended(f *Facts, conn Connection, o *Opinion) {
 	default:
 		r.inOrder(f, conn, o)
 	}
+}
+
+// lives tells whether a socket has outlived the RST that came to its place. One that is gone would have ended its stream.
+func (e *end) lives(s *Socket) bool {
+	if s == nil {
+		return e.left.After(e.killed)
+	}
+	return s.State != "CLOSE"
 }
 
 // killedWhileSending: one end was reset; if it is the other that has something under way, it hangs all the same.

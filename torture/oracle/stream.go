@@ -26,6 +26,8 @@ type end struct {
 	fin, peerFin uint32
 	// killed is when a RST ended the socket; aborted when it sent one of its own accord or because its peer was not known.
 	killed, aborted time.Time
+	// left is when the socket last sent anything.
+	left time.Time
 	// used is when new data was last acknowledged, or came in.
 	used time.Time
 	// repeats counts retransmissions since the last acknowledgement.
@@ -60,10 +62,11 @@ func (e *end) goes(p *packet.Packet, initial, peers uint32) {
 	to := from + size(p)
 	if p.Flags.Has(packet.RST) {
 		if from == e.sent && !e.over() { // one of the socket's own has its next number; one with another was made up
-			e.aborted = p.Time
+			e.aborted, e.left = p.Time, p.Time
 		}
 		return
 	}
+	e.left = p.Time
 	e.aborted = time.Time{} // whoever sent that RST, it was not the end of this socket
 	if e.guessed && to > from && from < e.acked {
 		e.acked = from // the acknowledgement did not get through to the socket
