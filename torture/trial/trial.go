@@ -108,7 +108,7 @@ func (t *Trial) Ends() string {
 
 // Findings holds accounts and verdicts against the oracle.
 func (t *Trial) Findings() []Finding {
-	accounts := account.AccountsOf(t.evidence, max(t.plan.Connections, t.evidence.Connections), t.evidence.Index(), t.evidence.Followed())
+	accounts := accountsOf(t.plan, t.evidence)
 	var out []Finding
 	for _, o := range t.opinions {
 		if o.ID > len(accounts) {
@@ -127,6 +127,10 @@ func (t *Trial) Findings() []Finding {
 		}
 	}
 	return out
+}
+
+func accountsOf(plan *scenario.Plan, e *evidence.Evidence) []*account.Account {
+	return account.AccountsOf(e, max(plan.Connections, e.Connections), e.Index(), e.Followed())
 }
 
 // compared holds one account against the opinion.
