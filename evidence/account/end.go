@@ -193,6 +193,8 @@ func (s *end) whose() string {
 func (s *end) socketText(read bool) string {
 	who := s.whose()
 	switch {
+	case s.last == nil && read && s.unacknowledged() && s.rst == nil && s.gaveUp == nil:
+		return who + " has no socket of it any more, and what it sent last was never acknowledged"
 	case s.last == nil && read:
 		return who + " has no socket of it any more" + s.how()
 	case s.last == nil:

@@ -77,6 +77,9 @@ func (r *course) ended(f *Facts, conn Connection, o *Opinion) {
 		if one.socket != nil && one.socket.State != "CLOSE" {
 			one.aborted = time.Time{} // somebody else has sent that RST
 		}
+		if one.socket == nil && one.killed.IsZero() {
+			one.killed = one.maybe
+		}
 	}
 	killed := !c.killed.IsZero() || !s.killed.IsZero()
 	// What a rule of the client's own node throws away was never on a wire: it waits in the socket's queue.
@@ -103,6 +106,9 @@ func (r *course) ended(f *Facts, conn Connection, o *Opinion) {
 		o.only("a socket told its program that it was reset", Reset)
 	case client == nil && c.outstanding(), server == nil && s.outstanding():
 		o.only("what was sent is not acknowledged, and its socket is in no table any more: its kernel may have given up", Hang, Timeout)
+		if _, _, gone := f.disturbed(conn); client != nil && !gone.IsZero() {
+			o.Possible = append(o.Possible, Inconclusive) // it may have gone with its pod
+		}
 	case undelivered:
 		o.only("what was sent is neither acknowledged nor has it arrived", Hang)
 	case !c.aborted.IsZero() || !s.aborted.IsZero():

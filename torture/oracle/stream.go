@@ -26,6 +26,9 @@ type end struct {
 	fin, peerFin uint32
 	// killed is when a RST ended the socket; aborted when it sent one of its own accord or because its peer was not known.
 	killed, aborted time.Time
+	// maybe is when a RST came that ends the socket only if its program has closed it: the kernel then keeps no more of it than
+	// a FIN_WAIT2 in which any RST in the window will do (tcp_timewait_state_process).
+	maybe time.Time
 	// left is when the socket last sent anything.
 	left time.Time
 	// used is when new data was last acknowledged, or came in.
@@ -94,6 +97,8 @@ func (e *end) comes(p *packet.Packet, own, peers uint32) {
 		// FIN's own number will do too (tcp_reset_check).
 		if (from == e.received || e.peerFin != 0 && from == e.peerFin-1) && e.killed.IsZero() && !e.over() {
 			e.killed = p.Time
+		} else if e.fin != 0 && e.acked >= e.fin && e.peerFin == 0 && counts(from, e.received) {
+			e.maybe = p.Time
 		}
 		return
 	}

@@ -11,7 +11,6 @@ import (
 
 	"github.com/ctsim/ctsim/evidence"
 	"github.com/ctsim/ctsim/probe/conntrack"
-	"github.com/ctsim/ctsim/probe/packet"
 	"github.com/ctsim/ctsim/probe/peer"
 	"github.com/ctsim/ctsim/torture/oracle"
 )
@@ -32,8 +31,7 @@ func factsOf(e *evidence.Evidence) *oracle.Facts {
 			}
 		}
 	}
-	f.UDP = slices.ContainsFunc(e.Packets, func(p packet.Packet) bool { return p.Protocol == packet.UDP }) &&
-		!slices.ContainsFunc(e.Packets, func(p packet.Packet) bool { return p.Protocol == packet.TCP })
+	f.UDP = e.UDP
 	for _, c := range e.Flows {
 		f.Connections = append(f.Connections, oracle.Connection{ID: c.ID, Local: c.Local, Since: c.Since})
 	}
@@ -52,8 +50,10 @@ func factsOf(e *evidence.Evidence) *oracle.Facts {
 		if r.Call == peer.Shutdown && r.Err == nil {
 			ended[end{r.Connection, r.Side}] = true
 		}
-		// Who writes to a stream that he has ended himself gets EPIPE whatever has become of the connection.
-		if one, ok := errorOf(r); ok && !(one.Errno == "EPIPE" && ended[end{r.Connection, r.Side}]) {
+		// Who writes to a stream that he has ended himself gets EPIPE whatever has become of the connection, and who ends it
+		// again ENOTCONN.
+		own := ended[end{r.Connection, r.Side}]
+		if one, ok := errorOf(r); ok && !(own && (one.Errno == "EPIPE" || one.Errno == "ENOTCONN")) {
 			f.Errors = append(f.Errors, one)
 		}
 	}
