@@ -82,10 +82,9 @@ func (r *course) ended(f *Facts, conn Connection, o *Opinion) {
 		}
 	}
 	killed := !c.killed.IsZero() || !s.killed.IsZero()
-	// What a rule of the client's own node throws away was never on a wire: it waits in the socket's queue.
-	waits := func(x *Socket, e *end) bool {
-		return x != nil && x.SendQueue > 0 && !e.outstanding() && !e.used.After(x.Seen)
-	}
+	// What a rule of the client's own node throws away was never on a wire, and what its default route swallows not on the one
+	// that is watched: it waits in the socket's queue.
+	waits := func(x *Socket, e *end) bool { return x != nil && x.SendQueue > 0 && !e.outstanding() }
 	if waits(client, c) {
 		o.Lost = -1 // no packet shows how many messages wait there
 	}

@@ -31,7 +31,7 @@ type end struct {
 	maybe time.Time
 	// left is when the socket last sent anything.
 	left time.Time
-	// used is when new data was last acknowledged, or came in.
+	// used is when new data, or the FIN, was first sent; its acknowledgement may be late.
 	used time.Time
 	// repeats counts retransmissions since the last acknowledgement.
 	repeats int
@@ -82,7 +82,9 @@ func (e *end) goes(p *packet.Packet, initial, peers uint32) {
 		e.repeated = true
 	}
 	if to > e.sent {
-		e.sent = to
+		if e.sent = to; !p.Flags.Has(packet.SYN) {
+			e.used = p.Time
+		}
 	}
 	if p.Flags.Has(packet.FIN) {
 		e.fin = to
@@ -104,16 +106,10 @@ func (e *end) comes(p *packet.Packet, own, peers uint32) {
 	}
 	if n := p.Ack - own; p.Flags.Has(packet.ACK) && n > e.acked && n <= e.sent {
 		e.acked, e.repeats = n, 0
-		if n > 1 {
-			e.used = p.Time
-		}
 	}
 	to := from + size(p)
 	if from <= e.received && to > e.received && counts(p.Seq, peers) {
 		e.received = to
-		if p.Payload > 0 || p.Flags.Has(packet.FIN) {
-			e.used = p.Time
-		}
 		if p.Flags.Has(packet.FIN) {
 			e.peerFin = to
 		}

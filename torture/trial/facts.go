@@ -36,9 +36,7 @@ func factsOf(e *evidence.Evidence) *oracle.Facts {
 		f.Connections = append(f.Connections, oracle.Connection{ID: c.ID, Local: c.Local, Since: c.Since})
 	}
 	for _, l := range e.Last {
-		s := oracle.Socket{Connection: l.Flow, OfClient: l.Side == peer.Client, State: l.State, Unacked: l.Unacked, Retransmits: l.Retransmits}
-		s.SendQueue, s.Seen = queued(e, &l)
-		f.Sockets = append(f.Sockets, s)
+		f.Sockets = append(f.Sockets, oracle.Socket{Connection: l.Flow, OfClient: l.Side == peer.Client, State: l.State, SendQueue: l.SendQueue})
 	}
 	type end struct {
 		connection int
@@ -59,16 +57,6 @@ func factsOf(e *evidence.Evidence) *oracle.Facts {
 	}
 	f.Disturbed = disturbances(e)
 	return f
-}
-
-// queued is what a socket held unacknowledged when it was last looked at, which is after the last step.
-func queued(e *evidence.Evidence, l *evidence.LastState) (int, time.Time) {
-	for _, s := range slices.Backward(e.Samples) {
-		if s.Flow == l.Flow && s.Side == l.Side && s.At == l.At {
-			return s.SendQueue, s.Time
-		}
-	}
-	return 0, time.Time{}
 }
 
 // errorOf is the error that a socket gave to a call; false if it gave none, or the program had closed it itself.
