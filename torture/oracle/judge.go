@@ -103,6 +103,8 @@ func (r *course) ended(f *Facts, conn Connection, o *Opinion) {
 		o.only("a RST with the very next number has ended a socket", Reset)
 	case f.met(conn.ID, "ECONNRESET", "EPIPE") != nil:
 		o.only("a socket told its program that it was reset", Reset)
+	case client == nil && !c.aborted.IsZero(), server == nil && !s.aborted.IsZero():
+		o.only("one side has ended with a RST of its own", Reset, Hang)
 	case client == nil && c.outstanding(), server == nil && s.outstanding():
 		o.only("what was sent is not acknowledged, and its socket is in no table any more: its kernel may have given up", Hang, Timeout)
 		if _, _, gone := f.disturbed(conn); client != nil && !gone.IsZero() {

@@ -42,16 +42,17 @@ func factsOf(e *evidence.Evidence) *oracle.Facts {
 		connection int
 		side       peer.Side
 	}
-	ended := map[end]bool{}
+	ended, index := map[end]bool{}, e.Index()
 	for i := range e.Reports {
 		r := &e.Reports[i]
+		id := index.Report(r) // a server that has not read yet does not know the number
 		if r.Call == peer.Shutdown && r.Err == nil {
-			ended[end{r.Connection, r.Side}] = true
+			ended[end{id, r.Side}] = true
 		}
 		// Who writes to a stream that he has ended himself gets EPIPE whatever has become of the connection, and who ends it
 		// again ENOTCONN.
-		own := ended[end{r.Connection, r.Side}]
-		if one, ok := errorOf(r); ok && !(own && (one.Errno == "EPIPE" || one.Errno == "ENOTCONN")) {
+		own := ended[end{id, r.Side}]
+		if one, ok := errorOf(r, id); ok && !(own && (one.Errno == "EPIPE" || one.Errno == "ENOTCONN")) {
 			f.Errors = append(f.Errors, one)
 		}
 	}
@@ -60,12 +61,12 @@ func factsOf(e *evidence.Evidence) *oracle.Facts {
 }
 
 // errorOf is the error that a socket gave to a call; false if it gave none, or the program had closed it itself.
-func errorOf(r *peer.Report) (oracle.Error, bool) {
+func errorOf(r *peer.Report, id int) (oracle.Error, bool) {
 	name := peer.Errno(r.Err)
-	if r.Err == nil || r.Connection == 0 || !errno.MatchString(name) || errors.Is(r.Err, net.ErrClosed) || name == "EOPNOTSUPP" {
+	if r.Err == nil || id == 0 || !errno.MatchString(name) || errors.Is(r.Err, net.ErrClosed) || name == "EOPNOTSUPP" {
 		return oracle.Error{}, false
 	}
-	return oracle.Error{Connection: r.Connection, OfClient: r.Side == peer.Client, Time: r.Time, Errno: name,
+	return oracle.Error{Connection: id, OfClient: r.Side == peer.Client, Time: r.Time, Errno: name,
 		Connecting: r.Call == peer.Connect, Deadline: r.Call == peer.Recv && errors.Is(r.Err, os.ErrDeadlineExceeded)}, true
 }
 
