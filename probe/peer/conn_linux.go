@@ -103,7 +103,7 @@ func Dial(ctx context.Context, ns *topology.Namespace, protocol Protocol, id int
 	o SocketOptions, report func(Report)) (*Conn, netip.AddrPort, error) {
 	d := net.Dialer{KeepAlive: -1, Control: func(network, address string, raw syscall.RawConn) error {
 		// Bound here and not by connect(2), because a socket whose connect failed has forgotten its port.
-		return errors.Join(o.control(network, address, raw), bind(raw, &from))
+		return errors.Join(o.control(network, address, raw), bind(raw, protocol, &from))
 	}}
 	d.SetMultipathTCP(false)
 	var conn net.Conn
@@ -126,12 +126,15 @@ func Dial(ctx context.Context, ns *topology.Namespace, protocol Protocol, id int
 }
 
 // bind gives a socket its local address and reads back what the kernel made of it.
-func bind(raw syscall.RawConn, a *netip.AddrPort) error {
+func bind(raw syscall.RawConn, protocol Protocol, a *netip.AddrPort) error {
 	var err error
 	cerr := raw.Control(func(fd uintptr) {
-		// As every server does, and this client so that it can take a port again that is in TIME_WAIT.
-		if err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
-			return
+		// As every server does, and this client so that it can take a port again that is in TIME_WAIT. Two UDP sockets with it
+		// may be given the same port by the kernel.
+		if protocol == TCP {
+			if err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+				return
+			}
 		}
 		if err = unix.Bind(int(fd), &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}); err != nil {
 			return
