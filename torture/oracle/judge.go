@@ -22,6 +22,9 @@ func stream(f *Facts, conn Connection, packets []packet.Packet) Opinion {
 	r.ended(f, conn, &o)
 	if r.strange { // what became of it then may be told, or whose it was
 		kept := []Outcome{WrongBackend}
+		if len(r.arrived) == 0 {
+			kept = append(kept, Inconclusive) // nothing was said to it yet
+		}
 		for _, p := range o.Possible {
 			if p != Survived && p != Closed && p != Inconclusive {
 				kept = append(kept, p)
