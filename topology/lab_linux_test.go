@@ -92,6 +92,33 @@ func TestKernelLabCarriesTraffic(t *testing.T) {
 	}
 }
 
+// A node's bridge keeps its MAC address when pods come and go: what others send to it is not lost.
+func TestKernelBridgeStaysTheSame(t *testing.T) {
+	kerneltest.Need(t)
+	lab, err := Up(context.Background(), testPlan())
+	if err != nil {
+		t.Fatal(err)
+	}
+	kerneltest.UntilEnd(t, lab)
+	bridge := func() string { return kerneltest.Output(t, lab.Namespace("node1"), "ip", "-br", "link", "show", bridgeName) }
+	before := bridge()
+	for range 8 { // the port with the lowest address gives the bridge its own, if it has none: one of eight is lower
+		for _, change := range []func() error{
+			func() error {
+				return lab.AddPod("node1", Pod{Name: "server-3", Address: netip.MustParseAddr("172.18.166.132")})
+			},
+			func() error { return lab.RemovePod("server-3") },
+		} {
+			if err := change(); err != nil {
+				t.Fatal(err)
+			}
+			if after := bridge(); after != before {
+				t.Fatalf("%swas %s", after, before)
+			}
+		}
+	}
+}
+
 func TestKernelUpUndoesEveryStep(t *testing.T) {
 	kerneltest.Need(t)
 	steps := 0

@@ -33,10 +33,16 @@ func veth(near *member, name string, far *member, master int) error {
 	return nil
 }
 
-// addBridge is `ip link add cni0 up type bridge mcast_snooping 0` and, if address is valid, its address.
+// addBridge is `ip link add cni0 up type bridge mcast_snooping 0` and, if address is valid, its address. It then has a MAC
+// address of its own too, as the CNI's bridge has: the one that a bridge takes from its ports changes when a pod comes or goes,
+// and what other pods send to their gateway is lost until they ask for it anew.
 func (m *member) addBridge(address netip.Addr, bits int) error {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.Flags = bridgeName, net.FlagUp
+	if address.IsValid() {
+		ip := address.As16()
+		attrs.HardwareAddr = append(net.HardwareAddr{0x0a, 0x58}, ip[12:]...)
+	}
 	off := false
 	if err := m.links.LinkAdd(&netlink.Bridge{LinkAttrs: attrs, MulticastSnooping: &off}); err != nil {
 		return fmt.Errorf("%s: bridge %s: %w", m.name, bridgeName, err)

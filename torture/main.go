@@ -36,6 +36,7 @@ type options struct {
 	fault       string
 	shrink      time.Duration
 	file        string
+	packets     bool
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -50,6 +51,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.StringVar(&o.fault, "fault", "", "plant this fault; `all` shows of each whether it is found, `list` lists them")
 	flags.DurationVar(&o.shrink, "shrink", 20*time.Second, "how long to look for the smallest scenario of each kind of disagreement")
 	flags.StringVar(&o.file, "file", "", "run the first scenario of this file alone, and print what was seen at both ends")
+	flags.BoolVar(&o.packets, "packets", false, "print what was seen at both ends with each disagreement")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
@@ -242,6 +244,9 @@ func (s *session) conclude(ctx context.Context) int {
 				text = f.Text
 				break
 			}
+		}
+		if s.packets {
+			fmt.Fprint(s.stdout, t.Ends())
 		}
 		fmt.Fprintf(s.stdout, "# %s (%s)\n%s\n%s%s\n", name, times(k.scenarios), text, t.Opinions(), t.Case.YAML())
 	}

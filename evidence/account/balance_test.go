@@ -123,6 +123,18 @@ func TestBalance(t *testing.T) {
 		}, Unknown, "", "nothing was sent since the last break"},
 		"the last message never arrived": {func(s *scene) { s.flush(); s.message(1, ""); open(s) }, Unknown, "", "0 of the client's 1 message arrived"},
 		"it was sent again":              {func(s *scene) { s.flush(); s.message(1, ""); open(s); resend(s, 0) }, Hang, Nobody, "10 bytes unacknowledged, sent again 2 times"},
+		"it never got out of its own machine": {func(s *scene) {
+			s.flush()
+			s.message(1, "")
+			open(s)
+			s.Last[0].NotSent, s.Last[0].Window, s.Last[0].Probes = 10, 65536, 2
+		}, Hang, Nobody, "which its own machine does not let out, tried again 2 times"},
+		"it waits for the peer's window": {func(s *scene) {
+			s.flush()
+			s.message(1, "")
+			open(s)
+			s.Last[0].NotSent, s.Last[0].Window, s.Last[0].Probes = 10, 0, 2
+		}, Unknown, "", "0 of the client's 1 message arrived"},
 		"the server's was sent again": {func(s *scene) {
 			s.message(1, "api-0")
 			s.flush()

@@ -177,9 +177,10 @@ func (s *end) finState() *bool {
 	return nil
 }
 
-// stuck tells whether what it sent last has been sent again and is not acknowledged.
+// stuck tells whether what it sent last has been sent again and is not acknowledged, or was tried again and has never left
+// its own machine.
 func (s *end) stuck() bool {
-	return s.last != nil && s.last.Retransmits > 0 && !s.closed()
+	return s.last != nil && (s.last.Retransmits > 0 && !s.closed() || s.last.Withheld())
 }
 
 // whose is the end in words: "the client", "server-1".
@@ -194,6 +195,8 @@ func (s *end) whose() string {
 func (s *end) socketText(read bool) string {
 	who := s.whose()
 	switch {
+	case s.last == nil && read && s.unacknowledged() && s.rst == nil && s.gaveUp == nil:
+		return who + " has no socket of it any more, and what it sent last was never acknowledged"
 	case s.last == nil && read:
 		return who + " has no socket of it any more" + s.how()
 	case s.last == nil:
@@ -212,6 +215,9 @@ func (s *end) socketText(read bool) string {
 	}
 	if n := s.last.Retransmits; n > 0 && !s.closed() {
 		words = append(words, "sent again "+Count(n, "time", "times"))
+	}
+	if s.last.Withheld() {
+		words = append(words, "which its own machine does not let out, tried again "+Count(s.last.Probes, "time", "times"))
 	}
 	if s.last.Pending != nil {
 		words = append(words, peer.Errno(s.last.Pending)+" waits for its program's next call")

@@ -14,8 +14,8 @@ const (
 	Closed Outcome = "closed"
 	// Reset: a RST has ended it at one end, whether its program has looked or not.
 	Reset Outcome = "reset"
-	// Hang: what was sent last, a FIN too, was sent again and is not acknowledged; with UDP the last message has arrived
-	// nowhere, or its answer has not.
+	// Hang: what was sent last, a FIN too, was sent again and is not acknowledged, or was tried again and has never left its
+	// own machine; with UDP the last message has arrived nowhere, or its answer has not.
 	Hang Outcome = "hang"
 	// Refused: nobody takes it, by a RST in answer to the SYN or an ICMP error; with UDP the last message was refused.
 	Refused Outcome = "refused"

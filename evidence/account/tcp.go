@@ -2,6 +2,7 @@ package account
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/ctsim/ctsim/evidence"
 	"github.com/ctsim/ctsim/internal/fault"
@@ -109,9 +110,18 @@ func (j *judge) broken() Outcome {
 		case s.gaveUp != nil:
 			j.d.decide("", ItemRST, ItemSocket)
 			return Timeout
+		case j.forgotten(s) && s.unacknowledged() && j.knows(evidence.FromPackets):
+			j.d.decide(string(s.side), ItemSocket)
+			return Timeout
 		}
 	}
 	return ""
+}
+
+// forgotten tells whether a socket is in no table any more although its kernel was asked. A server's may have gone with its pod.
+func (j *judge) forgotten(s *end) bool {
+	killed := slices.ContainsFunc(j.e.Deeds, func(d evidence.Deed) bool { return d.At == "step" && d.Kind == "kill-pod" })
+	return s.last == nil && j.e.EndsRead && (s == j.client || !killed)
 }
 
 // finAcked tells whether the FIN of an end was acknowledged; nil if that is not known, or it has sent none.
@@ -149,7 +159,7 @@ func (j *judge) unended() Outcome {
 		j.d.decide(string(s.side), ItemFIN)
 		j.d.decide(string(j.peerOf(s).side), ItemSocket)
 		switch {
-		case s.last == nil && j.e.EndsRead, s.closed():
+		case j.forgotten(s), s.closed():
 			return Timeout // its kernel has given up
 		case s.stuck(), s.fins > 1:
 			return Hang

@@ -142,3 +142,32 @@ func startPrograms() (end func()) {
 		starting.Wait()
 	}
 }
+
+// TestKernelPortsOfTheirOwn: no two sockets of a client have the same port, however few there are.
+func TestKernelPortsOfTheirOwn(t *testing.T) {
+	const sockets = 8
+	ns := loopback(t)
+	if err := ns.SetSysctl("net.ipv4.ip_local_port_range", "40000 40015"); err != nil {
+		t.Fatal(err)
+	}
+	nothing := func(Report) {}
+	l, err := Serve(ns, netip.MustParseAddrPort("127.0.0.1:2222"), SocketOptions{}, nothing)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Stop() }()
+	for _, protocol := range []Protocol{TCP, UDP} {
+		taken := map[uint16]bool{}
+		for i := range sockets {
+			conn, from, err := Dial(context.Background(), ns, protocol, i+1, netip.MustParseAddrPort("127.0.0.1:0"), l.Address(), SocketOptions{}, nothing)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Abandon()
+			if taken[from.Port()] {
+				t.Errorf("%s: two sockets have port %d", protocol, from.Port())
+			}
+			taken[from.Port()] = true
+		}
+	}
+}

@@ -103,7 +103,7 @@ func Dial(ctx context.Context, ns *topology.Namespace, protocol Protocol, id int
 	o SocketOptions, report func(Report)) (*Conn, netip.AddrPort, error) {
 	d := net.Dialer{KeepAlive: -1, Control: func(network, address string, raw syscall.RawConn) error {
 		// Bound here and not by connect(2), because a socket whose connect failed has forgotten its port.
-		return errors.Join(o.control(network, address, raw), bind(raw, &from))
+		return errors.Join(o.control(network, address, raw), bind(raw, protocol, &from))
 	}}
 	d.SetMultipathTCP(false)
 	var conn net.Conn
@@ -126,12 +126,15 @@ func Dial(ctx context.Context, ns *topology.Namespace, protocol Protocol, id int
 }
 
 // bind gives a socket its local address and reads back what the kernel made of it.
-func bind(raw syscall.RawConn, a *netip.AddrPort) error {
+func bind(raw syscall.RawConn, protocol Protocol, a *netip.AddrPort) error {
 	var err error
 	cerr := raw.Control(func(fd uintptr) {
-		// As every server does, and this client so that it can take a port again that is in TIME_WAIT.
-		if err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
-			return
+		// As every server does, and this client so that it can take a port again that is in TIME_WAIT. Two UDP sockets with it
+		// may be given the same port by the kernel.
+		if protocol == TCP {
+			if err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+				return
+			}
 		}
 		if err = unix.Bind(int(fd), &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}); err != nil {
 			return
@@ -213,10 +216,25 @@ type SocketState struct {
 	// BytesAcked is what the peer has acknowledged, the SYN as one; BytesReceived what has come in order, a FIN as one,
 	// whether it was read or not. Kernels before 4.1 and 4.6 give 0.
 	BytesAcked, BytesReceived uint64
+	// NotSent is bytes written and never sent, a FIN as one; Window how many the peer will take, counted from what it has
+	// acknowledged; Probes how often in a row the kernel has tried in vain to send the first of them, or to hear from the peer.
+	// Kernels before 4.6 and 5.4 give 0 for the first two.
+	NotSent, Window, Probes int
 }
 
 // Closed is true once the connection is over for this socket: reset, timed out or closed on both sides.
 func (s SocketState) Closed() bool { return s.State == "CLOSE" }
+
+// Waits tells whether bytes are in the socket's queue that nothing at the other end keeps there: none is in flight, and the
+// peer's window has room for them. They go out within microseconds unless a rule of the socket's own machine drops them
+// (tcp_write_xmit, which leaves it to the probe timer to try again).
+func (s SocketState) Waits() bool {
+	return !s.Closed() && s.Unacked == 0 && s.NotSent > 0 && s.NotSent <= s.Window
+}
+
+// Withheld tells whether they were tried again, and are still there. A peer whose window is closed looks alike to
+// `ss`: its sender's timer is the same.
+func (s SocketState) Withheld() bool { return s.Waits() && s.Probes > 0 }
 
 // PendingError is the error that the next call on the socket would give, nil if there is none, and takes it away
 // (SO_ERROR).
@@ -249,7 +267,8 @@ func (c *Conn) State() (SocketState, error) {
 		return SocketState{}, fmt.Errorf("TCP_INFO: %w", err)
 	}
 	s := SocketState{Unacked: int(info.Unacked), Retransmits: int(info.Retransmits), State: "UNKNOWN",
-		BytesAcked: info.Bytes_acked, BytesReceived: info.Bytes_received}
+		BytesAcked: info.Bytes_acked, BytesReceived: info.Bytes_received,
+		NotSent: int(info.Notsent_bytes), Window: int(info.Snd_wnd), Probes: int(info.Probes)}
 	if info.State != 0 {
 		s.State = socket.State(info.State).String()
 	}

@@ -120,6 +120,9 @@ func (s *Socket) decodeInfo(b []byte) error {
 		info.BytesSent = binary.NativeEndian.Uint64(b[infoSentAt:])
 		info.BytesRetransmitted = binary.NativeEndian.Uint64(b[infoSentAt+8:])
 	}
+	if len(b) >= infoWindowAt+4 {
+		info.Window = number(infoWindowAt)
+	}
 	s.Info = info
 	return nil
 }

@@ -52,6 +52,8 @@ type Info struct {
 	BytesAcked, BytesReceived     uint64
 	NotSent                       uint32
 	BytesSent, BytesRetransmitted uint64
+	// Window is how many bytes the peer will take, counted from what it has acknowledged. Kernels before 5.4 give 0.
+	Window int
 }
 
 // String is the socket as one line of `netstat -tan --timers`: queues, addresses, state, timer.

@@ -13,10 +13,11 @@ const (
 	diagInfo       = 2    // INET_DIAG_INFO
 	diagMessageLen = 0x48 // struct inet_diag_msg
 
-	// The part of struct tcp_info that every kernel since 2.6.10 has, and where the counters of 4.1 to 4.19 end.
+	// The part of struct tcp_info that every kernel since 2.6.10 has, and where the counters of 4.1 to 4.19 end, and that of 5.4 is.
 	infoLen       = 104
 	infoBytesLen  = 136
 	infoNotSentAt = 144
 	infoSentAt    = 200
 	infoLongLen   = 216
+	infoWindowAt  = 228
 )

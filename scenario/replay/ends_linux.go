@@ -29,19 +29,17 @@ type endKey struct {
 // place (`ss -tani`), and of what is in no table any more what the descriptors of ctsim's own programs say, with the error
 // that their next call would get. A socket in a pod that is gone is none.
 func (r *run) readEnds() error {
-	tables, err := r.tables()
-	if err != nil {
-		return err
-	}
 	var last []evidence.LastState
-	for _, f := range r.flows {
-		for _, c := range r.ends(f) {
-			if l, ok := r.held(f, c, tables); ok {
-				last = append(last, l)
-			}
+	for range rereads {
+		tables, err := r.tables()
+		if err != nil {
+			return err
+		}
+		var moved bool
+		if last, moved = r.lastOf(tables); !moved {
+			break
 		}
 	}
-	last = append(last, r.others(tables)...)
 	slices.SortStableFunc(last, func(a, b evidence.LastState) int {
 		return cmp.Or(cmp.Compare(a.Flow, b.Flow), cmp.Compare(a.Side, b.Side))
 	})
@@ -49,6 +47,26 @@ func (r *run) readEnds() error {
 	defer r.mu.Unlock()
 	r.ev.Last, r.ev.EndsRead = last, true
 	return nil
+}
+
+// rereads is how often the tables are read if a socket has closed since: its entry there is no other's then. It is another
+// connection's of the same addresses if it stays.
+const rereads = 3
+
+// lastOf are the last states with what the tables say; moved is true if a socket that they have has closed since they were read.
+func (r *run) lastOf(tables map[endKey]socket.Socket) (last []evidence.LastState, moved bool) {
+	for _, f := range r.flows {
+		for _, c := range r.ends(f) {
+			l, ok := r.held(f, c, tables)
+			if !ok {
+				continue
+			}
+			last = append(last, l)
+			_, there := tables[endKey{c.At(), c.Local(), c.Remote()}]
+			moved = moved || there && l.Closed()
+		}
+	}
+	return append(last, r.others(tables)...), moved
 }
 
 // settling is how long what was sent last may be on its way at the end of a run: longer than the kernel delays an
@@ -68,7 +86,7 @@ func (r *run) awaitAcks(ctx context.Context) {
 	}
 }
 
-// onItsWay tells whether a socket has sent what is not acknowledged, and what it has not sent again.
+// onItsWay tells whether a socket has sent what is not acknowledged, or has yet to send it, and has not tried again.
 func (r *run) onItsWay() bool {
 	if r.plan.ExternalClient() || r.plan.ExternalServer() {
 		r.adopt()
@@ -81,7 +99,10 @@ func (r *run) onItsWay() bool {
 	for _, f := range r.flows {
 		for _, c := range r.ends(f) {
 			s, err := c.State()
-			if err == nil && s.Unacked > 0 && s.Retransmits == 0 && s.State != "SYN_SENT" && !s.Closed() {
+			if err != nil || s.State == "SYN_SENT" || s.Closed() {
+				continue
+			}
+			if s.Unacked > 0 && s.Retransmits == 0 || s.Waits() && !s.Withheld() {
 				return true
 			}
 		}
@@ -222,6 +243,7 @@ func (r *run) others(tables map[endKey]socket.Socket) []evidence.LastState {
 		l.State, l.Retransmits = s.State.String(), s.Timer.Retransmits
 		if s.Info != nil {
 			l.Unacked, l.BytesAcked, l.BytesReceived = s.Info.Unacked, s.Info.BytesAcked, s.Info.BytesReceived
+			l.NotSent, l.Window, l.Probes = int(s.Info.NotSent), s.Info.Window, s.Timer.Probes
 		}
 		out = append(out, l)
 	}

@@ -73,12 +73,12 @@ const silence = 200 * time.Millisecond
 // settleLimit ends the wait for what becomes of a message that a kernel has taken and no application reads.
 const settleLimit = 30 * time.Second
 
-// unsent is how long a TCP message may be neither in flight nor there: what a rule of the client's own node drops was never on
-// a wire, and the kernel tries it again without counting (tcp_write_xmit, the probe timer).
+// unsent is how long a TCP message may be neither in flight nor there: the peer's window is closed, or the kernel does not say
+// whether it is.
 const unsent = 3 * time.Second
 
 // settle waits until the last message of a connection has arrived, its socket is closed (the RST is here), or the
-// kernel has retransmitted it twice without an answer: a hang in the making, about 0.6 s after the send. It ends with
+// kernel has tried it again twice without an answer: a hang in the making, about 0.6 s after the send. It ends with
 // settleLimit in any case, and then as a fact that was not met. Of UDP nobody knows what became of a message that does
 // not arrive; there the wait ends with silence.
 func (r *run) settle(ctx context.Context, f *flow, toServer bool) error {
@@ -92,7 +92,7 @@ func (r *run) settle(ctx context.Context, f *flow, toServer bool) error {
 		}
 		state, err := f.speaker.State()
 		switch waited := time.Since(start); {
-		case err != nil, state.Closed(), state.Retransmits >= 2:
+		case err != nil, state.Closed(), state.Retransmits >= 2, state.Withheld() && state.Probes >= 2:
 			return nil
 		case state.Unacked == 0 && (!toServer || waited > unsent):
 			return nil

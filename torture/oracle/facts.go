@@ -39,13 +39,11 @@ type Connection struct {
 
 // Socket is one end of a connection when the run ended, as TCP_INFO has it.
 type Socket struct {
-	Connection           int
-	OfClient             bool
-	State                string
-	Unacked, Retransmits int
-	// SendQueue is bytes written and not yet acknowledged, sent or not, at the time of Seen.
+	Connection int
+	OfClient   bool
+	State      string
+	// SendQueue is bytes written and not yet acknowledged, sent or not.
 	SendQueue int
-	Seen      time.Time
 }
 
 // Error is an error that a socket gave to the program that held it.

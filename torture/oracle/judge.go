@@ -22,6 +22,9 @@ func stream(f *Facts, conn Connection, packets []packet.Packet) Opinion {
 	r.ended(f, conn, &o)
 	if r.strange { // what became of it then may be told, or whose it was
 		kept := []Outcome{WrongBackend}
+		if len(r.arrived) == 0 {
+			kept = append(kept, Inconclusive) // nothing was said to it yet
+		}
 		for _, p := range o.Possible {
 			if p != Survived && p != Closed && p != Inconclusive {
 				kept = append(kept, p)
@@ -67,13 +70,26 @@ func (r *course) unanswered(f *Facts, conn Connection, o *Opinion) {
 func (r *course) ended(f *Facts, conn Connection, o *Opinion) {
 	client, server := f.socket(conn.ID, true), f.socket(conn.ID, false)
 	c, s := &r.client, &r.server
-	if c.guessed && (client == nil || client.State != "CLOSE") && f.met(conn.ID, "ECONNRESET", "EPIPE") == nil {
+	if c.guessed && c.lives(client) && f.met(conn.ID, "ECONNRESET", "EPIPE") == nil {
 		c.killed = time.Time{} // the RST did not get through
 	}
+	for _, one := range []struct {
+		*end
+		socket *Socket
+	}{{c, client}, {s, server}} {
+		if one.socket != nil && one.socket.State != "CLOSE" {
+			one.aborted = time.Time{} // somebody else has sent that RST
+		}
+		if one.socket == nil && one.killed.IsZero() {
+			one.killed = one.maybe
+		}
+	}
 	killed := !c.killed.IsZero() || !s.killed.IsZero()
-	// What a rule of the client's own node throws away was never on a wire: it waits in the socket's queue.
-	waits := func(x *Socket, e *end) bool {
-		return x != nil && x.SendQueue > 0 && !e.outstanding() && !e.used.After(x.Seen)
+	// What a rule of the client's own node throws away was never on a wire, and what its default route swallows not on the one
+	// that is watched: it waits in the socket's queue.
+	waits := func(x *Socket, e *end) bool { return x != nil && x.SendQueue > 0 && !e.outstanding() }
+	if waits(client, c) {
+		o.Lost = -1 // no packet shows how many messages wait there
 	}
 	undelivered := waits(client, c) || waits(server, s) || c.outstanding() && s.received < c.sent || s.outstanding()
 	// A socket in CLOSE that no RST has ended and that has not ended in order has given up by its own timer.
@@ -90,8 +106,13 @@ func (r *course) ended(f *Facts, conn Connection, o *Opinion) {
 		o.only("a RST with the very next number has ended a socket", Reset)
 	case f.met(conn.ID, "ECONNRESET", "EPIPE") != nil:
 		o.only("a socket told its program that it was reset", Reset)
+	case client == nil && !c.aborted.IsZero(), server == nil && !s.aborted.IsZero():
+		o.only("one side has ended with a RST of its own", Reset, Hang)
 	case client == nil && c.outstanding(), server == nil && s.outstanding():
 		o.only("what was sent is not acknowledged, and its socket is in no table any more: its kernel may have given up", Hang, Timeout)
+		if _, _, gone := f.disturbed(conn); client != nil && !gone.IsZero() {
+			o.Possible = append(o.Possible, Inconclusive) // it may have gone with its pod
+		}
 	case undelivered:
 		o.only("what was sent is neither acknowledged nor has it arrived", Hang)
 	case !c.aborted.IsZero() || !s.aborted.IsZero():
@@ -99,6 +120,14 @@ func (r *course) ended(f *Facts, conn Connection, o *Opinion) {
 	default:
 		r.inOrder(f, conn, o)
 	}
+}
+
+// lives tells whether a socket has outlived the RST that came to its place. One that is gone would have ended its stream.
+func (e *end) lives(s *Socket) bool {
+	if s == nil {
+		return e.left.After(e.killed)
+	}
+	return s.State != "CLOSE"
 }
 
 // killedWhileSending: one end was reset; if it is the other that has something under way, it hangs all the same.

@@ -26,7 +26,12 @@ type end struct {
 	fin, peerFin uint32
 	// killed is when a RST ended the socket; aborted when it sent one of its own accord or because its peer was not known.
 	killed, aborted time.Time
-	// used is when new data was last acknowledged, or came in.
+	// maybe is when a RST came that ends the socket only if its program has closed it: the kernel then keeps no more of it than
+	// a FIN_WAIT2 in which any RST in the window will do (tcp_timewait_state_process).
+	maybe time.Time
+	// left is when the socket last sent anything.
+	left time.Time
+	// used is when new data, or the FIN, was first sent; its acknowledgement may be late.
 	used time.Time
 	// repeats counts retransmissions since the last acknowledgement.
 	repeats int
@@ -60,10 +65,11 @@ func (e *end) goes(p *packet.Packet, initial, peers uint32) {
 	to := from + size(p)
 	if p.Flags.Has(packet.RST) {
 		if from == e.sent && !e.over() { // one of the socket's own has its next number; one with another was made up
-			e.aborted = p.Time
+			e.aborted, e.left = p.Time, p.Time
 		}
 		return
 	}
+	e.left = p.Time
 	e.aborted = time.Time{} // whoever sent that RST, it was not the end of this socket
 	if e.guessed && to > from && from < e.acked {
 		e.acked = from // the acknowledgement did not get through to the socket
@@ -76,7 +82,9 @@ func (e *end) goes(p *packet.Packet, initial, peers uint32) {
 		e.repeated = true
 	}
 	if to > e.sent {
-		e.sent = to
+		if e.sent = to; !p.Flags.Has(packet.SYN) {
+			e.used = p.Time
+		}
 	}
 	if p.Flags.Has(packet.FIN) {
 		e.fin = to
@@ -91,21 +99,17 @@ func (e *end) comes(p *packet.Packet, own, peers uint32) {
 		// FIN's own number will do too (tcp_reset_check).
 		if (from == e.received || e.peerFin != 0 && from == e.peerFin-1) && e.killed.IsZero() && !e.over() {
 			e.killed = p.Time
+		} else if e.fin != 0 && e.acked >= e.fin && e.peerFin == 0 && counts(from, e.received) {
+			e.maybe = p.Time
 		}
 		return
 	}
 	if n := p.Ack - own; p.Flags.Has(packet.ACK) && n > e.acked && n <= e.sent {
 		e.acked, e.repeats = n, 0
-		if n > 1 {
-			e.used = p.Time
-		}
 	}
 	to := from + size(p)
 	if from <= e.received && to > e.received && counts(p.Seq, peers) {
 		e.received = to
-		if p.Payload > 0 || p.Flags.Has(packet.FIN) {
-			e.used = p.Time
-		}
 		if p.Flags.Has(packet.FIN) {
 			e.peerFin = to
 		}

@@ -11,7 +11,6 @@ import (
 
 	"github.com/ctsim/ctsim/evidence"
 	"github.com/ctsim/ctsim/probe/conntrack"
-	"github.com/ctsim/ctsim/probe/packet"
 	"github.com/ctsim/ctsim/probe/peer"
 	"github.com/ctsim/ctsim/torture/oracle"
 )
@@ -32,28 +31,28 @@ func factsOf(e *evidence.Evidence) *oracle.Facts {
 			}
 		}
 	}
-	f.UDP = slices.ContainsFunc(e.Packets, func(p packet.Packet) bool { return p.Protocol == packet.UDP }) &&
-		!slices.ContainsFunc(e.Packets, func(p packet.Packet) bool { return p.Protocol == packet.TCP })
+	f.UDP = e.UDP
 	for _, c := range e.Flows {
 		f.Connections = append(f.Connections, oracle.Connection{ID: c.ID, Local: c.Local, Since: c.Since})
 	}
 	for _, l := range e.Last {
-		s := oracle.Socket{Connection: l.Flow, OfClient: l.Side == peer.Client, State: l.State, Unacked: l.Unacked, Retransmits: l.Retransmits}
-		s.SendQueue, s.Seen = queued(e, &l)
-		f.Sockets = append(f.Sockets, s)
+		f.Sockets = append(f.Sockets, oracle.Socket{Connection: l.Flow, OfClient: l.Side == peer.Client, State: l.State, SendQueue: l.SendQueue})
 	}
 	type end struct {
 		connection int
 		side       peer.Side
 	}
-	ended := map[end]bool{}
+	ended, index := map[end]bool{}, e.Index()
 	for i := range e.Reports {
 		r := &e.Reports[i]
+		id := index.Report(r) // a server that has not read yet does not know the number
 		if r.Call == peer.Shutdown && r.Err == nil {
-			ended[end{r.Connection, r.Side}] = true
+			ended[end{id, r.Side}] = true
 		}
-		// Who writes to a stream that he has ended himself gets EPIPE whatever has become of the connection.
-		if one, ok := errorOf(r); ok && !(one.Errno == "EPIPE" && ended[end{r.Connection, r.Side}]) {
+		// Who writes to a stream that he has ended himself gets EPIPE whatever has become of the connection, and who ends it
+		// again ENOTCONN.
+		own := ended[end{id, r.Side}]
+		if one, ok := errorOf(r, id); ok && !(own && (one.Errno == "EPIPE" || one.Errno == "ENOTCONN")) {
 			f.Errors = append(f.Errors, one)
 		}
 	}
@@ -61,23 +60,13 @@ func factsOf(e *evidence.Evidence) *oracle.Facts {
 	return f
 }
 
-// queued is what a socket held unacknowledged when it was last looked at, which is after the last step.
-func queued(e *evidence.Evidence, l *evidence.LastState) (int, time.Time) {
-	for _, s := range slices.Backward(e.Samples) {
-		if s.Flow == l.Flow && s.Side == l.Side && s.At == l.At {
-			return s.SendQueue, s.Time
-		}
-	}
-	return 0, time.Time{}
-}
-
 // errorOf is the error that a socket gave to a call; false if it gave none, or the program had closed it itself.
-func errorOf(r *peer.Report) (oracle.Error, bool) {
+func errorOf(r *peer.Report, id int) (oracle.Error, bool) {
 	name := peer.Errno(r.Err)
-	if r.Err == nil || r.Connection == 0 || !errno.MatchString(name) || errors.Is(r.Err, net.ErrClosed) || name == "EOPNOTSUPP" {
+	if r.Err == nil || id == 0 || !errno.MatchString(name) || errors.Is(r.Err, net.ErrClosed) || name == "EOPNOTSUPP" {
 		return oracle.Error{}, false
 	}
-	return oracle.Error{Connection: r.Connection, OfClient: r.Side == peer.Client, Time: r.Time, Errno: name,
+	return oracle.Error{Connection: id, OfClient: r.Side == peer.Client, Time: r.Time, Errno: name,
 		Connecting: r.Call == peer.Connect, Deadline: r.Call == peer.Recv && errors.Is(r.Err, os.ErrDeadlineExceeded)}, true
 }
 

@@ -3,7 +3,6 @@ package trial
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/ctsim/ctsim/evidence"
 	"github.com/ctsim/ctsim/evidence/account"
@@ -20,8 +19,9 @@ type probe struct {
 	mayPass, mayFail bool
 	// atom is the check that is asked about, by its place; -1 is the whole verdict.
 	atom int
-	// change is done to the evidence before; nil is nothing.
+	// change is done to the evidence before; nil is nothing. With again the accounts are made anew of what it leaves.
 	change func(*evidence.Evidence)
+	again  bool
 	kind   string
 	// follows is true if it is bound to be wrong where an account is: that is one finding, not two.
 	follows bool
@@ -33,6 +33,9 @@ func (p *probe) judged(e *evidence.Evidence, accounts []*account.Account) (Findi
 		changed := *e
 		p.change(&changed)
 		e = &changed
+		if p.again {
+			accounts = accountsOf(p.plan, e)
+		}
 	}
 	checks, said, _ := verdict.Judge(p.plan, e, accounts)
 	if p.atom >= 0 && p.atom < len(checks) {
@@ -62,6 +65,7 @@ func (t *Trial) allProbes() []probe {
 	p.ofNobody()
 	p.ofErrors()
 	p.ofMessages()
+	p.ofWay()
 	p.ofPackets()
 	p.ofBreaks()
 	return p.out
@@ -99,24 +103,31 @@ func (p *prober) ofOutcome() {
 	}
 }
 
-// ofNobody tries expectations that cover no connection.
+// ofNobody tries expectations that turn out to cover no connection: beside a share they speak of those that ended in its
+// outcome, and here none did. What covers nobody whatever happens, the language refuses.
 func (p *prober) ofNobody() {
-	var listed []string
-	for _, o := range p.t.opinions {
-		listed = append(listed, fmt.Sprintf("{id: %d, outcome: %s}", o.ID, o.Possible[0]))
+	for _, word := range outcomes {
+		if slices.ContainsFunc(p.t.opinions, func(o oracle.Opinion) bool { return o.Allows(word) }) {
+			continue
+		}
+		for _, claim := range []string{"rerouted: false", "rerouted: true", "lost_messages: 0", "noticed_by: client", "peer: half-open",
+			"failed_send: 1", "errno: " + errnoOf[word], "sockets: [{side: client, state: ESTABLISHED}]"} {
+			p.put(probe{kind: "verdict on nobody", follows: true, atom: 1}, "{share: {of: %s, probability: \"1\"}, %s}", word, claim)
+		}
 	}
-	p.put(probe{kind: "verdict on nobody", mayFail: true}, "{outcome: hang, connections: [%s]}", strings.Join(listed, ", "))
-	p.put(probe{kind: "verdict on nobody", mayFail: true, atom: 1}, "{outcome: hang, errno: EBOGUS, connections: [%s]}", strings.Join(listed, ", "))
 }
+
+// errnoOf is an errno that goes with an outcome.
+var errnoOf = map[string]string{"reset": "ECONNRESET", "timeout": "ETIMEDOUT", "refused": "ECONNREFUSED"}
 
 // ofErrors tries errnos and who noticed.
 func (p *prober) ofErrors() {
 	gave := func(is func(oracle.Error) bool) bool {
 		return p.all(func(o oracle.Opinion) bool { return slices.ContainsFunc(o.Errors, is) })
 	}
-	for _, name := range []string{"ECONNRESET", "EPIPE", "ETIMEDOUT", "ECONNREFUSED", "EBOGUS"} {
+	for name, outcome := range map[string]string{"ECONNRESET": "reset", "EPIPE": "reset", "ETIMEDOUT": "timeout", "EHOSTUNREACH": "timeout", "ECONNREFUSED": "refused"} {
 		p.put(probe{kind: "verdict on an errno", follows: true, mayFail: true, atom: 1, mayPass: gave(func(e oracle.Error) bool { return e.Errno == name })},
-			"{outcome: reset, errno: %s}", name)
+			"{outcome: %s, errno: %s}", outcome, name)
 	}
 	for _, side := range []string{"client", "server"} {
 		p.put(probe{kind: "verdict on who noticed", follows: true, mayFail: true, atom: 1, mayPass: gave(func(e oracle.Error) bool { return e.OfClient == (side == "client") })},
@@ -137,6 +148,19 @@ func (p *prober) ofMessages() {
 		right := p.all(func(o oracle.Opinion) bool { return o.Lost == n })
 		p.put(probe{kind: "verdict on lost messages", mayPass: right, mayFail: !right, atom: 1}, "{outcome: hang, lost_messages: %d}", n)
 	}
+}
+
+// ofWay takes the same evidence with the last message still on its way: what has survived has not then.
+func (p *prober) ofWay() {
+	if p.t.evidence.UDP || !p.all(func(o oracle.Opinion) bool { return o.Allows("survived") }) {
+		return
+	}
+	p.put(probe{kind: "verdict on a message on its way", mayFail: true, atom: -1, again: true, change: func(e *evidence.Evidence) {
+		e.Last = slices.Clone(e.Last)
+		for i := range e.Last {
+			e.Last[i].Unacked, e.Last[i].SendQueue = 1, peer.MessageSize
+		}
+	}}, "{outcome: survived}")
 }
 
 // ofPackets tries whether a RST was seen where the client is, and whether that can be told when packets were lost or nobody

@@ -48,15 +48,22 @@ func runText(ctx context.Context, c generate.Case, text string) (t *Trial, refus
 	if refused != nil {
 		return nil, refused, nil
 	}
-	e, err := replay.Run(ctx, plan, replay.Options{})
+	t, err = runPlan(ctx, plan)
 	if err != nil {
 		return nil, nil, err
 	}
-	t = &Trial{Case: c, plan: plan, evidence: e, opinions: oracle.Judge(factsOf(e))}
-	if len(c.Steps) > 0 {
+	if t.Case = c; len(c.Steps) > 0 {
 		t.probes = t.allProbes()
 	}
 	return t, nil, nil
+}
+
+func runPlan(ctx context.Context, plan *scenario.Plan) (*Trial, error) {
+	e, err := replay.Run(ctx, plan, replay.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return &Trial{plan: plan, evidence: e, opinions: oracle.Judge(factsOf(e))}, nil
 }
 
 // planOf settles the first scenario of a file.
@@ -101,7 +108,7 @@ func (t *Trial) Ends() string {
 
 // Findings holds accounts and verdicts against the oracle.
 func (t *Trial) Findings() []Finding {
-	accounts := account.AccountsOf(t.evidence, max(t.plan.Connections, t.evidence.Connections), t.evidence.Index(), t.evidence.Followed())
+	accounts := accountsOf(t.plan, t.evidence)
 	var out []Finding
 	for _, o := range t.opinions {
 		if o.ID > len(accounts) {
@@ -120,6 +127,10 @@ func (t *Trial) Findings() []Finding {
 		}
 	}
 	return out
+}
+
+func accountsOf(plan *scenario.Plan, e *evidence.Evidence) []*account.Account {
+	return account.AccountsOf(e, max(plan.Connections, e.Connections), e.Index(), e.Followed())
 }
 
 // compared holds one account against the opinion.

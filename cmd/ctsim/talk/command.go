@@ -128,20 +128,24 @@ func (t *talk) fate(ctx context.Context, c *peer.Conn) error {
 	var last peer.SocketState
 	_, err := t.until(ctx, c, 10*time.Minute, func(s peer.SocketState) bool {
 		last = s
-		return s.Closed() || s.Unacked == 0 || s.Retransmits >= 2
+		return s.Closed() || s.Unacked == 0 && s.NotSent == 0 || triedTwice(s)
 	})
 	switch {
 	case err != nil:
 		return err
 	case last.Closed():
 		t.of(c, "fate: %s", overtaken)
-	case last.Retransmits >= 2:
+	case triedTwice(last):
 		t.of(c, "fate: %s", unanswered)
 	default:
 		t.of(c, "fate: %s", acknowledged)
 	}
 	return nil
 }
+
+// triedTwice tells whether the kernel has tried twice again to send what it holds; a rule of its own machine may be what it
+// fails at.
+func triedTwice(s peer.SocketState) bool { return s.Retransmits >= 2 || s.Withheld() && s.Probes >= 2 }
 
 // until polls a socket until a fact holds, or time is up. A socket that is gone is closed.
 func (t *talk) until(ctx context.Context, c *peer.Conn, limit time.Duration,
