@@ -75,29 +75,42 @@ var ErrForeign = errors.New("there is something else already")
 
 // earlier opens what is at a name; nil if nothing is. Its error is that of ok, which is asked about it.
 func (f *Folder) earlier(at *os.File, name string, ok func(*Earlier) error) (*Earlier, error) {
-	fd, err := unix.Openat(int(at.Fd()), name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	switch {
-	case errors.Is(err, unix.ENOENT):
-		return nil, nil
-	case errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):
-		return nil, ErrForeign
-	case err != nil:
-		return nil, err
+	for {
+		fd, err := unix.Openat(int(at.Fd()), name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		switch {
+		case errors.Is(err, unix.ENOENT):
+			return nil, nil
+		case errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):
+			return nil, ErrForeign
+		case err != nil:
+			return nil, err
+		}
+		e := &Earlier{self: os.NewFile(uintptr(fd), name), caller: f.caller}
+		if err = e.look(name, ok); err == nil {
+			return e, nil
+		}
+		var st unix.Stat_t
+		gone := unix.Fstatat(int(at.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW)
+		_ = e.self.Close() // not before: another folder would have the inode
+		if gone == nil && st.Dev == e.stat.Dev && st.Ino == e.stat.Ino {
+			return nil, err
+		}
+		// Somebody has replaced it meanwhile, and was deleting it while it was looked at.
 	}
-	e := &Earlier{self: os.NewFile(uintptr(fd), name), caller: f.caller}
-	if err = unix.Fstat(fd, &e.stat); err == nil {
-		err = f.check("the folder "+name, &e.stat)
+}
+
+// look reads what is in the folder, and asks ok.
+func (e *Earlier) look(name string, ok func(*Earlier) error) (err error) {
+	if err = unix.Fstat(int(e.self.Fd()), &e.stat); err != nil {
+		return err
 	}
-	if err == nil {
-		e.Names, err = namesIn(e.self)
+	if err = e.check("the folder "+name, &e.stat); err != nil {
+		return err
 	}
-	if err == nil {
-		err = ok(e)
+	if e.Names, err = namesIn(e.self); err != nil {
+		return err
 	}
-	if err != nil {
-		return nil, errors.Join(err, e.self.Close())
-	}
-	return e, nil
+	return ok(e)
 }
 
 // CheckReplace finds what would keep Replace from replacing a folder. Ok is asked about the one that is there.
