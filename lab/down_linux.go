@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -25,10 +24,7 @@ func Down(ctx context.Context, s *Store, name string) ([]Ended, error) {
 	if err != nil {
 		return nil, err
 	}
-	inodes := r.present()
-	ended, err := endProcesses(ctx, func(c *candidate) bool {
-		return slices.Contains(inodes, c.netns) || c.hasMark(r.ID)
-	})
+	ended, err := endProcesses(ctx, r.owns())
 	if err != nil {
 		return ended, err
 	}
@@ -58,13 +54,24 @@ func (r *Record) removeBlank() error {
 	return errors.Join(append(errs, r.undoNamesDir())...)
 }
 
-// present are the inodes of the lab's namespaces that are still there.
+// present are the inodes of the lab's namespaces that are still there. An inode's number is given anew soon after its
+// namespace has gone, so the number alone proves nothing.
 func (r *Record) present() []uint64 {
-	if r.Holder != nil && !r.held() {
+	if boot, err := bootID(); err != nil || boot != r.Boot || r.Holder != nil && !r.held() {
 		return nil
 	}
 	var inodes []uint64
 	for pod, inode := range r.Namespaces {
+		if r.Holder == nil || r.entered() {
+			ns, err := r.open(pod)
+			if err != nil {
+				continue
+			}
+			_ = ns.Close()
+			inodes = append(inodes, inode)
+			continue
+		}
+		// In the holder's folder there is nothing but what it has put there.
 		var st unix.Stat_t
 		if unix.Stat(filepath.Join(r.root(), r.path(pod)), &st) == nil && st.Ino == inode {
 			inodes = append(inodes, inode)

@@ -37,8 +37,12 @@ func (r *Record) open(pod string) (*topology.Namespace, error) {
 	if err != nil {
 		return nil, err
 	}
-	if ns.Inode() != r.Namespaces[pod] {
-		return nil, errors.Join(fmt.Errorf("%s is not the namespace that was made for %s", r.path(pod), pod), ns.Close())
+	note, err := ns.Alias()
+	if err == nil && (note != r.mark() || ns.Inode() != r.Namespaces[pod]) {
+		err = fmt.Errorf("%s is not the namespace that was made for %s", r.path(pod), pod)
+	}
+	if err != nil {
+		return nil, errors.Join(err, ns.Close())
 	}
 	return ns, nil
 }
