@@ -110,7 +110,7 @@ func (k *killer) loop(first int) error {
 			}
 			goto next
 		}
-		if deliver, err = k.stopped(tid, first, status); err != nil {
+		if deliver, err = k.stopped(tid, status); err != nil {
 			return err
 		}
 		if deliver < 0 {
@@ -123,18 +123,18 @@ func (k *killer) loop(first int) error {
 const letGo = -1
 
 // stopped looks at a thread that has stopped, and says which signal it is to go on with.
-func (k *killer) stopped(tid, first int, status unix.WaitStatus) (deliver int, err error) {
+func (k *killer) stopped(tid int, status unix.WaitStatus) (deliver int, err error) {
 	_, known := k.processes[tid]
 	if !known {
 		k.processes[tid] = processOf(tid)
 	}
 	switch signal := status.StopSignal(); {
 	case signal == unix.SIGTRAP|0x80:
-		return 0, k.entering(tid, first)
+		return 0, k.entering(tid)
 	case signal == unix.SIGTRAP && status.TrapCause() == unix.PTRACE_EVENT_EXEC:
 		exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", tid))
 		if exe != k.program {
-			return letGo, unix.PtraceDetach(tid)
+			return letGo, ignoringESRCH(unix.PtraceDetach(tid))
 		}
 		return 0, nil
 	case signal == unix.SIGTRAP, signal == unix.SIGSTOP && !known:
@@ -165,11 +165,11 @@ type call struct {
 
 // entering counts the call that a thread is about to make, if it is one of those that count, and kills its process if it
 // is the one.
-func (k *killer) entering(tid, first int) error {
+func (k *killer) entering(tid int) error {
 	var c call
 	const getSyscallInfo, entry = 0x420e, 1
 	if _, _, errno := unix.Syscall6(unix.SYS_PTRACE, getSyscallInfo, uintptr(tid), unsafe.Sizeof(c), uintptr(unsafe.Pointer(&c)), 0, 0); errno != 0 {
-		return fmt.Errorf("PTRACE_GET_SYSCALL_INFO: %w", errno)
+		return ignoringESRCH(errno) // another thread may have ended it
 	}
 	if c.op != entry || k.Killed {
 		return nil
@@ -183,7 +183,14 @@ func (k *killer) entering(tid, first int) error {
 		return nil
 	}
 	k.Killed = true
-	return unix.Kill(k.processes[tid], unix.SIGKILL)
+	return ignoringESRCH(unix.Kill(k.processes[tid], unix.SIGKILL))
+}
+
+func ignoringESRCH(err error) error {
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	return err
 }
 
 // changing are the system calls that change a file system, and which argument is the path that says most.
@@ -209,7 +216,7 @@ func describe(tid int, c call) string {
 	}
 	path, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", tid, c.args[0]))
 	info, err2 := os.Stat(fmt.Sprintf("/proc/%d/fd/%d", tid, c.args[0]))
-	if err != nil || err2 != nil || strings.HasPrefix(path, "/proc/") || !info.Mode().IsRegular() && !info.IsDir() {
+	if err != nil || err2 != nil || !filepath.IsAbs(path) || strings.HasPrefix(path, "/proc/") || !info.Mode().IsRegular() && !info.IsDir() {
 		return "" // a pipe, a socket, a sysctl
 	}
 	return which.name + " " + filepath.Base(path)
