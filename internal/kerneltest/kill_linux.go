@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -31,22 +32,48 @@ type Traced struct {
 func KillAt(t testing.TB, cmd *exec.Cmd, n int) Traced {
 	t.Helper()
 	k := &killer{n: n, processes: map[int]int{}}
+	var tracer int
 	done := make(chan error)
-	go func() {
-		// Tracing is a matter of threads. When this one ends, whatever it still traces goes on alone.
-		runtime.LockOSThread()
+	go onThreadOfItsOwn(func() {
+		tracer = unix.Gettid()
 		done <- k.run(cmd)
-	}()
+	})
 	if err := <-done; err != nil {
 		t.Fatalf("trace %s: %v", cmd, err)
+	}
+	// With its thread the tracing ends, and whatever is still there goes on, unless it had just begun: that stops first.
+	for unix.Access(fmt.Sprintf("/proc/self/task/%d", tracer), unix.F_OK) == nil {
+		time.Sleep(time.Millisecond)
+	}
+	for tid, pid := range k.processes {
+		if tid == k.first {
+			continue
+		}
+		_ = unix.Kill(pid, unix.SIGCONT)
 	}
 	return k.Traced
 }
 
+// onThreadOfItsOwn runs f on a thread that ends with it. The process's first thread never ends.
+func onThreadOfItsOwn(f func()) {
+	runtime.LockOSThread()
+	if unix.Gettid() != unix.Getpid() {
+		f()
+		return
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		onThreadOfItsOwn(f)
+	}()
+	<-ended
+	runtime.UnlockOSThread()
+}
+
 type killer struct {
 	Traced
-	n       int
-	program string
+	n, first int
+	program  string
 	// processes are the traced threads and the process that each belongs to.
 	processes map[int]int
 }
@@ -70,14 +97,11 @@ func (k *killer) run(cmd *exec.Cmd) error {
 	if err != nil {
 		return err
 	}
-	k.program, k.processes[first] = cmd.Path, first
-	if filepath.Base(cmd.Path) == "nsenter" { // what it executes is what is meant
-		k.program = ""
-		for _, word := range cmd.Args[1:] {
-			if filepath.IsAbs(word) {
-				k.program = word
-				break
-			}
+	k.program, k.first, k.processes[first] = cmd.Path, first, first
+	for _, word := range cmd.Args[1:] { // what nsenter and the like execute is what is meant
+		if filepath.IsAbs(word) && filepath.Base(cmd.Path) == "nsenter" {
+			k.program = word
+			break
 		}
 	}
 	return k.loop(first)
@@ -133,7 +157,7 @@ func (k *killer) stopped(tid int, status unix.WaitStatus) (deliver int, err erro
 		return 0, k.entering(tid)
 	case signal == unix.SIGTRAP && status.TrapCause() == unix.PTRACE_EVENT_EXEC:
 		exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", tid))
-		if exe != k.program {
+		if exe != k.program && k.processes[tid] != k.first {
 			return letGo, ignoringESRCH(unix.PtraceDetach(tid))
 		}
 		return 0, nil
