@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -151,8 +152,8 @@ func (l *Lab) onNodes(do func(dataplane.Node, dataplane.Rules) error) error {
 
 // change makes f the only one who changes the lab meanwhile, gives it the record as it is then, and saves what f makes
 // of it. If f fails, the service stays as it was, but not the pods.
-func change(s *Store, name string, f func(*Lab) error) (err error) {
-	unlock, err := s.lock(name)
+func change(ctx context.Context, s *Store, name string, f func(*Lab) error) (err error) {
+	unlock, err := s.lock(ctx, name)
 	if err != nil {
 		return err
 	}
