@@ -60,6 +60,7 @@ var waiting = []string{"sh", "-c", "echo ready; exec cat"}
 // looks like it: a stranger's process that carries the mark, one that has left for the machine's network, one in a
 // namespace that has got a pod's name, be it with the number of the pod's.
 func TestKernelLabEndsItsOwn(t *testing.T) {
+	t.Parallel()
 	m := &machine{systemtest.NewMachine(t, systemtest.Callers[0])}
 	m.Must(t, "lab", "up", "own")
 	id := regexp.MustCompile(`"id": "([0-9a-f]{32})"`).FindStringSubmatch(m.text(t, "/run/ctsim/own/lab.json"))[1]
