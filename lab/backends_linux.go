@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/ctsim/ctsim/kube"
 	"github.com/ctsim/ctsim/probe/conntrack"
@@ -23,7 +25,7 @@ var ErrFull = fmt.Errorf("there is room for %d server pods, counted since the la
 // AddBackend makes a server pod an endpoint of the service: the one named, or with an empty name a new one. All nodes'
 // rules follow, as kube-proxy's do.
 func AddBackend(ctx context.Context, s *Store, name, pod string) (added Backend, err error) {
-	err = change(s, name, func(l *Lab) error {
+	err = change(ctx, s, name, func(l *Lab) error {
 		if pod == "" {
 			if pod, err = l.startPod(ctx); err != nil {
 				return err
@@ -54,7 +56,11 @@ func (l *Lab) startPod(ctx context.Context) (string, error) {
 		return "", err
 	}
 	pod := plan.Pods[len(plan.Pods)-1] // as there would be with one more
-	if err := l.world.AddPod(pod.Node, build.TopologyPod(pod)); err != nil {
+	// Somebody may have been killed in making this very pod.
+	if err := l.unname(pod.Name); err != nil {
+		return "", err
+	}
+	if err := l.addPod(ctx, pod); err != nil {
 		return "", err
 	}
 	err = l.world.Ready(ctx)
@@ -69,11 +75,28 @@ func (l *Lab) startPod(ctx context.Context) (string, error) {
 	return pod.Name, nil
 }
 
+// addPod makes a pod. The links of one that has just gone are there for a moment longer than its namespace's name.
+func (l *Lab) addPod(ctx context.Context, pod scenario.Pod) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	for {
+		err := l.world.AddPod(pod.Node, build.TopologyPod(pod))
+		if !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
 // RemoveBackend takes a server pod out of the service's endpoints, as kube-proxy does: its rules go, entries of TCP
 // connections are left alone, those of UDP flows to it are deleted. The pod goes on running; with stop it is taken away
 // too, and processes in it are ended.
 func RemoveBackend(ctx context.Context, s *Store, name, pod string, stop bool) (ended []Ended, err error) {
-	err = change(s, name, func(l *Lab) error {
+	err = change(ctx, s, name, func(l *Lab) error {
 		b := l.backend(pod)
 		if b == nil {
 			return &NoPod{pod, l.podNames()}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -16,7 +15,7 @@ import (
 // Down takes a lab away, whatever state it is in, and ends the processes in its pods. Only what carries the lab's mark
 // is touched.
 func Down(ctx context.Context, s *Store, name string) ([]Ended, error) {
-	unlock, err := s.lock(name)
+	unlock, err := s.lock(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -25,46 +24,39 @@ func Down(ctx context.Context, s *Store, name string) ([]Ended, error) {
 	if err != nil {
 		return nil, err
 	}
-	inodes := r.present()
-	ended, err := endProcesses(ctx, func(c *candidate) bool {
-		return slices.Contains(inodes, c.netns) || c.hasMark(r.ID)
-	})
+	ended, err := endProcesses(ctx, r.owns())
 	if err != nil {
 		return ended, err
 	}
 	if r.Holder == nil {
-		err = errors.Join(unpin(r), r.removeBlank())
+		err = unpin(r)
 	} else if r.held() {
 		_, err = endProcesses(ctx, func(c *candidate) bool { return c.pid == r.Holder.PID && r.held() })
 	}
-	return ended, errors.Join(err, s.remove(name))
+	if err != nil {
+		return ended, err // with the record it can be tried again
+	}
+	return ended, s.remove(name)
 }
 
-// removeBlank takes away names that stand for nothing: files that `lab up` made and could not mount a namespace on before
-// it was killed, or whose mount went when the machine was restarted. `ip netns` would list them.
-func (r *Record) removeBlank() error {
-	if boot, err := bootID(); err != nil || r.Complete && boot == r.Boot {
-		return err
-	}
-	var errs []error
-	for _, name := range r.Blueprint.Topology.Names() {
-		var fs unix.Statfs_t
-		info, err := os.Lstat(r.path(name))
-		if err != nil || !info.Mode().IsRegular() || info.Size() > 0 || unix.Statfs(r.path(name), &fs) != nil || fs.Type == unix.NSFS_MAGIC {
-			continue
-		}
-		errs = append(errs, os.Remove(r.path(name)))
-	}
-	return errors.Join(append(errs, r.undoNamesDir())...)
-}
-
-// present are the inodes of the lab's namespaces that are still there.
+// present are the inodes of the lab's namespaces that are still there. An inode's number is given anew soon after its
+// namespace has gone, so the number alone proves nothing.
 func (r *Record) present() []uint64 {
-	if r.Holder != nil && !r.held() {
+	if boot, err := bootID(); err != nil || boot != r.Boot || r.Holder != nil && !r.held() {
 		return nil
 	}
 	var inodes []uint64
 	for pod, inode := range r.Namespaces {
+		if r.Holder == nil || r.entered() {
+			ns, err := r.open(pod)
+			if err != nil {
+				continue
+			}
+			_ = ns.Close()
+			inodes = append(inodes, inode)
+			continue
+		}
+		// In the holder's folder there is nothing but what it has put there.
 		var st unix.Stat_t
 		if unix.Stat(filepath.Join(r.root(), r.path(pod)), &st) == nil && st.Ino == inode {
 			inodes = append(inodes, inode)
@@ -77,13 +69,13 @@ func (r *Record) present() []uint64 {
 type Leftover struct {
 	// Name is the lab's, or that of a namespace that belongs to no lab any more.
 	Name string
-	// What it is, and why it is one.
-	What string
+	// What it is, and Why it is one, which may be empty.
+	What, Why string
 
 	remove func(context.Context) error
 }
 
-// Remove takes it away.
+// Remove takes it away. If it is still there then, that is an error.
 func (l Leftover) Remove(ctx context.Context) error { return l.remove(ctx) }
 
 // Leftovers finds what is left of labs that are no more: broken labs, drafts of records, and marked namespaces without a
@@ -101,11 +93,9 @@ func Leftovers(s *Store) (found []Leftover, foreign []string, err error) {
 	}
 	strays, foreign := unknown(named, records)
 	found = append(append(found, s.drafts()...), strays...)
-	if _, statErr := os.Lstat(madeMark); statErr == nil && len(records) == 0 && s.dir == rootDir {
-		r := &Record{NamesDir: netnsDir}
-		found = append(found, Leftover{netnsDir, "the folder " + netnsDir + ", made for a lab", func(context.Context) error {
-			return r.undoNamesDir()
-		}})
+	if len(records) == 0 && s.dir == rootDir && (isThere(madeMark) || isThere(mountMark)) {
+		found = append(found, Leftover{Name: netnsDir, What: "the folder " + netnsDir, Why: "made for a lab",
+			remove: func(context.Context) error { return undoNetns() }})
 	}
 	return found, foreign, nil
 }
@@ -122,45 +112,39 @@ func (s *Store) broken() (records []*Record, found []Leftover, err error) {
 			continue // taken down meanwhile
 		}
 		if err != nil {
-			found = append(found, Leftover{name, "a record that cannot be read: " + err.Error(),
-				func(context.Context) error { return s.removeBad(name) }})
+			found = append(found, Leftover{Name: name, What: "the record of lab " + name, Why: "it cannot be read: " + err.Error(),
+				remove: func(ctx context.Context) error { return s.removeBad(ctx, name) }})
 			continue
 		}
 		records = append(records, r)
 		if status := r.Status(); status.State == Broken {
-			found = append(found, Leftover{name, "lab " + name + ", broken: " + status.Reason,
-				func(ctx context.Context) error { _, err := Down(ctx, s, name); return err }})
+			found = append(found, Leftover{Name: name, What: "lab " + name, Why: "broken: " + status.Reason,
+				remove: func(ctx context.Context) error {
+					_, err := Down(ctx, s, name)
+					if errors.Is(err, ErrNone) { // somebody else was faster
+						return nil
+					}
+					return err
+				}})
 		}
 	}
 	return records, found, nil
 }
 
 // removeBad takes a record away that could not be read, unless another lab has got the name by now.
-func (s *Store) removeBad(name string) error {
+func (s *Store) removeBad(ctx context.Context, name string) error {
+	unlock, err := s.lock(ctx, name)
+	if errors.Is(err, ErrNone) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	if _, err := s.Load(name); err == nil {
 		return nil
 	}
 	return s.remove(name)
-}
-
-// drafts are folders whose makers have gone: a draft is a lab within a millisecond.
-func (s *Store) drafts() (found []Leftover) {
-	paths, _ := filepath.Glob(filepath.Join(s.dir, draft+"*"))
-	for _, path := range paths {
-		r := &Record{}
-		if readRecord(path, r) == nil && r.Builder.alive() {
-			continue
-		}
-		found = append(found, Leftover{filepath.Base(path), "the draft of a record", func(context.Context) error {
-			return errors.Join(os.RemoveAll(path), removeEmpty(s.dir))
-		}})
-	}
-	return found
-}
-
-func removeEmpty(dir string) error {
-	_ = os.Remove(dir) // not while there is anything in it
-	return nil
 }
 
 // named is a namespace with a name in /run/netns that begins as ctsim's do, and the note it carries.
@@ -202,8 +186,8 @@ func unknown(all []named, labs []*Record) (strays []Leftover, foreign []string) 
 		switch {
 		case ours && ids[id] || unfinished[n.path]:
 		case ours:
-			strays = append(strays, Leftover{name, "namespace " + name + " of a lab that has no record",
-				func(context.Context) error { return n.remove() }})
+			strays = append(strays, Leftover{Name: name, What: "namespace " + name + " of a lab that has no record",
+				remove: func(context.Context) error { return n.remove() }})
 		default:
 			foreign = append(foreign, name)
 		}

@@ -36,7 +36,7 @@ const keep = "keep"
 // environment has besides this process's own, by which it knows that it is in a user namespace. If it fails, or ctx ends before it
 // is done, nothing is left. The error of a holder that could not be started matches ErrHolder.
 func UpHeld(ctx context.Context, s *Store, r *Record, mark string, args ...string) (err error) {
-	unlock, err := s.reserve(r)
+	unlock, err := s.begin(r)
 	if err != nil {
 		return err
 	}

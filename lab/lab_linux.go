@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -37,8 +38,12 @@ func (r *Record) open(pod string) (*topology.Namespace, error) {
 	if err != nil {
 		return nil, err
 	}
-	if ns.Inode() != r.Namespaces[pod] {
-		return nil, errors.Join(fmt.Errorf("%s is not the namespace that was made for %s", r.path(pod), pod), ns.Close())
+	note, err := ns.Alias()
+	if err == nil && (note != r.mark() || ns.Inode() != r.Namespaces[pod]) {
+		err = fmt.Errorf("%s is not the namespace that was made for %s", r.path(pod), pod)
+	}
+	if err != nil {
+		return nil, errors.Join(err, ns.Close())
 	}
 	return ns, nil
 }
@@ -147,8 +152,8 @@ func (l *Lab) onNodes(do func(dataplane.Node, dataplane.Rules) error) error {
 
 // change makes f the only one who changes the lab meanwhile, gives it the record as it is then, and saves what f makes
 // of it. If f fails, the service stays as it was, but not the pods.
-func change(s *Store, name string, f func(*Lab) error) (err error) {
-	unlock, err := s.lock(name)
+func change(ctx context.Context, s *Store, name string, f func(*Lab) error) (err error) {
+	unlock, err := s.lock(ctx, name)
 	if err != nil {
 		return err
 	}

@@ -34,6 +34,7 @@ const idVariable = "CTSIM_LAB_ID"
 // candidate is a process that may belong to a lab.
 type candidate struct {
 	pid   int
+	start uint64 // as in Process; 0 if it has ended
 	netns uint64 // inode; 0 if this process may not know
 }
 
@@ -57,14 +58,15 @@ func endProcesses(ctx context.Context, belongs func(*candidate) bool) ([]Ended, 
 	}()
 	spared := ancestors()
 	for _, pid := range allProcesses() {
-		if slices.Contains(spared, pid) || !belongs(look(pid)) {
+		seen := look(pid)
+		if slices.Contains(spared, pid) || !belongs(seen) {
 			continue
 		}
 		fd, err := unix.PidfdOpen(pid, 0)
 		if err != nil {
 			continue // it has ended
 		}
-		if !belongs(look(pid)) {
+		if again := look(pid); again.start != seen.start || !belongs(again) {
 			_ = unix.Close(fd) // another one has the number now
 			continue
 		}
@@ -109,6 +111,24 @@ func waitEnd(ctx context.Context, fd int) bool {
 	return false
 }
 
+// owns makes a function that tells whether a process is the lab's own: it is in one of its namespaces, or carries its mark
+// and is in a namespace that somebody in the lab has made. What carries the mark, which is handed down, and has gone back
+// to the machine's own network does something else there.
+func (r *Record) owns() func(*candidate) bool {
+	inodes := r.present()
+	var outside []uint64
+	for _, pid := range []string{"1", "self"} {
+		var st unix.Stat_t
+		if unix.Stat("/proc/"+pid+"/ns/net", &st) == nil && !slices.Contains(inodes, st.Ino) {
+			outside = append(outside, st.Ino)
+		}
+	}
+	return func(c *candidate) bool {
+		return slices.Contains(inodes, c.netns) ||
+			c.netns != 0 && !slices.Contains(outside, c.netns) && c.hasMark(r.ID)
+	}
+}
+
 func allProcesses() (pids []int) {
 	entries, _ := os.ReadDir("/proc")
 	for _, e := range entries {
@@ -122,9 +142,11 @@ func allProcesses() (pids []int) {
 // look is what can be known of a process; one that has ended belongs nowhere.
 func look(pid int) *candidate {
 	c := &candidate{pid: pid}
-	if _, err := startTime(pid); err != nil {
+	start, err := startTime(pid)
+	if err != nil {
 		return c
 	}
+	c.start = start
 	var st unix.Stat_t
 	if unix.Stat(fmt.Sprintf("/proc/%d/ns/net", pid), &st) == nil {
 		c.netns = st.Ino

@@ -12,8 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
 // ErrTaken is matched by the error of Reserve if there is a lab of that name.
@@ -25,32 +23,32 @@ var ErrNone = errors.New("no such lab")
 const (
 	rootDir    = "/run/ctsim"
 	recordFile = "lab.json"
-	// draft begins the names of folders that have not become labs.
-	draft = ".new-"
 )
 
-// Store is the folder that holds the Records of one user's labs.
+// Store is the folder that holds the Records of one user's labs. Each lab has a folder in it, which is the user's alone.
 type Store struct {
 	dir  string
 	mode fs.FileMode
+	// Waiting is told whom a call waits for; nil if nobody wants to know.
+	Waiting func(text string)
 }
 
-// RootStore is root's: /run/ctsim, which all may read.
-func RootStore() *Store { return &Store{rootDir, 0o755} }
+// RootStore is root's: /run/ctsim, whose names all may read.
+func RootStore() *Store { return &Store{dir: rootDir, mode: 0o755} }
 
 // UserStore is an ordinary user's: ctsim in $XDG_RUNTIME_DIR, or else /tmp/ctsim-UID, for that user alone. A process
 // inside the user's lab finds the same one.
 func UserStore() (*Store, error) {
 	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
 		if info, err := os.Stat(dir); err == nil && info.IsDir() && ownedByCaller(info) {
-			return &Store{filepath.Join(dir, "ctsim"), 0o700}, nil
+			return &Store{dir: filepath.Join(dir, "ctsim"), mode: 0o700}, nil
 		}
 	}
 	uid, err := uidOutside()
 	if err != nil {
 		return nil, err
 	}
-	return &Store{fmt.Sprintf("/tmp/ctsim-%d", uid), 0o700}, nil
+	return &Store{dir: fmt.Sprintf("/tmp/ctsim-%d", uid), mode: 0o700}, nil
 }
 
 // uidOutside is the caller's user id as the user namespace above this one has it; in the first one, and for an id that
@@ -95,50 +93,7 @@ func (s *Store) check() error {
 	return nil
 }
 
-// Reserve writes the record of a lab that is about to be built. Of several callers only one gets the name.
-func (s *Store) Reserve(r *Record) error {
-	if err := os.Mkdir(s.dir, s.mode); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	if err := s.check(); err != nil {
-		return err
-	}
-	folder, err := os.MkdirTemp(s.dir, draft)
-	if err != nil {
-		return err
-	}
-	if err := os.Chmod(folder, s.mode); err != nil {
-		return errors.Join(err, os.RemoveAll(folder))
-	}
-	if err := write(folder, r); err != nil {
-		return errors.Join(err, os.RemoveAll(folder))
-	}
-	// A folder can take the place of an empty one only, and that of a lab never is.
-	if err := os.Rename(folder, s.folder(r.Name)); err != nil {
-		if errors.Is(err, fs.ErrExist) || errors.Is(err, unix.ENOTEMPTY) {
-			err = fmt.Errorf("lab %s: %w", r.Name, ErrTaken)
-		}
-		return errors.Join(err, os.RemoveAll(folder))
-	}
-	return nil
-}
-
 func (s *Store) folder(name string) string { return filepath.Join(s.dir, name) }
-
-// Save writes the record anew, in one step.
-func (s *Store) Save(r *Record) error { return write(s.folder(r.Name), r) }
-
-func write(folder string, r *Record) error {
-	data, err := json.MarshalIndent(r, "", " ")
-	if err != nil {
-		return err
-	}
-	next := filepath.Join(folder, recordFile+".new")
-	if err := os.WriteFile(next, append(data, '\n'), 0o644); err != nil {
-		return err
-	}
-	return os.Rename(next, filepath.Join(folder, recordFile))
-}
 
 // Load reads the record of a lab.
 func (s *Store) Load(name string) (*Record, error) {
@@ -199,28 +154,6 @@ func (s *Store) NamesOfOthers() (names []string, err error) {
 		}
 	}
 	return names, err
-}
-
-// remove takes a lab's record away, and the store with the last one.
-func (s *Store) remove(name string) error {
-	err := os.RemoveAll(s.folder(name))
-	_ = os.Remove(s.dir) // not while there is anything in it
-	return err
-}
-
-// lock keeps others from changing the lab until unlock is called.
-func (s *Store) lock(name string) (unlock func(), err error) {
-	f, err := os.Open(s.folder(name))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("lab %s: %w", name, ErrNone)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
-		return nil, errors.Join(fmt.Errorf("lock %s: %w", f.Name(), err), f.Close())
-	}
-	return func() { _ = f.Close() }, nil
 }
 
 func newID() string {

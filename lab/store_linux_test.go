@@ -14,14 +14,14 @@ import (
 )
 
 func TestStore(t *testing.T) {
-	s := &Store{filepath.Join(t.TempDir(), "ctsim"), 0o700}
+	s := &Store{dir: filepath.Join(t.TempDir(), "ctsim"), mode: 0o700}
 	if names, err := s.Names(); len(names) != 0 || err != nil {
 		t.Errorf("an empty store: %v %v", names, err)
 	}
 	if _, err := s.Load("a"); !errors.Is(err, ErrNone) {
 		t.Errorf("load: %v, want %v", err, ErrNone)
 	}
-	if _, err := s.lock("a"); !errors.Is(err, ErrNone) {
+	if _, err := s.lock(t.Context(), "a"); !errors.Is(err, ErrNone) {
 		t.Errorf("lock: %v, want %v", err, ErrNone)
 	}
 	// Of many who want a name one gets it.
@@ -29,7 +29,7 @@ func TestStore(t *testing.T) {
 	errs := make(chan error, 20)
 	for range cap(errs) {
 		r := record(t, "a", "flush-multi-backend", 0, 0)
-		group.Go(func() { errs <- s.Reserve(r) })
+		group.Go(func() { _, err := s.Reserve(r); errs <- err })
 	}
 	group.Wait()
 	close(errs)
@@ -84,10 +84,11 @@ func TestStoreIsSafe(t *testing.T) {
 		t.Fatal(err)
 	}
 	for dir, want := range map[string]string{open: "can be written by others", link: "is no folder", file: "is no folder"} {
-		s := &Store{dir, 0o700}
+		s := &Store{dir: dir, mode: 0o700}
 		_, namesErr := s.Names()
 		_, loadErr := s.Load("a")
-		for _, err := range []error{namesErr, loadErr, s.Reserve(record(t, "a", "flush-multi-backend", 0, 0))} {
+		_, reserveErr := s.Reserve(record(t, "a", "flush-multi-backend", 0, 0))
+		for _, err := range []error{namesErr, loadErr, reserveErr} {
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%s: %v, want %q", dir, err, want)
 			}
@@ -96,7 +97,7 @@ func TestStoreIsSafe(t *testing.T) {
 }
 
 func TestLoadRefuses(t *testing.T) {
-	s := &Store{t.TempDir(), 0o700}
+	s := &Store{dir: t.TempDir(), mode: 0o700}
 	for name, text := range map[string]string{"cut": `{"format": 1, "na`, "later": `{"format": 99, "name": "later"}`,
 		"moved": `{"format": 1, "name": "other"}`} {
 		if err := os.Mkdir(s.folder(name), 0o700); err != nil {

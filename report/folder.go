@@ -5,10 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
 
+	"github.com/ctsim/ctsim/internal/safefile"
 	"github.com/ctsim/ctsim/probe/packet"
 	"github.com/ctsim/ctsim/probe/packet/pcapng"
 	"github.com/ctsim/ctsim/scenario/result"
@@ -57,46 +56,45 @@ func Pcap(w io.Writer, r *result.Result) error {
 // CheckFolder makes sure that a report of the scenario can be written below dir, which it makes if it is not there. It
 // finds before a run what would be a pity to find after it.
 func CheckFolder(dir, scenario string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("the folder cannot be made: %w", bare(err))
+	in, err := safefile.OpenFolder(dir)
+	if err != nil {
+		return fmt.Errorf("the folder cannot be made: %w", err)
 	}
-	if err := replaceable(filepath.Join(dir, scenario)); err != nil {
-		return err
+	defer in.Close()
+	path := filepath.Join(dir, scenario)
+	if err := in.CheckReplace(scenario, isReport(path)); err != nil {
+		return notReplaced(path, err)
 	}
-	return checkWritable(dir)
+	return in.CheckWritable(dir)
 }
 
-// replaceable tells whether a path is free, or holds an earlier report and nothing else: nothing else is ever deleted.
-func replaceable(path string) error {
-	switch info, err := os.Lstat(path); {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return err
-	case !info.IsDir():
-		return fmt.Errorf("%s is there already and is no report of ctsim's", path)
-	}
-	data, err := os.ReadFile(filepath.Join(path, resultFile))
-	var mark struct {
-		Schema   int    `json:"schema"`
-		Scenario string `json:"scenario"`
-	}
-	if err != nil || json.Unmarshal(data, &mark) != nil || mark.Schema == 0 || mark.Scenario != filepath.Base(path) {
-		return fmt.Errorf("%s is there already and is no report of ctsim's", path)
-	}
-	entries, err := os.ReadDir(path)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if !ours(e.Name()) {
-			return fmt.Errorf("%s holds an earlier report, and %s beside it, which would be lost", path, e.Name())
+// isReport makes a function that tells whether a folder is an earlier report of its scenario and nothing else: nothing else
+// is ever deleted.
+func isReport(path string) func(*safefile.Earlier) error {
+	return func(e *safefile.Earlier) error {
+		data, err := e.Read(resultFile)
+		var mark struct {
+			Schema   int    `json:"schema"`
+			Scenario string `json:"scenario"`
 		}
+		if err != nil || json.Unmarshal(data, &mark) != nil || mark.Schema == 0 || mark.Scenario != filepath.Base(path) {
+			return safefile.ErrForeign
+		}
+		for _, name := range e.Names {
+			if !ours(name) {
+				return fmt.Errorf("%s holds an earlier report, and %s beside it, which would be lost", path, name)
+			}
+		}
+		return nil
 	}
-	if err := movable(path); err != nil {
-		return fmt.Errorf("%s is an earlier report that cannot be replaced: %w", path, err)
+}
+
+// notReplaced is why a report cannot take the place of what is there.
+func notReplaced(path string, err error) error {
+	if errors.Is(err, safefile.ErrForeign) {
+		return fmt.Errorf("%s is there already and is no report of ctsim's", path)
 	}
-	return nil
+	return err
 }
 
 // ours tells whether a report has a file of this name.
@@ -111,58 +109,23 @@ func ours(name string) bool {
 }
 
 // Folder writes everything there is about a run into dir/SCENARIO, in the place of an earlier report, and gives that
-// path. The report is there as a whole or not at all. Of several runs that write the same one at the same time, the last
-// one's stays.
+// path. The report is there as a whole or not at all, and so is the earlier one until then. Of several runs that write the
+// same one at the same time, the last one's stays.
 func Folder(dir string, r *result.Result) (path string, err error) {
-	unlock, err := lock(dir)
+	in, err := safefile.OpenFolder(dir)
 	if err != nil {
 		return "", err
 	}
-	defer unlock()
-	if err := sweep(dir); err != nil {
-		return "", err
-	}
-	half, err := os.MkdirTemp(dir, unfinished)
-	if err != nil {
-		return "", bare(err)
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(half)) }()
-	made := filepath.Join(half, "new")
-	if err := os.Mkdir(made, 0o755); err != nil {
-		return "", bare(err)
-	}
-	if err := fill(made, r); err != nil {
-		return "", err
-	}
+	defer in.Close()
 	path = filepath.Join(dir, r.Scenario)
-	if err := replaceable(path); err != nil {
-		return "", err
-	}
-	if err := os.Rename(path, filepath.Join(half, "old")); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", bare(err)
-	}
-	return path, bare(os.Rename(made, path))
-}
-
-// unfinished is how a report is called while it is written.
-const unfinished = ".ctsim-report-*"
-
-// sweep deletes what runs have left that were killed while they wrote. Nobody else is writing: the folder is locked.
-func sweep(dir string) error {
-	entries, err := os.ReadDir(dir)
-	for _, e := range entries {
-		if left, _ := filepath.Match(unfinished, e.Name()); left {
-			err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
-		}
-	}
-	return err
+	err = in.Replace(r.Scenario, isReport(path), func(d *safefile.Draft) error { return fill(d, r) })
+	return path, notReplaced(path, err)
 }
 
 // fill writes the files of a report.
-func fill(dir string, r *result.Result) error {
+func fill(d *safefile.Draft, r *result.Result) error {
 	put := func(name string, write func(io.Writer) error) error {
-		err := writeFile(filepath.Join(dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, write)
-		if err != nil {
+		if err := d.Write(name, write); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		return nil

@@ -42,31 +42,61 @@ func Unpin(path string) error {
 
 // NamesDir readies a folder for names as `ip netns add` does: it is a mount of its own, and shared, so that a name that
 // is taken away here is gone in the mount namespaces of others too, and does not keep the namespace alive there.
-// Made tells that it was not there before; UndoNamesDir takes it away.
-func NamesDir(path string) (made bool, err error) {
-	if err = os.MkdirAll(path, 0o755); err != nil {
-		return false, err
+// Making is called before the folder is made, and before it becomes a mount; UndoNamesDir takes that away.
+func NamesDir(path string, making func(folder bool) error) error {
+	if _, err := os.Lstat(path); errors.Is(err, os.ErrNotExist) {
+		if err = making(true); err == nil {
+			err = os.MkdirAll(path, 0o755)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	err = unix.Mount("", path, "none", unix.MS_SHARED|unix.MS_REC, "")
+	err := unix.Mount("", path, "none", unix.MS_SHARED|unix.MS_REC, "")
 	if !errors.Is(err, unix.EINVAL) {
-		return false, pathError("make shared", path, err)
+		return pathError("make shared", path, err)
+	}
+	if err := making(false); err != nil {
+		return err
 	}
 	if err := unix.Mount(path, path, "none", unix.MS_BIND|unix.MS_REC, ""); err != nil {
-		return false, pathError("mount", path, err)
+		return pathError("mount", path, err)
 	}
-	return true, pathError("make shared", path, unix.Mount("", path, "none", unix.MS_SHARED|unix.MS_REC, ""))
+	return pathError("make shared", path, unix.Mount("", path, "none", unix.MS_SHARED|unix.MS_REC, ""))
 }
 
-// UndoNamesDir takes away what NamesDir has made, unless somebody else has put a name there.
-func UndoNamesDir(path string) error {
-	if entries, err := os.ReadDir(path); err != nil || len(entries) > 0 {
+// UndoNamesDir takes away what NamesDir has made, the folder too if it has made that, unless somebody uses it or has put a
+// name there: then the error matches unix.EBUSY.
+func UndoNamesDir(path string, folder bool) error {
+	for {
+		entries, err := os.ReadDir(path)
+		if errors.Is(err, os.ErrNotExist) {
+			return nil
+		}
+		if err == nil && len(entries) > 0 {
+			err = unix.EBUSY
+		}
+		if err == nil {
+			err = unix.Unmount(path, unix.UMOUNT_NOFOLLOW)
+		}
+		if errors.Is(err, unix.EINVAL) { // no mount any more; of several that made it at once, each has mounted it
+			break
+		}
+		if err != nil {
+			return pathError("unmount", path, err)
+		}
+	}
+	if !folder {
 		return nil
 	}
-	if err := unix.Unmount(path, unix.UMOUNT_NOFOLLOW); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.EBUSY) {
-		return pathError("unmount", path, err)
+	err := unix.Rmdir(path)
+	if errors.Is(err, unix.ENOENT) {
+		return nil
 	}
-	_ = os.Remove(path) // somebody may have been faster
-	return nil
+	if errors.Is(err, unix.ENOTEMPTY) {
+		err = unix.EBUSY
+	}
+	return pathError("remove", path, err)
 }
 
 func pathError(doing, path string, err error) error {

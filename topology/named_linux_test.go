@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/ctsim/ctsim/internal/kerneltest"
 )
@@ -14,11 +17,12 @@ import (
 func TestKernelNames(t *testing.T) {
 	kerneltest.Need(t)
 	dir := filepath.Join(t.TempDir(), "names")
-	made, err := NamesDir(dir)
-	if err != nil || !made {
+	var made []bool
+	making := func(folder bool) error { made = append(made, folder); return nil }
+	if err := NamesDir(dir, making); err != nil || !slices.Equal(made, []bool{true, false}) {
 		t.Fatalf("made %v: %v", made, err)
 	}
-	if made, err = NamesDir(dir); err != nil || made {
+	if err := NamesDir(dir, making); err != nil || len(made) != 2 {
 		t.Errorf("again: made %v: %v", made, err)
 	}
 	ns, err := NewNamespace("pod")
@@ -35,8 +39,8 @@ func TestKernelNames(t *testing.T) {
 	if err = errors.Join(ns.SetAlias("whose it is"), ns.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if err = UndoNamesDir(dir); err != nil {
-		t.Error(err)
+	if err = UndoNamesDir(dir, true); !errors.Is(err, unix.EBUSY) {
+		t.Errorf("with a name in it: %v", err)
 	}
 	again, err := OpenNamespace("pod", path)
 	if err != nil {
@@ -45,7 +49,7 @@ func TestKernelNames(t *testing.T) {
 	if note, err := again.Alias(); note != "whose it is" || err != nil || again.Inode() != ns.Inode() {
 		t.Errorf("note %q, inode %d, want %d: %v", note, again.Inode(), ns.Inode(), err)
 	}
-	if err := errors.Join(again.Close(), Unpin(path), Unpin(path), UndoNamesDir(dir)); err != nil {
+	if err := errors.Join(again.Close(), Unpin(path), Unpin(path), UndoNamesDir(dir, true)); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {

@@ -48,7 +48,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 // exitCodes is the part of the help that names them.
 const exitCodes = `Exit codes: 0 as expected, 1 not as expected, 2 wrong usage or a bad scenario file, 3 this machine cannot
 run it, 4 inconclusive; of several scenarios the code is the first of 1, 3, 4 that any of them has. Ended by
-SIGINT or SIGTERM: 130 or 143, after a partial report.`
+SIGINT or SIGTERM: 130 or 143, after a partial report. With run --kernel 125 stands for 3 and 4, and for a kernel
+that does not boot.`
 
 func newApp(call *cmdline.Call) *cli.App {
 	app := call.App("ctsim", commands)

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
+	"github.com/ctsim/ctsim/internal/safefile"
 	"github.com/ctsim/ctsim/report"
 	"github.com/ctsim/ctsim/scenario"
 )
@@ -28,7 +29,7 @@ func (inv *invocation) checkSaved(s saved, plans []*scenario.Plan) error {
 		if inv.isStdout(s.pcap) {
 			return cmdline.UsageHint(inv.Retyped(s.pcap, plans[0].Scenario+".pcapng"), "--pcap %s: stdout is for the report; name a file or a pipe", s.pcap)
 		}
-		if err := report.CheckFile(s.pcap); err != nil {
+		if err := safefile.Check(s.pcap); err != nil {
 			return cmdline.UsageHint(inv.elsewhere(s.pcap, "packets.pcapng"), "--pcap %s: %s", cmdline.Quote(s.pcap), err)
 		}
 	}
@@ -81,7 +82,7 @@ func (inv *invocation) save(s saved, o outcome, status *status) error {
 		written = append(written, "report: "+path+string(filepath.Separator))
 	}
 	if s.pcap != "" && report.HasPackets(o.result) {
-		if err := report.WriteFile(s.pcap, func(w io.Writer) error { return report.Pcap(w, o.result) }); err != nil {
+		if err := safefile.Write(s.pcap, func(w io.Writer) error { return report.Pcap(w, o.result) }); err != nil {
 			return fmt.Errorf("the packets of %s: %w", o.name, err)
 		}
 		written = append(written, "packets: "+s.pcap)

@@ -1,7 +1,10 @@
 package labs
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -31,25 +34,78 @@ func (inv *invocation) clean(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.Bool("dry-run") {
+		return inv.wouldClean(store)
+	}
+	return inv.cleanAll(c.Context, store)
+}
+
+// wouldClean says what clean would remove.
+func (inv *invocation) wouldClean(store *lab.Store) error {
 	left, foreign, err := lab.Leftovers(store)
 	if err != nil {
 		return inv.badStore(store, err)
 	}
-	done := "removed"
-	if c.Bool("dry-run") {
-		done = "would remove"
-	}
 	for _, l := range left {
-		if !c.Bool("dry-run") {
-			if err := l.Remove(c.Context); err != nil {
-				return fmt.Errorf("%s: %w", l.What, err)
-			}
-		}
-		if _, err := fmt.Fprintf(inv.Stdout, "%s %s\n", done, l.What); err != nil {
+		if err := inv.cleaned("would remove", l); err != nil {
 			return err
 		}
 	}
-	if len(left) == 0 {
+	return inv.endOfClean(len(left) == 0, foreign)
+}
+
+// cleanAll removes what is left, and says so of what is gone then.
+func (inv *invocation) cleanAll(ctx context.Context, store *lab.Store) error {
+	var tried []lab.Leftover
+	failed := map[string]error{}
+	for {
+		left, foreign, err := lab.Leftovers(store)
+		if err != nil {
+			return inv.badStore(store, err)
+		}
+		var still []string
+		more := false
+		for _, l := range left {
+			still = append(still, l.What)
+			if slices.ContainsFunc(tried, func(t lab.Leftover) bool { return t.What == l.What }) {
+				continue
+			}
+			more, tried = true, append(tried, l)
+			failed[l.What] = l.Remove(ctx)
+		}
+		if more { // a folder may be free to go now that what was in it has gone
+			continue
+		}
+		store.RemoveEmpty()
+		var errs []error
+		for _, l := range tried {
+			err := failed[l.What]
+			switch {
+			case err != nil:
+				errs = append(errs, fmt.Errorf("%s: %w", l.What, err))
+			case slices.Contains(still, l.What):
+				errs = append(errs, fmt.Errorf("%s is still there", l.What))
+			default:
+				errs = append(errs, inv.cleaned("removed", l))
+			}
+		}
+		return errors.Join(append(errs, inv.endOfClean(len(tried) == 0, foreign))...)
+	}
+}
+
+// cleaned writes a line about something that was left.
+func (inv *invocation) cleaned(done string, l lab.Leftover) error {
+	why := ""
+	if l.Why != "" {
+		why = ", " + l.Why
+	}
+	_, err := fmt.Fprintf(inv.Stdout, "%s %s%s\n", done, l.What, why)
+	return err
+}
+
+// endOfClean says that there was nothing, and what stays because it is not ctsim's.
+func (inv *invocation) endOfClean(nothing bool, foreign []string) error {
+	if nothing {
 		if _, err := fmt.Fprintln(inv.Stdout, "nothing to clean"); err != nil {
 			return err
 		}

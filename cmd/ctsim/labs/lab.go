@@ -68,11 +68,14 @@ func (inv *invocation) labs() (store *lab.Store, direct bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	if os.Geteuid() == 0 && len(missing) == 0 && !foreign {
-		return lab.RootStore(), true, nil
+	direct = os.Geteuid() == 0 && len(missing) == 0 && !foreign
+	if direct {
+		store = lab.RootStore()
+	} else if store, err = lab.UserStore(); err != nil {
+		return nil, false, err
 	}
-	store, err = lab.UserStore()
-	return store, false, err
+	store.Waiting = func(text string) { inv.Complain(text, "") }
+	return store, direct, nil
 }
 
 // enterLab gives the lab that a command is to work in, from inside: what an ordinary user may do there, this process may

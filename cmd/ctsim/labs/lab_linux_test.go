@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -154,6 +156,7 @@ func TestKernelLabCommands(t *testing.T) {
 		t.Run("backends", func(t *testing.T) { m.checkBackends(t) })
 		t.Run("look", func(t *testing.T) { m.checkLook(t) })
 		t.Run("capture", func(t *testing.T) { m.checkCapture(t) })
+		t.Run("capture into", func(t *testing.T) { m.checkCaptureInto(t) })
 		m.Must(t, "lab", "up", "b")
 		if _, errs, code := m.Run(t, "lab", "table"); code != cmdline.ExitUsage || !strings.Contains(errs, "there are 2 labs, a, b: which one?") ||
 			!strings.Contains(errs, "hint: "+m.Path+" lab table --lab a") {
@@ -310,6 +313,45 @@ func (m *machine) checkCapture(t *testing.T) {
 	}
 	client.HangUp()
 	client.Wait()
+}
+
+// checkCaptureInto captures into a file: through no link of a stranger's, and a private one stays private.
+func (m *machine) checkCaptureInto(t *testing.T) {
+	const stranger = 12345
+	if m.Who.UID != 0 || !systemtest.Mapped(t, stranger) {
+		t.Skip("needs root over other users")
+	}
+	dir := t.TempDir()
+	secret, link, file := filepath.Join(dir, "secret"), filepath.Join(dir, "link"), filepath.Join(dir, "file")
+	for _, err := range []error{os.WriteFile(secret, []byte("secret"), 0o600), os.WriteFile(file, []byte("before"), 0o600),
+		os.Symlink("secret", link), os.Lchown(link, stranger, stranger)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, errs, code := m.Run(t, "lab", "capture", "--write", link); code != cmdline.ExitUsage ||
+		!strings.Contains(errs, "--write: "+link+" is a symbolic link that another user may have put there") {
+		t.Errorf("exit code %d\n%s", code, errs)
+	}
+	if data, err := os.ReadFile(secret); string(data) != "secret" {
+		t.Errorf("the secret is %q, %v", data, err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), systemtest.Patience)
+	defer cancel()
+	cmd := m.Command(ctx, "lab", "capture", "--write", file)
+	errs := systemtest.Started(t, cmd)
+	systemtest.UntilWritten(t, errs, "capturing on")
+	if got := systemtest.Folder(t, dir); !slices.Equal(got, []string{"file", "link", "secret"}) {
+		t.Errorf("while it captures there are %v", got)
+	}
+	if err := cmd.Process.Signal(unix.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	info, err := os.Stat(file)
+	if err != nil || info.Mode() != 0o600 || info.Size() < 100 {
+		t.Errorf("the file is %v %v", info, err)
+	}
 }
 
 func decode(t *testing.T, text string, to any) {

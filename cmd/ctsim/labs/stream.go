@@ -6,13 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"sync"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
+	"github.com/ctsim/ctsim/internal/safefile"
 	"github.com/ctsim/ctsim/lab"
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/packet"
@@ -216,7 +216,7 @@ func (inv *invocation) labCapture(c *cli.Context) error {
 		if file == "" || file == "-" {
 			return inv.capture(c.Context, l, places, inv.Stdout, file != "")
 		}
-		f, err := os.Create(file)
+		f, err := safefile.Create(file)
 		if err != nil {
 			return cmdline.NewExit(cmdline.ExitUsage, fmt.Sprintf("--write: %s", err), "")
 		}
