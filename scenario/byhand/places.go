@@ -129,7 +129,7 @@ func scriptRepeat(s *scenario.Repeat, w *scriptWriter) error {
 		w.line("%s=0", rounds)
 		w.line(`until rerouted "$(client_port 1)"; do`)
 		w.line("\t%s=$((%s + 1))", rounds, rounds)
-		w.line("\t"+`[ "$%s" -le %d ] || unclear "not re-routed in %d rounds"`, rounds, s.AtMost, s.AtMost)
+		w.line("\t"+`[ "$%s" -le %d ] || inconclusive "not re-routed in %d rounds"`, rounds, s.AtMost, s.AtMost)
 	}
 	repeat := w.step
 	before := len(w.variants)

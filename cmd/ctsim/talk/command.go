@@ -43,6 +43,8 @@ func (t *talk) command(ctx context.Context, line string) error {
 		})
 	case "state":
 		return t.each(t.state)
+	case "error":
+		return t.each(t.pending)
 	case "close":
 		return t.each(func(c *peer.Conn) error {
 			_ = c.Close() // reported
@@ -88,6 +90,16 @@ func (t *talk) state(c *peer.Conn) error {
 		return err
 	}
 	t.of(c, "state: %s, %d unacked, %d retransmits", state.State, state.Unacked, state.Retransmits)
+	return nil
+}
+
+// pending takes the error that waits on a socket for the program's next call, and prints it.
+func (t *talk) pending(c *peer.Conn) error {
+	text := "none"
+	if err := c.PendingError(); err != nil {
+		text = peer.ErrnoText(err)
+	}
+	t.of(c, "error: %s", text)
 	return nil
 }
 
