@@ -93,13 +93,22 @@ func (t *talk) state(c *peer.Conn) error {
 	return nil
 }
 
-// pending takes the error that waits on a socket for the program's next call, and prints it.
+// pending takes the error that waits on a socket for the program's next call, and prints it. Where the kernel has closed
+// the socket, the connection is lost by it.
 func (t *talk) pending(c *peer.Conn) error {
-	text := "none"
-	if err := c.PendingError(); err != nil {
-		text = peer.ErrnoText(err)
+	state, err := c.State()
+	if err != nil {
+		return err
 	}
-	t.of(c, "error: %s", text)
+	waits := c.PendingError()
+	if waits == nil {
+		t.of(c, "error: none")
+		return nil
+	}
+	t.of(c, "error: %s", peer.ErrnoText(waits))
+	if state.Closed() {
+		t.leave(c, true)
+	}
 	return nil
 }
 

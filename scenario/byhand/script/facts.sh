@@ -72,7 +72,7 @@ facts() {
 				port = address[n]
 				sub(/.*:/, "", port)
 				set(n, "port", port)
-				owner[port] = n
+				owner[address[n]] = n
 			}
 			if (text ~ /^send: /) last_error[n] = ""
 			if (text ~ /^(send|recv): E/) last_error[n] = errno(text)
@@ -84,7 +84,7 @@ facts() {
 			next
 		}
 		# Servers: a message has the number of its connection in front; what else a server says of a peer is of the same one,
-		# or else of the one that has its port.
+		# or else of the one with that address.
 		$3 == "accept" { delete of[$1, $5]; next }
 		$3 ~ /^[0-9.]+:[0-9]+$/ {
 			text = $0
@@ -100,7 +100,7 @@ facts() {
 				set(n, "newest", words[2])
 				arrived[n, $1]++
 			}
-			n = ($1, $3) in of ? of[$1, $3] : owner[substr($3, index($3, ":") + 1)]
+			n = ($1, $3) in of ? of[$1, $3] : owner[$3]
 			if (n == "") next
 			server[n] = $1
 			peer[n] = $3
@@ -123,7 +123,7 @@ facts() {
 			count = split(names, name, " ")
 			for (n = 1; n <= all; n++) {
 				port = fact[n, "port"]
-				if (owner[port] == n) end(n, "client", place, address[n])
+				if (owner[address[n]] == n) end(n, "client", place, address[n])
 				end(n, "server", server[n], peer[n])
 				set(n, "told", told[program[n]])
 				set(n, "answer", answer[n])

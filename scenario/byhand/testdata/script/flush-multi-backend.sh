@@ -304,7 +304,7 @@ facts() {
 				port = address[n]
 				sub(/.*:/, "", port)
 				set(n, "port", port)
-				owner[port] = n
+				owner[address[n]] = n
 			}
 			if (text ~ /^send: /) last_error[n] = ""
 			if (text ~ /^(send|recv): E/) last_error[n] = errno(text)
@@ -316,7 +316,7 @@ facts() {
 			next
 		}
 		# Servers: a message has the number of its connection in front; what else a server says of a peer is of the same one,
-		# or else of the one that has its port.
+		# or else of the one with that address.
 		$3 == "accept" { delete of[$1, $5]; next }
 		$3 ~ /^[0-9.]+:[0-9]+$/ {
 			text = $0
@@ -332,7 +332,7 @@ facts() {
 				set(n, "newest", words[2])
 				arrived[n, $1]++
 			}
-			n = ($1, $3) in of ? of[$1, $3] : owner[substr($3, index($3, ":") + 1)]
+			n = ($1, $3) in of ? of[$1, $3] : owner[$3]
 			if (n == "") next
 			server[n] = $1
 			peer[n] = $3
@@ -355,7 +355,7 @@ facts() {
 			count = split(names, name, " ")
 			for (n = 1; n <= all; n++) {
 				port = fact[n, "port"]
-				if (owner[port] == n) end(n, "client", place, address[n])
+				if (owner[address[n]] == n) end(n, "client", place, address[n])
 				end(n, "server", server[n], peer[n])
 				set(n, "told", told[program[n]])
 				set(n, "answer", answer[n])
@@ -400,6 +400,7 @@ outcomes() {
 		function over_text(side) { return "the " side "\047s socket is gone, and " fact[side "_waits"] " waits for its program" }
 		function ending(side) { return fact[side] ~ /^(FIN-WAIT-1|CLOSING|LAST-ACK)$/ }
 		function state(side) { return fact[side] == "" ? "gone" : fact[side] }
+		function states() { return "the client\047s socket is " state("client") ", the server\047s " state("server") }
 		function stream(    both, newest) {
 			both = state("client") " " state("server")
 			newest = fact["newest"] > fact["spoke"] ? fact["newest"] : fact["spoke"]
@@ -416,7 +417,7 @@ outcomes() {
 			else if (stuck("server"))
 				say("hang", stuck_text("server"))
 			else if (ending("client") || ending("server"))
-				unknown("a FIN may still be on its way: the client\047s socket is " state("client") ", the server\047s " state("server"))
+				unknown("a FIN may still be on its way: " states())
 			else if (fact["first"] != fact["last"])
 				say("wrong-backend", "the first message arrived at " fact["first"] ", the last at " fact["last"])
 			else if (fact["last"] != "" && strange(fact["last"]))
@@ -425,7 +426,7 @@ outcomes() {
 				fact["tracked"] == "TIME_WAIT")
 				say("closed", "both programs have ended it, and conntrack saw the acknowledgement of the last FIN")
 			else if (both !~ /^(ESTAB ESTAB|FIN-WAIT-2 CLOSE-WAIT|CLOSE-WAIT FIN-WAIT-2)$/)
-				unknown("the client\047s socket is " state("client") ", the server\047s " state("server"))
+				unknown(states())
 			else if (fact["arrived"] < fact["sent"])
 				unknown((fact["sent"] - fact["arrived"]) " of the client\047s " many(fact["sent"], "message") " did not arrive")
 			else if (fact["client_unacked"] > 0 || fact["server_unacked"] > 0)
@@ -435,8 +436,8 @@ outcomes() {
 			else if (newest <= fact["broken"])
 				unknown("nothing was sent since the last break")
 			else
-				say("survived", (both == "ESTAB ESTAB" ? "" : "half-closed: ") "the sockets are " fact["client"] " and " fact["server"] \
-					", and all that was sent arrived, message-" newest " after the last break")
+				say("survived", (both == "ESTAB ESTAB" ? "" : "half-closed: ") "the sockets are " state("client") " and " \
+					state("server") ", and all that was sent arrived, message-" newest " after the last break")
 		}
 		# datagrams: each is on its own, so the last one tells.
 		function datagrams(    last) {
@@ -480,6 +481,7 @@ settle() {
 		[ "$tries" -le 20 ] || break
 		sleep 0.1
 	done
+	[ "$(wc -l </run/outcomes)" = "$connections" ] || inconclusive "not every connection could be judged"
 }
 
 # show prints what was seen.
