@@ -1,9 +1,11 @@
 package byhand
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -188,10 +190,6 @@ func (s seen) with(t *testing.T, pairs []string) seen {
 // outcomes runs the script's own functions on what was seen.
 func (s seen) outcomes(t *testing.T) string {
 	t.Helper()
-	bash, err := exec.LookPath("bash")
-	if err != nil {
-		t.Skip(err)
-	}
 	dir := t.TempDir()
 	for name, text := range map[string]string{"programs": s.programs, "sockets": s.sockets, "story": s.events} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
@@ -202,18 +200,89 @@ func (s seen) outcomes(t *testing.T) string {
 	if s.udp {
 		udp = "1"
 	}
-	script := "set -euo pipefail\nclient=client connections=1 udp=" + udp + "\ndeclare -A address=([server-1]=172.18.166.130 [server-2]=172.18.166.131)\n" +
-		"said() { cat programs; }\nsockets() { cat sockets; }\n"
-	for _, f := range scriptLibrary() {
-		if f.name == "facts" || f.name == "outcomes" {
-			script += strings.ReplaceAll(f.text, "/run/story", "story") + "\n"
-		}
-	}
-	cmd := exec.Command(bash, "-c", script+"outcomes")
-	cmd.Dir = dir
-	out, err := cmd.CombinedOutput()
+	out, err := shell(t, dir, "set -euo pipefail\nclient=client connections=1 udp="+udp+
+		"\ndeclare -A address=([server-1]=172.18.166.130 [server-2]=172.18.166.131)\nsaid() { cat programs; }\nsockets() { cat sockets; }\n"+
+		functions("facts", "outcomes")+"outcomes")
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	return strings.TrimSpace(string(out))
+	return out
+}
+
+// TestScriptExitCodes: a script passes only what it has judged, and what it could not judge only fails where something
+// else is wrong.
+func TestScriptExitCodes(t *testing.T) {
+	const two = "connections=2\nexpected() { echo reset; }\nwithin_chance() { :; }\n"
+	const share = "connections=2\nexpected() { echo any; }\nwithin_chance() { [ \"$(cut -d ' ' -f 2 | grep -cx reset || true)\" = 1 ]; }\n"
+	for _, c := range []struct {
+		name, about, outcomes string
+		code                  int
+		last                  string
+	}{
+		{"as expected", two, "1 reset - x\n2 reset - x\n", 0, "outcome: 2 reset"},
+		{"not as expected", two, "1 reset - x\n2 survived - x\n", 1, "outcome: 1 reset, 1 survived; not as expected"},
+		{"one is inconclusive", two, "1 inconclusive - nothing was sent\n2 reset - x\n", 4, "outcome: 1 inconclusive, 1 reset; connection 1: nothing was sent"},
+		{"inconclusive and wrong", two, "1 inconclusive - x\n2 survived - x\n", 1, "outcome: 1 inconclusive, 1 survived; not as expected"},
+		{"one is missing", two, "1 reset - x\n", 4, "outcome: inconclusive, not every connection could be judged"},
+		{"none is there", two, "", 4, "outcome: inconclusive, not every connection could be judged"},
+		{"a command ended otherwise", two + "commands_wrong=1\n", "1 reset - x\n2 reset - x\n", 1, "outcome: 2 reset; not as expected"},
+		{"a share", share, "1 reset - x\n2 survived - not reset \n", 0, "outcome: 1 reset, 1 survived"},
+		{"another share", share, "1 reset - x\n2 reset - x\n", 1, "outcome: 2 reset; not as expected"},
+		{"a share of what is inconclusive", share, "1 reset - x\n2 inconclusive - x\n", 4, "outcome: 1 inconclusive, 1 reset; connection 2: x"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			script := "set -euo pipefail\nudp=1 clients=\ncaught_up() { :; }\nshow() { :; }\noutcomes() { printf '" + strings.ReplaceAll(c.outcomes, "\n", `\n`) + "'; }\n" +
+				": >events\n" + functions("inconclusive", "settle", "finish") + c.about + "finish"
+			out, err := shell(t, t.TempDir(), script)
+			code := 0
+			if ended := (*exec.ExitError)(nil); errors.As(err, &ended) {
+				code = ended.ExitCode()
+			}
+			if code != c.code || out != c.last {
+				t.Errorf("exit code %d, %q, want %d, %q", code, out, c.code, c.last)
+			}
+		})
+	}
+}
+
+// TestScriptOverMidnight: what was said after midnight comes after what was said before it.
+func TestScriptOverMidnight(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{"client-1": "23:59:59.9 a\n00:00:00.1 c\n", "server-1": "00:00:00.0 b\n00:00:00.2 d\n"} {
+		if err := os.Mkdir(filepath.Join(dir, "log"), 0o755); err != nil && !os.IsExist(err) {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "log", name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, err := shell(t, dir, "began=23:59:59\n"+functions("said")+"said | cut -d ' ' -f 3 | paste -sd' '")
+	if err != nil || out != "a b c d" {
+		t.Errorf("%q, %v", out, err)
+	}
+}
+
+// functions are functions of the library, with what they keep in /run in the current folder.
+func functions(names ...string) string {
+	var out string
+	for _, f := range scriptLibrary() {
+		if slices.Contains(names, f.name) {
+			out += strings.ReplaceAll(f.text, "/run/", "") + "\n"
+		}
+	}
+	return out
+}
+
+// shell is what bash prints in a folder.
+func shell(t *testing.T, dir, script string) (string, error) {
+	t.Helper()
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Skip(err)
+	}
+	cmd := exec.Command(bash, "-c", script)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "LC_ALL=C")
+	out, err := cmd.CombinedOutput()
+	return strings.TrimSpace(string(out)), err
 }
