@@ -38,6 +38,9 @@ func scriptExec(s *scenario.Exec, w *scriptWriter) error {
 	for _, c := range checks {
 		exit := "any"
 		if c.Exit != nil {
+			if signal := *c.Exit - 128; signal > 0 && signal <= 64 {
+				return w.cannot("a shell does not tell the exit code %d from the end by signal %d", *c.Exit, signal)
+			}
 			exit = strconv.Itoa(*c.Exit)
 		}
 		w.line("ended %s %s", exit, ShellQuote(c.Output))
