@@ -22,7 +22,9 @@ func scriptCommand(inv *invocation) *cli.Command {
 			"and leaves nothing behind.\n\n" +
 			"   ctsim script flush-multi-backend > flush.sh; sudo bash flush.sh\n" +
 			"   ctsim script flush-multi-backend --backends 5\n\n" +
-			"The script's last line is the outcome. It uses the ctsim in PATH, or the one named by the variable CTSIM.\n\n" +
+			"The script's last line is the outcome, in the words of a run, or says what could not be told. It exits with 0 if it\n" +
+			"is as the scenario expects, 1 if not, 3 if the machine cannot run it, 4 if it is inconclusive. It uses the ctsim in\n" +
+			"PATH, or the one named by the variable CTSIM.\n\n" +
 			"Exit codes: 2 wrong usage, or a step that cannot be written in shell.",
 		Flags: []cli.Flag{
 			library.FileFlag(),

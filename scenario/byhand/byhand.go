@@ -25,6 +25,8 @@ type verb struct {
 	commands func(scenario.Step, Moment) []Command
 	// script writes the step as shell; without it there is no shell that does it.
 	script func(scenario.Step, *scriptWriter) error
+	// breaks is true if it may break connections: only what is sent after it tells whether it has.
+	breaks bool
 	// skippable is true if the run can leave the step out because somebody has done it by hand. It is false for what makes
 	// things that later steps need, sockets for instance: nobody can make those for the run.
 	skippable bool
@@ -37,23 +39,23 @@ var verbs = map[string]verb{
 	"receive":          both(receiveAct),
 	"shutdown":         both(shutdownAct),
 	"close":            both(closeAct),
-	"inject":           both(injectAct),
+	"inject":           breaking(both(injectAct)),
 	"start-client":     apart(startClientCommands, nil),
 	"input":            apart(inputCommands, nil),
 	"use":              apart(useCommands, nil),
-	"flush":            skippable(both(flushAct)),
-	"delete-entry":     skippable(apart(deleteEntryCommands, scriptDeleteEntry)),
-	"delete-stale":     skippable(apart(deleteStaleCommands, scriptDeleteStale)),
+	"flush":            breaking(skippable(both(flushAct))),
+	"delete-entry":     breaking(skippable(apart(deleteEntryCommands, scriptDeleteEntry))),
+	"delete-stale":     breaking(skippable(apart(deleteStaleCommands, scriptDeleteStale))),
 	"age":              skippable(apart(ageCommands, scriptAge)),
 	"wait":             skippable(apart(waitCommands, scriptWait)),
-	"sysctl":           skippable(both(sysctlAct)),
+	"sysctl":           breaking(skippable(both(sysctlAct))),
 	"exec":             skippable(apart(execCommands, scriptExec)),
 	"repeat":           apart(nil, scriptRepeat),
-	"remove-endpoints": apart(removeEndpointsCommands, scriptRemoveEndpoints),
-	"add-endpoints":    apart(addEndpointsCommands, scriptAddEndpoints),
-	"stop-servers":     apart(stopServersCommands, scriptStopServers),
-	"kill-pod":         apart(killPodCommands, scriptKillPod),
-	"take-address":     apart(nil, scriptTakeAddress),
+	"remove-endpoints": breaking(apart(removeEndpointsCommands, scriptRemoveEndpoints)),
+	"add-endpoints":    breaking(apart(addEndpointsCommands, scriptAddEndpoints)),
+	"stop-servers":     breaking(apart(stopServersCommands, scriptStopServers)),
+	"kill-pod":         breaking(apart(killPodCommands, scriptKillPod)),
+	"take-address":     breaking(apart(nil, scriptTakeAddress)),
 }
 
 // both is the row of a verb that is the same in both: one act, which does not depend on how far the run has come.
@@ -76,6 +78,11 @@ func apart[S any](commands func(S, Moment) []Command, script func(S, *scriptWrit
 	if script != nil {
 		r.script = func(step scenario.Step, w *scriptWriter) error { return script(any(step.Verb).(S), w) }
 	}
+	return r
+}
+
+func breaking(r verb) verb {
+	r.breaks = true
 	return r
 }
 

@@ -124,6 +124,27 @@ func TestSkippable(t *testing.T) {
 	}
 }
 
+// TestBreaking: what may break a connection is what a run takes for its last break, and a command on a node whose entries
+// the script does not hear of.
+func TestBreaking(t *testing.T) {
+	var got []string
+	for _, step := range scenario.Verbs() {
+		if verbs[step.Name].breaks {
+			got = append(got, step.Name)
+		}
+	}
+	want := []string{"add-endpoints", "delete-entry", "delete-stale", "flush", "inject", "kill-pod", "remove-endpoints", "stop-servers", "sysctl", "take-address"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	w := &scriptWriter{plan: builtin.Plan(t, builtin.Find(t, "flush-multi-backend")), rows: verbs}
+	for in, want := range map[string]bool{"master": false, "node1": true, "client": false, "server-1": false} {
+		if got := w.breaks(scenario.Step{Name: "exec", Verb: &scenario.Exec{In: in}}); got != want {
+			t.Errorf("a command in %s may break: %v", in, got)
+		}
+	}
+}
+
 // TestFunctionsDoWhatIsTyped: the script's functions have the very commands that --step tells of, with the script's
 // variables in them.
 func TestFunctionsDoWhatIsTyped(t *testing.T) {

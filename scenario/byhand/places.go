@@ -38,6 +38,9 @@ func scriptExec(s *scenario.Exec, w *scriptWriter) error {
 	for _, c := range checks {
 		exit := "any"
 		if c.Exit != nil {
+			if signal := *c.Exit - 128; signal > 0 && signal <= 64 {
+				return w.cannot("a shell does not tell the exit code %d from the end by signal %d", *c.Exit, signal)
+			}
 			exit = strconv.Itoa(*c.Exit)
 		}
 		w.line("ended %s %s", exit, ShellQuote(c.Output))
@@ -129,7 +132,7 @@ func scriptRepeat(s *scenario.Repeat, w *scriptWriter) error {
 		w.line("%s=0", rounds)
 		w.line(`until rerouted "$(client_port 1)"; do`)
 		w.line("\t%s=$((%s + 1))", rounds, rounds)
-		w.line("\t"+`[ "$%s" -le %d ] || unclear "not re-routed in %d rounds"`, rounds, s.AtMost, s.AtMost)
+		w.line("\t"+`[ "$%s" -le %d ] || inconclusive "not re-routed in %d rounds"`, rounds, s.AtMost, s.AtMost)
 	}
 	repeat := w.step
 	before := len(w.variants)

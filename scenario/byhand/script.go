@@ -2,6 +2,7 @@ package byhand
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/ctsim/ctsim/scenario"
@@ -25,7 +26,7 @@ func (u *Unscriptable) Error() string {
 
 // Script is the scenario as a shell script (bash) that does with ip, iptables, sysctl, conntrack and `ctsim client` and
 // `server` what a run does, in namespaces of its own, and prints what became of the connections. Its exit code is 0 if
-// that is what the scenario expects of them, 1 if not, 3 if a command is missing and 4 if a wait was in vain. The error
+// that is what the scenario expects of them, 1 if not, 3 if a command is missing and 4 if it cannot be told. The error
 // is *Unscriptable. It needs no privileges; the script needs root or a user namespace, which it makes.
 func Script(p *scenario.Plan) (string, error) {
 	w := &scriptWriter{plan: p, rows: verbs, next: 1}
@@ -91,12 +92,25 @@ func (w *scriptWriter) steps(steps scenario.Steps) error {
 		if script == nil {
 			return w.cannot("there is no command that does it")
 		}
-		w.line("step %s", ShellQuote(strings.Replace(step.Describe(), fmt.Sprintf(" %d bytes", scenario.MessageSize), " a message", 1)))
+		says := "step"
+		if w.breaks(step) {
+			says = "breaks"
+		}
+		w.line("%s %s", says, ShellQuote(strings.Replace(step.Describe(), fmt.Sprintf(" %d bytes", scenario.MessageSize), " a message", 1)))
 		if err := script(step, w); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// breaks tells whether a step may break connections without the script's hearing of it. Of a command that is what it does
+// to the entries of a node that nobody listens to.
+func (w *scriptWriter) breaks(step scenario.Step) bool {
+	if e, ok := step.Verb.(*scenario.Exec); ok {
+		return e.In != w.plan.Translates && slices.Contains(w.plan.NodeNames(), e.In)
+	}
+	return w.rows[step.Name].breaks
 }
 
 // section is a heading within the script.
@@ -123,7 +137,7 @@ func (w *scriptWriter) expected() string {
 	} else {
 		low, high := x.Share.Allowed(total, len(w.plan.Servers))
 		fmt.Fprintf(&b, "# within_chance: the share of %s is %s; all but one in a million runs lie in between.\n"+
-			"within_chance() {\n\tlocal n\n\tn=$(grep -c ' %s ' || true)\n\t[ \"$n\" -ge %d ] && [ \"$n\" -le %d ]\n}\n\n",
+			"within_chance() {\n\tlocal n\n\tn=$(cut -d ' ' -f 2 | grep -cx %s || true)\n\t[ \"$n\" -ge %d ] && [ \"$n\" -le %d ]\n}\n\n",
 			x.Share.Of, x.Share.Probability, x.Share.Of, low, high)
 	}
 	fmt.Fprintf(&b, "connections=%d\n", total)

@@ -49,7 +49,7 @@ func functionsIn(text string, functions map[string]int) map[int]bool {
 // scriptLibrary is all functions in the order of the files: a block between blank lines is one.
 var scriptLibrary = sync.OnceValue(func() []scriptFunction {
 	var out []scriptFunction
-	for _, file := range []string{"say", "world", "conntrack", "programs", "changes", "end"} {
+	for _, file := range []string{"say", "world", "conntrack", "programs", "changes", "facts", "end"} {
 		data, err := scriptFiles.ReadFile(path.Join("script", file+".sh"))
 		if err != nil {
 			panic("scenario: " + err.Error()) // it is embedded

@@ -65,6 +65,8 @@ func TestUnscriptable(t *testing.T) {
 	const head = "scenarios:\n  - name: x\n    title: x\n    world: {connections: 2}\n    steps:\n      - connect\n"
 	const tail = "    expect: {outcome: survived}\n"
 	for step, want := range map[string]string{
+		"      - exec: {in: client, command: [x]}\n    expect: {outcome: survived, exec: [{number: 1, exit: 139}]}\n  - name: y\n    title: y\n" +
+			"    steps:\n      - connect\n": "does not tell the exit code 139 from the end by signal 11",
 		"      - repeat: {until: rerouted, steps: [flush]}\n":                           "with several connections, those that are re-routed",
 		"      - close: client\n      - wait: {until: entry-gone, at_most: 1h}\n":       "does not know which entry is meant",
 		"      - send: {connection: 2}\n":                                               "connection 2 has no client of its own",

@@ -26,7 +26,7 @@ func (w *scriptWriter) head() string {
 
 // commands are what the script runs, besides what every machine has.
 func (w *scriptWriter) commands() []string {
-	out := []string{"ip", "iptables-restore", "conntrack", "sysctl", "unshare", "awk"}
+	out := []string{"ip", "iptables-restore", "conntrack", "ss", "sysctl", "unshare", "awk"}
 	if strings.Contains(w.out.String(), "counter ") {
 		out = append(out, "nstat")
 	}
@@ -36,7 +36,7 @@ func (w *scriptWriter) commands() []string {
 const scriptHead = `# It needs iproute2, iptables, conntrack and procps, and ctsim (client and server only) in PATH or named by CTSIM.
 # Everything happens in namespaces of the script's own, under a /run of its own. They end with it, however it ends:
 # nothing of it is ever on the host, and nothing stays. The outcome is its last line; exit code 0: as the scenario
-# expects, 1: not so, 3: this machine cannot run it, 4: unclear.
+# expects, 1: not so, 3: this machine cannot run it, 4: it cannot be told.
 set -euo pipefail
 
 export PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin LC_ALL=C
@@ -86,7 +86,7 @@ func (w *scriptWriter) facts() string {
 		fmt.Fprintf(&b, "\n\t[%s]=%s", s.At, s.Address)
 	}
 	b.WriteString("\n)\n")
-	fmt.Fprintf(&b, "declare -A pids=()\nclients=\"\" message=\"\" told=0 sent=0 marks=0\n# The client connects from %s.\n", p.Client.Address)
+	fmt.Fprintf(&b, "declare -A pids=()\nclients=\"\" message=\"\" told=0 sent=0 marks=0 began=$(date +%%T)\n# The client connects from %s.\n", p.Client.Address)
 	return b.String()
 }
 

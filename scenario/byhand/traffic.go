@@ -67,7 +67,7 @@ func scriptSend(s *scenario.Send, w *scriptWriter) error {
 			return w.cannot("a UDP server only answers")
 		}
 		w.line("message")
-		w.line(`server_does "$message"`)
+		w.line("server_sends")
 		return nil
 	}
 	w.line("message")

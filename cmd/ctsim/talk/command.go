@@ -43,6 +43,8 @@ func (t *talk) command(ctx context.Context, line string) error {
 		})
 	case "state":
 		return t.each(t.state)
+	case "error":
+		return t.each(t.pending)
 	case "close":
 		return t.each(func(c *peer.Conn) error {
 			_ = c.Close() // reported
@@ -88,6 +90,25 @@ func (t *talk) state(c *peer.Conn) error {
 		return err
 	}
 	t.of(c, "state: %s, %d unacked, %d retransmits", state.State, state.Unacked, state.Retransmits)
+	return nil
+}
+
+// pending takes the error that waits on a socket for the program's next call, and prints it. Where the kernel has closed
+// the socket, the connection is lost by it.
+func (t *talk) pending(c *peer.Conn) error {
+	state, err := c.State()
+	if err != nil {
+		return err
+	}
+	waits := c.PendingError()
+	if waits == nil {
+		t.of(c, "error: none")
+		return nil
+	}
+	t.of(c, "error: %s", peer.ErrnoText(waits))
+	if state.Closed() {
+		t.leave(c, true)
+	}
 	return nil
 }
 

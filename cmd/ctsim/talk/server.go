@@ -28,8 +28,8 @@ func ServerCommand(call *cmdline.Call) *cli.Command {
 			"   ctsim server\n" +
 			"   ctsim server 127.0.0.1:8080 --timestamps\n" +
 			"   ctsim server --speak     each line you type goes to every client\n\n" +
-			"With --speak, a line that begins with / is not sent: /shutdown, /state, /wait [TIME], /close and /say TEXT are as\n" +
-			"in `ctsim client --help`, and /stop closes the listening socket. /stray OFFSET [RST] needs root: it sends on each\n" +
+			"With --speak, a line that begins with / is not sent: /shutdown, /state, /error, /wait [TIME], /close and /say TEXT\n" +
+			"are as in `ctsim client --help`, and /stop closes the listening socket. /stray OFFSET [RST] needs root: it sends on each\n" +
 			"connection a segment that no socket sent, OFFSET bytes away from the next one.\n\n" +
 			"Exit codes: 2 wrong usage, 3 the address is not available; 130 and 143 on SIGINT and SIGTERM.",
 		Flags: append(socketFlags(),

@@ -28,6 +28,7 @@ const talkHelp = `A line that begins with / is not sent:
    /receive [TIME]   call recv(2) once, and wait up to TIME (5s)
    /shutdown         end this side's stream (FIN), and keep receiving
    /state            print what the kernel says about the socket: state, unacknowledged and retransmitted segments
+   /error            take the error that waits on the socket for the next call (SO_ERROR), and print it
    /wait [TIME]      wait until the kernel has closed the socket, up to TIME (10m)
    /close            close the socket
    /say TEXT         print TEXT

@@ -140,6 +140,21 @@ func TestClientLoses(t *testing.T) {
 	}
 }
 
+// TestErrorThatWaits: what the kernel has to tell is told without a call, and a connection that it ended is lost.
+func TestErrorThatWaits(t *testing.T) {
+	server, at := startServer(t, "--speak", "--keep-open")
+	client := start("client", at)
+	client.say("/error", "hello")
+	client.out.until(t, `error: none`)
+	server.out.until(t, `recv: 6 bytes "hello\\n"`)
+	server.say("/error", "/close", "/say closed")
+	server.out.until(t, `\S+ error: none\n`)
+	server.out.until(t, "closed")
+	client.say("one", "/wait", "/error")
+	client.out.until(t, `error: (ECONNRESET|EPIPE) \(`)
+	client.ends(t, cmdline.ExitFail)
+}
+
 func TestServerSpeaks(t *testing.T) {
 	server, at := startServer(t, "--speak")
 	client := start("client", at, "--receive", "--connections", "2", "--timestamps")

@@ -21,7 +21,7 @@ counted() {
 	local tries=0
 	until [ "$(counter "$1" "$2")" -ge $(($3 + $4)) ]; do
 		tries=$((tries + 1))
-		[ $((tries / 20)) -lt "$5" ] || unclear "$2 did not grow by $4 within $5 s"
+		[ $((tries / 20)) -lt "$5" ] || inconclusive "$2 did not grow by $4 within $5 s"
 		sleep 0.05
 	done
 }

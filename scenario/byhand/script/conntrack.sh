@@ -12,10 +12,16 @@ caught_up() {
 	marks=$((marks + 1))
 	while ! grep -q "dst=192.0.2.2 sport=$marks " /run/events; do
 		ip netns exec master conntrack -I -p udp -s 192.0.2.1 -d 192.0.2.2 --sport $marks --dport 9 -t 1 >/dev/null 2>&1 || true
-		[ "$((tries += 1))" -le 600 ] || fail "conntrack -E says nothing on master"
-		sleep 0.05
+		[ "$((tries += 1))" -le 2000 ] || fail "conntrack -E says nothing on master"
+		sleep 0.01
 	done
 	ip netns exec master conntrack -D -p udp -s 192.0.2.1 >/dev/null 2>&1 || true
+}
+
+# note TEXT: a line between the events of conntrack, after all that have happened up to now.
+note() {
+	caught_up
+	echo "# $1" >>/run/events
 }
 
 # led_to PORT: the addresses that the entries of the client's port led to, one after the other.
@@ -53,7 +59,7 @@ expired() {
 	local tries=0
 	while [ -n "$(entries master "$1")" ]; do
 		tries=$((tries + 1))
-		[ $((tries / 20)) -lt "$2" ] || unclear "the entry did not expire within $2 s"
+		[ $((tries / 20)) -lt "$2" ] || inconclusive "the entry did not expire within $2 s"
 		sleep 0.05
 	done
 }

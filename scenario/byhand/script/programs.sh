@@ -53,13 +53,20 @@ message() {
 	message="message-$sent"
 }
 
-# send NUMBER: the client with that connection sends, and waits until the message is acknowledged, was sent again twice,
-# or the socket is closed. What is acknowledged is waited for in the servers' logs.
+# send NUMBER PREFIX: the client with that connection sends, and waits until the message is acknowledged, was sent again
+# twice, or the socket is closed. What is acknowledged is waited for in the servers' logs.
 send() {
+	note "message-$sent from client-$1"
 	tell "client-$1" "$2$message"
 	if tail -n 2 "/run/log/client-$1" | grep -q ' fate: acknowledged'; then
 		timeout 5 bash -c 'until grep -q " recv: .*$0" /run/log/s*; do sleep 0.01; done' "$message" || true
 	fi
+}
+
+# server_sends: every server that has a connection sends the message on it.
+server_sends() {
+	note "message-$sent from servers"
+	server_does "$message"
 }
 
 # server_does LINE: every server that has a connection does what the line says.
@@ -75,7 +82,7 @@ server_closed() {
 	local tries=0
 	until [ "$(cat /run/log/server-* | grep -cE ' (recv|send): E[A-Z0-9]+ ')" -ge "$1" ]; do
 		tries=$((tries + 1))
-		[ $((tries / 50)) -lt "$2" ] || unclear "the server's socket was not closed within $2 s"
+		[ $((tries / 50)) -lt "$2" ] || inconclusive "the server's socket was not closed within $2 s"
 		sleep 0.02
 	done
 }
