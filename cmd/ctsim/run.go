@@ -79,22 +79,18 @@ func (inv *invocation) run(c *cli.Context) error {
 		return err
 	}
 	// All that can be wrong without the kernel's help is known to be right from here on.
-	if c.IsSet("kernel") {
-		code, err := inv.runInGuest(c, l)
-		if err != nil {
-			return err
-		}
-		return cmdline.Ended(code)
+	var code int
+	done := c.IsSet("kernel")
+	if done {
+		code, err = inv.runInGuest(c, l)
+	} else {
+		code, done, err = rootless.Gain(c.Context, inv.Call, l.Stdin())
 	}
-	code, done, err := rootless.Gain(c.Context, inv.Call, l.Stdin())
+	if err == nil && !done {
+		code, err = inv.runAll(c.Context, plans, flags)
+	}
 	if err != nil {
 		return err
-	}
-	if !done {
-		code, err = inv.runAll(c.Context, plans, flags)
-		if err != nil {
-			return err
-		}
 	}
 	return cmdline.Ended(code)
 }

@@ -69,12 +69,12 @@ func Collect(ns *topology.Namespace, entries []Entry) (living []Entry, err error
 	}
 	err = with(ns, answerWithin, timo.Dial, func(c *timo.Conn, _ uint32) error {
 		for _, e := range entries {
-			f, err := c.Get(e.Original.flow())
+			f, failed := c.Get(e.Original.flow())
 			switch {
-			case err == nil:
+			case failed == nil:
 				living = append(living, dumped(f, time.Now()))
-			case !errors.Is(err, unix.ENOENT):
-				return explain(err, e.Original)
+			case !errors.Is(failed, unix.ENOENT):
+				return explain(failed, e.Original)
 			}
 		}
 		return nil
