@@ -92,7 +92,7 @@ func (t trialed) left() string {
 		text = " The server does not know, its socket is half-open."
 	}
 	if len(t.r.Connections) > 1 {
-		return text + " The program has none in its place."
+		return text + " None of the program's others is known to stand in its place."
 	}
 	return text + " The program did not open a new one."
 }

@@ -203,7 +203,7 @@ func TestTrialSentence(t *testing.T) {
 			"That is not as expected: THE EXPECTATION.", ""},
 		{"one of two is dead", account.Reset, verdict.Fail, func(r *result.Result, _ *account.Connection) {
 			two(r, account.Connection{Outcome: account.Closed, Untested: account.ClosedBefore})
-		}, "connection 1 is dead: the client was told first, ECONNRESET at +1.500 s. The program has none in its place. " +
+		}, "connection 1 is dead: the client was told first, ECONNRESET at +1.500 s. None of the program's others is known to stand in its place. " +
 			"Of the program's 2 connections: 1 reset; connection 2 not tested, its program had closed it before the break.", "did not open"},
 		{"one of two was spared", account.Reset, verdict.Fail, func(r *result.Result, _ *account.Connection) {
 			two(r, account.Connection{Outcome: account.Survived, Breaks: 1, Backends: []string{"server-1", "server-1"}})

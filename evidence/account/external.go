@@ -42,7 +42,7 @@ func judgeExternal(e *evidence.Evidence, accounts []*Account) {
 	byLoss := slices.Clone(accounts)
 	slices.SortStableFunc(byLoss, func(a, b *Account) int { return b.gone().Compare(a.gone()) })
 	for _, a := range byLoss {
-		a.replaced(accounts)
+		a.replaced(e, accounts)
 	}
 }
 
@@ -241,14 +241,14 @@ func (w *witness) useText() string {
 }
 
 // replaced finds the connection that the program has opened in the place of one that it lost.
-func (a *Account) replaced(accounts []*Account) {
+func (a *Account) replaced(e *evidence.Evidence, accounts []*Account) {
 	if a.Outcome != Reset && a.Outcome != Timeout || !a.established || a.Aside {
 		return
 	}
 	gone := a.gone()
-	passing := a.besidePassing(accounts, gone)
+	passing := a.passing(accounts, gone)
 	for _, o := range accounts {
-		if o.established && o.Replaces == 0 && o.ID > a.ID && o.Flow.Since.After(gone) && o.goesOn(passing) {
+		if o.established && o.Replaces == 0 && o.ID > a.ID && o.Flow.Since.After(gone) && o.goesOn(e, passing) {
 			o.Replaces, o.Aside, o.Untested = a.ID, true, ""
 			a.Outcome, a.replacedBy = Reconnected, o.ID
 			return
@@ -266,9 +266,27 @@ func (a *Account) gone() time.Time {
 }
 
 // goesOn tells whether a program went on with a connection that it has opened late: it has it still, or has used it, or has
-// replaced it in turn. One of those that it opens in passing has to be there still.
-func (a *Account) goesOn(passing bool) bool {
-	return a.Outcome == Reconnected || !a.lost() && (a.stays() || a.carried && !passing)
+// replaced it in turn. Where it opens others in passing, this is none of them if it has it for longer than it had any of those.
+func (a *Account) goesOn(e *evidence.Evidence, passing time.Duration) bool {
+	switch {
+	case a.Outcome == Reconnected:
+		return true
+	case a.lost():
+		return false
+	case passing > 0:
+		return a.stays() && a.seenOpen(e).Sub(a.Flow.Since) > passing
+	}
+	return a.stays() || a.carried
+}
+
+// seenOpen is when the client's socket was last looked at and was open; the run ends later than that, with its programs.
+func (a *Account) seenOpen(e *evidence.Evidence) (last time.Time) {
+	for i := range e.Samples {
+		if s := &e.Samples[i]; s.Flow == a.ID && s.Side == peer.Client && s.State.String() == "ESTABLISHED" {
+			last = s.Time
+		}
+	}
+	return last
 }
 
 // stays tells whether the client still had the connection open at the end.
@@ -276,12 +294,15 @@ func (a *Account) stays() bool {
 	return slices.ContainsFunc(a.Last, func(l *evidence.LastState) bool { return l.Side == peer.Client && l.State == "ESTABLISHED" })
 }
 
-// besidePassing tells whether the program had closed another connection in order while it had this one, before a time: then
-// one that it opens later and closes again need not stand in the place of this.
-func (a *Account) besidePassing(accounts []*Account, before time.Time) bool {
-	return slices.ContainsFunc(accounts, func(o *Account) bool {
-		return o != a && !o.lost() && o.left.After(a.Flow.Since) && o.left.Before(before)
-	})
+// passing is how long the program had at most another connection that it closed in order while it had this one, before a
+// time: one that it opens later need not stand in the place of this. Zero if there was none.
+func (a *Account) passing(accounts []*Account, before time.Time) (longest time.Duration) {
+	for _, o := range accounts {
+		if o != a && !o.lost() && o.left.After(a.Flow.Since) && o.left.Before(before) {
+			longest = max(longest, o.left.Sub(o.Flow.Since))
+		}
+	}
+	return longest
 }
 
 // lost tells whether the connection is known to have gone.

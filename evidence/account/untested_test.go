@@ -9,6 +9,7 @@ import (
 	"github.com/ctsim/ctsim/probe/conntrack"
 	"github.com/ctsim/ctsim/probe/packet"
 	"github.com/ctsim/ctsim/probe/peer"
+	"github.com/ctsim/ctsim/probe/socket"
 )
 
 // opening are the packets by which a connection comes to be and is used; inOrder those that end it in order.
@@ -166,11 +167,19 @@ func TestReplaced(t *testing.T) {
 			p.connection(3*time.Second, nil, opening, inOrder)
 			p.accounts[0].Packets = append(p.accounts[0].Packets, p.rst(p.accounts[0], late.Flow.Since.Add(time.Second)))
 		}, Reset},
+		{"not by one of those that happens to be open at the end", func(p *program) {
+			p.connection(0, nil, opening, []string{"break"})
+			late := p.connection(time.Second, nil, opening, inOrder)
+			p.connection(3*time.Second, openStates, opening)
+			p.accounts[0].Packets = append(p.accounts[0].Packets, p.rst(p.accounts[0], late.Flow.Since.Add(time.Second)))
+			p.seenOpen(3, 5*time.Millisecond)
+		}, Reset},
 		{"by one that stays, beside those", func(p *program) {
 			p.connection(0, nil, opening, []string{"break"})
 			late := p.connection(time.Second, nil, opening, inOrder)
 			p.connection(3*time.Second, openStates, opening)
 			p.accounts[0].Packets = append(p.accounts[0].Packets, p.rst(p.accounts[0], late.Flow.Since.Add(time.Second)))
+			p.seenOpen(3, time.Second)
 		}, Reconnected},
 		{"by one that is lost too and replaced in turn", func(p *program) {
 			p.connection(0, nil, reset...)
@@ -192,6 +201,13 @@ func TestReplaced(t *testing.T) {
 			}
 		})
 	}
+}
+
+// seenOpen is a look at the client's socket of a connection, that long after it was opened.
+func (p *program) seenOpen(id int, late time.Duration) {
+	s := evidence.SocketSample{Time: p.accounts[id-1].Flow.Since.Add(late), At: "client", Flow: id, Side: peer.Client}
+	s.State = socket.Established
+	p.e.Samples = append(p.e.Samples, s)
 }
 
 // rst is a RST that reaches the client of a connection.
