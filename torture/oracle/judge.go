@@ -152,6 +152,10 @@ func (r *course) inOrder(f *Facts, conn Connection, o *Opinion) {
 		o.only("both FINs are acknowledged", Closed)
 	case c.fin != 0 && s.fin != 0:
 		o.only("both sides have sent a FIN, and the last acknowledgement is on its way", Closed, Hang)
+	case c.outstanding() && c.repeats > 0:
+		o.only("the bytes have arrived, but are sent again: no acknowledgement comes back", Hang, Inconclusive)
+	case c.outstanding() && s.confirmed > c.acked:
+		o.only("the bytes have arrived, but their acknowledgement has not", Hang, Inconclusive)
 	case used.IsZero():
 		o.only("nothing was ever sent", Survived, Inconclusive)
 	case !entries.IsZero() && used.Before(entries):
@@ -160,10 +164,6 @@ func (r *course) inOrder(f *Facts, conn Connection, o *Opinion) {
 		o.only("nothing was sent after a pod was taken away, which may have been the peer's", Survived, Inconclusive, Hang)
 	case used.Before(last):
 		o.only("nothing was sent after the last thing that was done", Survived, Inconclusive)
-	case c.outstanding() && c.repeats > 0:
-		o.only("the bytes have arrived, but are sent again: no acknowledgement comes back", Hang, Inconclusive)
-	case c.outstanding() && s.confirmed > c.acked:
-		o.only("the bytes have arrived, but their acknowledgement has not", Hang, Inconclusive)
 	case c.fin != 0 || s.fin != 0:
 		o.only("one side has ended in order, the other is open", Survived, Inconclusive)
 	default:
