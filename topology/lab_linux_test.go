@@ -100,7 +100,9 @@ func TestKernelBridgeStaysTheSame(t *testing.T) {
 		t.Fatal(err)
 	}
 	kerneltest.UntilEnd(t, lab)
-	bridge := func() string { return kerneltest.Output(t, lab.Namespace("node1"), "ip", "-br", "link", "show", bridgeName) }
+	bridge := func() string {
+		return kerneltest.Output(t, lab.Namespace("node1"), "ip", "-br", "link", "show", bridgeName)
+	}
 	before := bridge()
 	for range 8 { // the port with the lowest address gives the bridge its own, if it has none: one of eight is lower
 		for _, change := range []func() error{
