@@ -21,7 +21,7 @@ type message struct {
 func datagrams(f *Facts, conn Connection, packets []packet.Packet) Opinion {
 	var o Opinion
 	messages, refused := exchanged(f, conn, packets)
-	last, entries, _ := f.disturbed(conn)
+	last, entries := f.disturbed(conn)
 	var after []*message
 	healed := true
 	for _, m := range messages {

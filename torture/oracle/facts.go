@@ -63,8 +63,8 @@ type Disturbance struct {
 	// Entries is true if connections' entries were taken away on the node that translates; it may have been something else,
 	// or elsewhere.
 	Entries bool
-	// PodGone is true if a server's pod went: a peer may be left behind.
-	PodGone bool
+	// PodGone is the server's pod that went, and its sockets with it; empty if none did.
+	PodGone string
 	// Connection is the only one concerned, 0 for all.
 	Connection int
 }
@@ -193,9 +193,18 @@ func (f *Facts) met(id int, errnos ...string) *Error {
 	return nil
 }
 
-// disturbed is when a connection was last disturbed in any way, when its entries were last taken away, and when a pod went;
-// zero if never.
-func (f *Facts) disturbed(c Connection) (last, entries, gone time.Time) {
+// podGone is when a pod went, zero if it did not.
+func (f *Facts) podGone(place string) time.Time {
+	for _, d := range f.Disturbed {
+		if d.PodGone != "" && d.PodGone == place {
+			return d.Time
+		}
+	}
+	return time.Time{}
+}
+
+// disturbed is when a connection was last disturbed in any way, and when its entries were last taken away; zero if never.
+func (f *Facts) disturbed(c Connection) (last, entries time.Time) {
 	for _, d := range f.Disturbed {
 		if d.Time.Before(c.Since) || d.Connection != 0 && d.Connection != c.ID {
 			continue
@@ -204,11 +213,8 @@ func (f *Facts) disturbed(c Connection) (last, entries, gone time.Time) {
 		if d.Entries {
 			entries = later(entries, d.Time)
 		}
-		if d.PodGone {
-			gone = later(gone, d.Time)
-		}
 	}
-	return last, entries, gone
+	return last, entries
 }
 
 func later(a, b time.Time) time.Time {

@@ -80,7 +80,7 @@ func (r *course) ended(f *Facts, conn Connection, o *Opinion) {
 		if one.socket != nil && one.socket.State != "CLOSE" {
 			one.aborted = time.Time{} // somebody else has sent that RST
 		}
-		if one.socket == nil && one.killed.IsZero() {
+		if one.socket == nil && one.killed.IsZero() && f.podGone(one.place).IsZero() {
 			one.killed = one.maybe
 		}
 	}
@@ -110,15 +110,15 @@ func (r *course) ended(f *Facts, conn Connection, o *Opinion) {
 		o.only("one side has ended with a RST of its own", Reset, Hang)
 	case client == nil && c.outstanding(), server == nil && s.outstanding():
 		o.only("what was sent is not acknowledged, and its socket is in no table any more: its kernel may have given up", Hang, Timeout)
-		if _, _, gone := f.disturbed(conn); client != nil && !gone.IsZero() {
-			o.Possible = append(o.Possible, Inconclusive) // it may have gone with its pod
-		}
 	case undelivered:
 		o.only("what was sent is neither acknowledged nor has it arrived", Hang)
 	case !c.aborted.IsZero() || !s.aborted.IsZero():
 		o.only("one side sent a RST that ended nothing at the other", Reset, Hang)
 	default:
 		r.inOrder(f, conn, o)
+	}
+	if server == nil && !f.podGone(s.place).IsZero() && !killed && !expired && !o.Allows("inconclusive") {
+		o.Possible = append(o.Possible, Inconclusive) // its socket has gone with its pod, and nothing tells what it was in
 	}
 }
 
@@ -145,25 +145,25 @@ func (r *course) killedWhileSending(o *Opinion) {
 // inOrder: all that was sent has arrived, and no socket was ended by force.
 func (r *course) inOrder(f *Facts, conn Connection, o *Opinion) {
 	c, s := &r.client, &r.server
-	last, entries, gone := f.disturbed(conn)
+	last, entries := f.disturbed(conn)
 	used := later(c.used, s.used)
 	switch {
 	case c.over() && s.over():
 		o.only("both FINs are acknowledged", Closed)
 	case c.fin != 0 && s.fin != 0:
 		o.only("both sides have sent a FIN, and the last acknowledgement is on its way", Closed, Hang)
-	case used.IsZero():
-		o.only("nothing was ever sent", Survived, Inconclusive)
-	case !entries.IsZero() && used.Before(entries):
-		o.only("nothing was sent after the entries were taken away", Inconclusive)
-	case used.Before(gone):
-		o.only("nothing was sent after a pod was taken away, which may have been the peer's", Survived, Inconclusive, Hang)
-	case used.Before(last):
-		o.only("nothing was sent after the last thing that was done", Survived, Inconclusive)
 	case c.outstanding() && c.repeats > 0:
 		o.only("the bytes have arrived, but are sent again: no acknowledgement comes back", Hang, Inconclusive)
 	case c.outstanding() && s.confirmed > c.acked:
 		o.only("the bytes have arrived, but their acknowledgement has not", Hang, Inconclusive)
+	case used.IsZero():
+		o.only("nothing was ever sent", Survived, Inconclusive)
+	case !entries.IsZero() && used.Before(entries):
+		o.only("nothing was sent after the entries were taken away", Inconclusive)
+	case used.Before(f.podGone(s.place)):
+		o.only("nothing was sent after the peer's pod was taken away", Inconclusive)
+	case used.Before(last):
+		o.only("nothing was sent after the last thing that was done", Survived, Inconclusive)
 	case c.fin != 0 || s.fin != 0:
 		o.only("one side has ended in order, the other is open", Survived, Inconclusive)
 	default:

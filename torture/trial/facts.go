@@ -7,6 +7,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ctsim/ctsim/evidence"
@@ -70,13 +71,24 @@ func errorOf(r *peer.Report, id int) (oracle.Error, bool) {
 		Connecting: r.Call == peer.Connect, Deadline: r.Call == peer.Recv && errors.Is(r.Err, os.ErrDeadlineExceeded)}, true
 }
 
+// killed is the pod that a step took away, empty if it did not.
+func killed(e *evidence.Evidence, d *evidence.Deed) string {
+	i := slices.IndexFunc(e.Places, func(p evidence.Place) bool {
+		return d.Kind == "kill-pod" && strings.HasPrefix(d.Text, "pod "+p.Name+" ")
+	})
+	if i < 0 {
+		return ""
+	}
+	return e.Places[i].Name
+}
+
 // disturbances are the deeds, and the ends of entries on the client's node that no packet has caused.
 func disturbances(e *evidence.Evidence) []oracle.Disturbance {
 	var out []oracle.Disturbance
 	var aged []time.Time
 	for _, d := range e.Deeds {
 		if d.At == "step" && !slices.Contains(harmless, d.Kind) {
-			out = append(out, oracle.Disturbance{Time: d.Time, PodGone: d.Kind == "kill-pod"})
+			out = append(out, oracle.Disturbance{Time: d.Time, PodGone: killed(e, &d)})
 		}
 		if d.Kind == "age" {
 			aged = append(aged, d.Time)
