@@ -18,6 +18,7 @@ import (
 	"github.com/ctsim/ctsim/internal/printable"
 	"github.com/ctsim/ctsim/report"
 	"github.com/ctsim/ctsim/scenario"
+	"github.com/ctsim/ctsim/scenario/byhand"
 	"github.com/ctsim/ctsim/scenario/replay"
 )
 
@@ -145,7 +146,11 @@ func (inv *invocation) tryFlags(c *cli.Context) (f runFlags, t scenario.Trial, e
 	case t.Client != "" && len(operands) > 0:
 		return f, t, inv.Usage("try", "--client and operands are both the client's command; want one of them")
 	case len(operands) > 0:
-		t.Client = cmdline.Join(operands)
+		quoted := make([]string, len(operands))
+		for i, word := range operands {
+			quoted[i] = byhand.PlainQuote(word)
+		}
+		t.Client = strings.Join(quoted, " ")
 	case strings.TrimSpace(t.Client) == "":
 		return f, t, inv.Usage("try", "try needs the client's command, --client 'COMMAND'")
 	}

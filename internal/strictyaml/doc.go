@@ -11,6 +11,8 @@
 //	enum     the words that are allowed, separated by commas
 //	pattern  a regular expression that a text must match
 //	format   "ipv4"
+//	text     what a text may be: one line whose every character can be seen, unless it is "lines", several such lines, or
+//	         "data", any characters, for a program
 //	scalar   not empty: a number or a truth value is taken as its text
 //	default  what [SetDefaults] gives the field if it is zero
 //	short    not empty: the field that [Decoder.Body] fills with a value that is no mapping

@@ -97,7 +97,7 @@ func TestScriptOfOtherPrograms(t *testing.T) {
 // TestScriptOfAStranger: a file's words are comments of the script, never commands.
 func TestScriptOfAStranger(t *testing.T) {
 	s := builtin.Find(t, "flush-multi-backend")
-	s.Title, s.Cause = "a claim\necho injected", "why\r\necho injected\x1b[2J\n\n"
+	s.Title, s.Cause = "a claim\necho injected", "why\r\necho injected\x1b[2J\n\n" // no file may have this title
 	text, err := Script(builtin.Plan(t, s))
 	if err != nil {
 		t.Fatal(err)
