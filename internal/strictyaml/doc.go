@@ -1,5 +1,5 @@
 // Package strictyaml reads YAML that a stranger has written, into structs whose tags say what is allowed. It is bounded in
-// size, depth and width, so that no file takes the machine's time or memory, and strict: an unknown key, a key given
+// size, in what may be in it, in depth and width, before the parser sees it, so that no file takes the machine's time or memory, and strict: an unknown key, a key given
 // twice, a number out of range, an alias is a problem. All problems of a file are found at once, each with its line,
 // column and field, what was expected, and the nearest valid name.
 //

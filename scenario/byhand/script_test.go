@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ctsim/ctsim/internal/golden"
 	"github.com/ctsim/ctsim/scenario"
@@ -81,6 +82,23 @@ func TestUnscriptable(t *testing.T) {
 		if cannot := (*Unscriptable)(nil); !errors.As(err, &cannot) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", step, err, want)
 		}
+	}
+}
+
+// TestScriptIsBounded: steps that each may mean one of many pods do not make all combinations of them.
+func TestScriptIsBounded(t *testing.T) {
+	lib, err := scenario.Parse("x.yaml", []byte("scenarios:\n  - name: x\n    title: x\n    world: {backends: 250}\n    steps: [connect, "+
+		strings.Repeat("remove-endpoints: serving, ", 6)+"send]\n    expect: {outcome: survived}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	begun := time.Now()
+	_, err = Script(builtin.Plan(t, lib.Scenarios[0]))
+	if cannot := (*Unscriptable)(nil); !errors.As(err, &cannot) || !strings.Contains(err.Error(), "may be one of more than 1000 things") {
+		t.Error(err)
+	}
+	if took := time.Since(begun); took > 20*time.Second {
+		t.Errorf("took %v", took)
 	}
 }
 

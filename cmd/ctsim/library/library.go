@@ -17,7 +17,7 @@ import (
 )
 
 // maxFile is more than scenario.Parse accepts; it keeps a device or an endless pipe from filling the memory.
-const maxFile = 8 << 20
+const maxFile = 2 << 20
 
 // Library is the scenarios of one source.
 type Library struct {
