@@ -154,7 +154,7 @@ func (inv *invocation) toRun(c *cli.Context) ([]*scenario.Plan, *library.Library
 
 // runAll runs the scenarios, writes their reports, and gives the exit code.
 func (inv *invocation) runAll(ctx context.Context, plans []*scenario.Plan, flags runFlags) (int, error) {
-	stderr := inv.Stderr
+	stderr := io.Writer(inv.Stderr)
 	if flags.step {
 		stderr = io.Discard // the prompt says where the run is
 	}

@@ -92,7 +92,7 @@ func shown(p *scenario.Plan, format string, asRules bool) (string, error) {
 		return rules.Save(), nil
 	case format == "json":
 		text, err := p.JSON()
-		return string(text), err
+		return string(printable.EscapedJSON(text)), err
 	}
-	return printable.Text(p.Describe()), nil
+	return p.Describe(), nil
 }

@@ -231,7 +231,7 @@ func (inv *invocation) tryOne(ctx context.Context, plan *scenario.Plan, flags ru
 	if err != nil {
 		return 0, err
 	}
-	status.above(func() { _, err = inv.Stdout.Write(b.Bytes()) })
+	status.above(func() { _, err = inv.Stdout.Painted().Write(b.Bytes()) })
 	if i, ok := cmdline.Interrupted(ctx); ok {
 		return i.ExitCode(), err
 	}

@@ -23,23 +23,27 @@ func Line(s string) string {
 }
 
 // Text is [Line] for a text of several lines: they stay, and so do tabs.
-func Text(s string) string {
+func Text(s string) string { return text(clean(s)) }
+
+func text(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r == '\n' || r == '\t' {
 			return r
 		}
 		return seen(r)
-	}, clean(s))
+	}, s)
 }
 
 // clean is s in UTF-8, and without the carriage return that some put before a line's end.
 func clean(s string) string {
-	s = strings.ToValidUTF8(s, string(replacement))
+	s = valid(s)
 	if strings.ContainsRune(s, '\r') {
 		s = strings.TrimSuffix(strings.ReplaceAll(s, "\r\n", "\n"), "\r")
 	}
 	return s
 }
+
+func valid(s string) string { return strings.ToValidUTF8(s, string(replacement)) }
 
 func seen(r rune) rune {
 	if hidden(r) {

