@@ -19,7 +19,7 @@ func TestKernelRunShowsNothingHidden(t *testing.T) {
 	if err := os.WriteFile(file, []byte(accepted()), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	stdout, stderr, code := b.Run(t, "run", "-f", file, "commands", "--verbose", "--report", out)
+	stdout, stderr, code := b.Run(t, "run", "-f", file, "--allow-exec", "commands", "--verbose", "--report", out)
 	if code != 0 || !strings.Contains(stdout, "\uFFFD[2J") {
 		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
 	}
@@ -43,8 +43,8 @@ func TestKernelRunShowsNothingHidden(t *testing.T) {
 		}
 		told[file] = string(data)
 	}
-	told["stdout of --step"], told["stderr of --step"], _ = b.Run(t, "run", "-f", file, "commands", "--step")
-	told["JSON"], _, _ = b.Run(t, "run", "-f", file, "commands", "--output", "json")
+	told["stdout of --step"], told["stderr of --step"], _ = b.Run(t, "run", "-f", file, "--allow-exec", "commands", "--step")
+	told["JSON"], _, _ = b.Run(t, "run", "-f", file, "--allow-exec", "commands", "--output", "json")
 	for name, text := range told {
 		if !printable.IsText(text) || strings.Contains("\n"+text, "\nFORGED") {
 			t.Errorf("%s has what cannot be seen, or a line that is not ctsim's:\n%q", name, text)

@@ -64,7 +64,7 @@ func tryCommand(inv *invocation) *cli.Command {
 			&cli.StringFlag{Name: "first", Usage: "type `LINE` to the client as soon as it is connected"},
 			&cli.StringFlag{Name: "input", Usage: "type `LINE` to the client after the fault", DefaultText: "nothing: it acts of its own accord"},
 			&cli.StringFlag{Name: "expect", Usage: "exit with 0 on this `OUTCOME` only: " + strings.Join(outcomesToExpect, ", "), DefaultText: "survived or reconnected"},
-			&cli.BoolFlag{Name: "print", Usage: "print the same as a scenario file, and run nothing"},
+			&cli.BoolFlag{Name: "print", Usage: "print the same as a scenario file, for run --allow-exec, and run nothing"},
 			&cli.StringFlag{Name: "report", Usage: "write everything, including the programs' output, to `DIR`/try"},
 			cmdline.OutputFlag("text", "json"),
 			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "show every observation, and the programs' output on stderr as it comes"},

@@ -34,6 +34,9 @@ func (inv *invocation) validate(c *cli.Context) error {
 		l, err := library.Read(inv.Call, file)
 		switch {
 		case err == nil:
+			if err := l.TellWishes(inv.Stdout, l.Scenarios); err != nil {
+				return err
+			}
 			_, err = fmt.Fprintf(inv.Stdout, "%s: %s, no problems\n", printable.Line(file), counted(len(l.Scenarios), "scenario"))
 			if err != nil {
 				return err

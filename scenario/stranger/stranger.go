@@ -3,6 +3,7 @@
 package stranger
 
 import (
+	"maps"
 	"reflect"
 	"slices"
 
@@ -32,8 +33,16 @@ func Fields(s *scenario.Scenario) []Field { return fields(reflect.ValueOf(s).Ele
 // FieldsOf are those of one step.
 func FieldsOf(step *scenario.Step) []Field { return fields(reflect.ValueOf(step.Verb).Elem()) }
 
-// Language is the names of all places, and which of them are verbs'.
-func Language() []string {
+// Language is the names of all places.
+func Language() []string { return names(free) }
+
+// Data is the names of those whose words are for a program.
+func Data() []string {
+	return names(func(f reflect.StructField) bool { return free(f) && f.Tag.Get("text") == "data" })
+}
+
+// names are the places in all structs of the language that are meant.
+func names(meant func(reflect.StructField) bool) []string {
 	found := map[string]bool{}
 	known := map[reflect.Type]bool{}
 	var walk func(t reflect.Type)
@@ -48,7 +57,7 @@ func Language() []string {
 			known[t] = true
 			for i := range t.NumField() {
 				if name, _ := strictyaml.FieldName(t.Field(i)); name != "" {
-					if free(t.Field(i)) {
+					if meant(t.Field(i)) {
 						found[t.Name()+"."+name] = true
 					}
 					walk(t.Field(i).Type)
@@ -60,12 +69,7 @@ func Language() []string {
 	for _, step := range scenario.Verbs() {
 		walk(reflect.TypeOf(step.Verb).Elem())
 	}
-	var names []string
-	for name := range found {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
+	return slices.Sorted(maps.Keys(found))
 }
 
 // free tells whether a field takes texts that no word list, pattern or format limits.

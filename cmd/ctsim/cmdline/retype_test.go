@@ -33,3 +33,14 @@ func TestRetyped(t *testing.T) {
 		}
 	}
 }
+
+func TestWith(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		want string
+	}{{[]string{"ctsim", "run", "-f", "a b"}, "ctsim run -f 'a b' --new"}, {[]string{"ctsim", "run", "--", "-x"}, "ctsim run --new -- -x"}} {
+		if got := (&Call{Args: c.args}).With("--new"); got != c.want {
+			t.Errorf("%q: %s, want %s", c.args, got, c.want)
+		}
+	}
+}

@@ -26,6 +26,8 @@ type Library struct {
 	// data is what was read, and fromStdin tells whether it was read from there.
 	data      []byte
 	fromStdin bool
+	// file is what the user calls the source; empty for the built-in scenarios.
+	file string
 }
 
 // Stdin is stdin once more for a process that reads the same library; nil if it was not read.
@@ -67,14 +69,19 @@ func Read(inv *cmdline.Call, file string) (*Library, error) {
 		if err != nil {
 			return nil, err
 		}
-		l.fromStdin = true
+		l.fromStdin, l.file = true, "stdin"
 		return l, nil
 	}
 	data, err := readFile(file)
 	if err != nil {
 		return nil, noFile(inv, err.Error())
 	}
-	return parse(file, data)
+	l, err := parse(file, data)
+	if err != nil {
+		return nil, err
+	}
+	l.file = file
+	return l, nil
 }
 
 func noFile(inv *cmdline.Call, why string) error {
