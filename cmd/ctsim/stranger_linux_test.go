@@ -49,6 +49,7 @@ var heldToLists = []string{"Exec.in", "Program.env", "Program.exec", "Program.us
 // whatever way a shell lets itself be made to, past the decoder, which would refuse most. The script runs to its end, and
 // nothing of it ran.
 func TestKernelScriptRunsNoStrangersWords(t *testing.T) {
+	t.Parallel()
 	b := newBinary(t, systemtest.Callers[0])
 	made := filepath.Join(b.Tmp, "made")
 	text := scriptOf(t, stranger.Text(made))
