@@ -18,7 +18,7 @@ export DESTDIR PREFIX GO
 GOLDEN = $(shell grep -rE --include='*_test.go' 'flag.Bool."update"|internal/golden"' . | grep -v 'this kernel' | cut -d: -f1 | \
 	xargs -n1 dirname | sort -u)
 
-.PHONY: help run build install uninstall test test-long test-apps applications lint vuln torture torture-faults test-kernels bench arrows golden man claims release clean
+.PHONY: help run build install uninstall test test-long test-apps applications lint vuln fuzz torture torture-faults test-kernels bench arrows golden man claims release clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -66,6 +66,12 @@ lint: ## gofmt, go vet (for arm64 too), staticcheck, errorlint, shadow, go mod t
 
 vuln: ## ask the Go vulnerability database about what ctsim calls; error 3 if it knows something, 4 if it cannot be asked
 	@.ci/vuln
+
+# Each of the fuzz tests has so long. Their corpus is in testdata/fuzz, and part of `make test`.
+FUZZTIME ?= 15s
+
+fuzz: ## run every fuzz test for FUZZTIME=15s; KEEP=n keeps that many of the inputs each has found, the shortest, in testdata/fuzz
+	@.ci/fuzz $(FUZZTIME) $(KEEP)
 
 # A scenario is the same for the same seed, whatever the machine; how many there are depends on TIME, or on COUNT if that is set.
 TIME = 60s

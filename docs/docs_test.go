@@ -4,6 +4,7 @@ package docs_test
 
 import (
 	"flag"
+	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -170,4 +171,56 @@ func TestBenchScript(t *testing.T) {
 	if diff := cmp.Diff(strings.Join(want, ""), rules); diff != "" {
 		t.Errorf("the script's rules (-ctsim +script):\n%s", diff)
 	}
+}
+
+// TestSecurityNamesTests: every test that security.md says shows something is there, and every row of what was tried names
+// one.
+func TestSecurityNamesTests(t *testing.T) {
+	page := read(t, "security.md")
+	known := map[string]bool{}
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case strings.HasSuffix(path, ".txtar"):
+			known[filepath.Base(path)] = true
+		case strings.HasSuffix(path, "_test.go"):
+			for _, name := range testFunction.FindAllStringSubmatch(read(t, path), -1) {
+				known[name[1]] = true
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, wrong := range unshown(page, known) {
+		t.Error(wrong)
+	}
+	if got := unshown("| attack | tried | survived |\n|---|---|---|\n| a | b | c |\n| a | b | `TestGone` |\n", known); len(got) != 2 {
+		t.Errorf("the test itself finds %q", got)
+	}
+}
+
+var (
+	testFunction = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
+	namedTest    = regexp.MustCompile("`((?:Test|Fuzz)\\w+|[a-z-]+\\.txtar)`")
+)
+
+// unshown is what is wrong with a page's tables of what was tried.
+func unshown(page string, known map[string]bool) (wrong []string) {
+	inTable := false
+	for line := range strings.Lines(page) {
+		names := namedTest.FindAllStringSubmatch(line, -1)
+		for _, name := range names {
+			if !known[name[1]] {
+				wrong = append(wrong, "there is no "+name[1])
+			}
+		}
+		if inTable = strings.HasPrefix(line, "| attack |") || inTable && strings.HasPrefix(line, "|"); inTable && len(names) == 0 &&
+			!strings.HasPrefix(line, "| attack |") && !strings.HasPrefix(line, "|-") {
+			wrong = append(wrong, "no test shows it: "+line)
+		}
+	}
+	return wrong
 }

@@ -1,6 +1,7 @@
 package iptables
 
 import (
+	"os"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -81,4 +82,42 @@ func TestParseSavedGoldens(t *testing.T) {
 			t.Errorf("%s (-golden +rules):\n%s", c.name, diff)
 		}
 	}
+}
+
+// FuzzSaved: what iptables-save might print is refused, or read, and then it is printed as it is read.
+func FuzzSaved(f *testing.F) {
+	for _, file := range []string{"testdata/endpoints-2.rules", "testdata/affinity.rules"} {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(data))
+	}
+	f.Add("*nat\n:A - [1:2]\n[3:4] -A A -j B\nCOMMIT\n*filter\n:INPUT ACCEPT [0:0]\n")
+	f.Add("*\n: \n[:] -A \n")
+	f.Fuzz(func(t *testing.T, text string) {
+		tables, err := parseSaved(text)
+		if err != nil {
+			return
+		}
+		_ = counters(tables)
+		again, err := parseSaved(savedText(tables))
+		if err != nil || savedText(again) != savedText(tables) {
+			t.Errorf("%q is read as %q, and that as %q: %v", text, savedText(tables), savedText(again), err)
+		}
+		_ = restoreText(stages(changes(tables, RuleSet{})))
+	})
+}
+
+// FuzzAffinities: a list of xt_recent is read or refused.
+func FuzzAffinities(f *testing.F) {
+	f.Add("KUBE-SEP-A", "src=172.18.219.65 ttl: 64 last_seen: 4294892 oldest_pkt: 1 4294892\n")
+	f.Fuzz(func(t *testing.T, name, text string) {
+		affinities, err := parseAffinities(name, text)
+		for _, a := range affinities {
+			if err == nil && (a.List != name || !a.Client.IsValid()) {
+				t.Errorf("%q: %+v", text, a)
+			}
+		}
+	})
 }

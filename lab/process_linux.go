@@ -181,7 +181,7 @@ func commandOf(pid int) string {
 	}
 	args := strings.Split(strings.TrimSuffix(string(data), "\x00"), "\x00")
 	args[0] = filepath.Base(args[0])
-	text := printable.Visible(strings.Join(args, " "))
+	text := printable.Line(strings.Join(args, " "))
 	if runes := []rune(text); len(runes) > 60 {
 		text = string(runes[:59]) + "…"
 	}

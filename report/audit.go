@@ -33,8 +33,7 @@ func Audit(w io.Writer, r *audit.Report, o TextOptions) error {
 		}
 		t.line("%d namespaces, %s", len(r.Namespaces), t.counts(r.Summary, false))
 	}
-	_, err := io.WriteString(w, t.b.String())
-	return err
+	return show(w, o.Color, t.b.String())
 }
 
 // AuditJSON writes it as one document; in one line if it is one of many.

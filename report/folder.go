@@ -144,10 +144,7 @@ func fill(d *safefile.Draft, r *result.Result) error {
 			if part.text == "" {
 				continue
 			}
-			err := put(savedRulesFile(s.Node, part.when), func(w io.Writer) error {
-				_, err := io.WriteString(w, part.text)
-				return err
-			})
+			err := put(savedRulesFile(s.Node, part.when), func(w io.Writer) error { return show(w, false, part.text) })
 			if err != nil {
 				return err
 			}

@@ -19,7 +19,7 @@ func printableResult(r *result.Result) *result.Result {
 func seen(v reflect.Value) reflect.Value {
 	switch v.Kind() {
 	case reflect.String:
-		return reflect.ValueOf(printable.Visible(v.String())).Convert(v.Type())
+		return reflect.ValueOf(printable.Line(v.String())).Convert(v.Type())
 	case reflect.Pointer:
 		if v.IsNil() {
 			return v

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ctsim/ctsim/evidence"
 	"github.com/ctsim/ctsim/evidence/account"
+	"github.com/ctsim/ctsim/internal/printable"
 	"github.com/ctsim/ctsim/scenario/result"
 )
 
@@ -93,7 +94,7 @@ func (l *Lines) write(v any) error {
 }
 
 func encoder(w io.Writer, indent string) *json.Encoder {
-	e := json.NewEncoder(w)
+	e := json.NewEncoder(printable.JSON(w))
 	e.SetEscapeHTML(false) // "->" is easier to read than its escape, and nothing here is HTML
 	e.SetIndent("", indent)
 	return e

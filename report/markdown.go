@@ -20,20 +20,19 @@ func Markdown(w io.Writer, results []*result.Result, failures []Failure) error {
 		if r.Verdict == verdict.Pass {
 			seen = r.Happened
 		}
-		fmt.Fprintf(&b, "| %s | `%s` | %s | %s |\n", cell(r.Title), r.Scenario, r.Verdict, cell(seen))
+		fmt.Fprintf(&b, "| %s | `%s` | %s | %s |\n", cell(r.Title), cell(r.Scenario), r.Verdict, cell(seen))
 	}
 	for _, f := range failures {
-		fmt.Fprintf(&b, "|  | `%s` | not run | %s |\n", f.Scenario, cell(f.Error))
+		fmt.Fprintf(&b, "|  | `%s` | not run | %s |\n", cell(f.Scenario), cell(f.Error))
 	}
 	if len(results) > 0 {
 		user := "root"
 		if results[0].Rootless {
 			user = "an ordinary user, in a user namespace"
 		}
-		fmt.Fprintf(&b, "\nLinux %s, as %s, %s.\n", results[0].Kernel, user, results[0].Started.UTC().Format("2006-01-02"))
+		fmt.Fprintf(&b, "\nLinux %s, as %s, %s.\n", cell(results[0].Kernel), user, results[0].Started.UTC().Format("2006-01-02"))
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	return show(w, false, b.String())
 }
 
 // cell keeps a text within its cell.

@@ -27,7 +27,8 @@ func (t *text) rules(r *result.Result) {
 		count = max(count, len(counts(rule)))
 	}
 	for _, rule := range r.Rules {
-		line := fmt.Sprintf("  %-*s %*s  -t %s -A %s %s", at, printable.Line(rule.Node), count, counts(rule), rule.Table, rule.Chain, printable.Line(rule.Rule))
+		line := fmt.Sprintf("  %-*s %*s  -t %s -A %s %s", at, printable.Line(rule.Node), count, counts(rule),
+			printable.Line(rule.Table), printable.Line(rule.Chain), printable.Line(rule.Rule))
 		if rule.Packets > rule.Before {
 			line = t.paint(bold, line)
 		}

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -37,8 +38,15 @@ func Text(w io.Writer, r *result.Result, o TextOptions) error {
 	t := newText(o)
 	t.interrupted = r.Interrupted
 	t.result(r)
-	_, err := io.WriteString(w, t.b.String())
-	return err
+	return show(w, o.Color, t.b.String())
+}
+
+// show writes a text by the door for foreign text: most of it has been made fit before, to be measured and painted, and what
+// was forgotten is made so here.
+func show(w io.Writer, painted bool, text string) error {
+	door := printable.NewWriter(w, painted)
+	_, err := io.WriteString(door, text)
+	return errors.Join(err, door.Close())
 }
 
 // text is a report in the making.

@@ -3,9 +3,11 @@ package report
 import (
 	"errors"
 	"flag"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,6 +18,7 @@ import (
 
 	"github.com/ctsim/ctsim/evidence"
 	"github.com/ctsim/ctsim/evidence/account"
+	"github.com/ctsim/ctsim/internal/printable"
 	"github.com/ctsim/ctsim/scenario/result"
 	"github.com/ctsim/ctsim/scenario/verdict"
 )
@@ -199,13 +202,13 @@ func TestTextColours(t *testing.T) {
 	r.Timeline[0].Text = "connect to \x1b[31m10.108.33.37:2222\x07"
 	for verbose, want := range map[bool][]string{
 		false: {
-			"  \x1b[2m+0.010100\x1b[0m client   \x1b[36mconnect to [31m10.108.33.37:2222\x1b[0m\n",
+			"  \x1b[2m+0.010100\x1b[0m client   \x1b[36mconnect to �[31m10.108.33.37:2222�\x1b[0m\n",
 			"  \x1b[2m+0.050200\x1b[0m master   \x1b[33m[DESTROY] tcp 6 86399 ESTABLISHED src=172.18.219.65 dst=10.108.33.37\x1b[0m\n" +
 				strings.Repeat(" ", 23) + "\x1b[33msport=59468 dport=2222 src=172.18.166.131 dst=172.18.219.65 sport=2222\x1b[0m\n" +
 				strings.Repeat(" ", 23) + "\x1b[33mdport=59468 [ASSURED]\x1b[0m\n",
 			"  \x1b[2m+0.070000\x1b[0m client   \x1b[31msend: ECONNRESET (connection reset by peer)\x1b[0m\n",
 		},
-		true: {"\x1b[36mconnect to [31m10.108.33.37:2222\x1b[0m\n"},
+		true: {"\x1b[36mconnect to �[31m10.108.33.37:2222�\x1b[0m\n"},
 	} {
 		coloured := render(t, r, TextOptions{Color: true, Verbose: verbose})
 		for _, line := range want {
@@ -216,6 +219,49 @@ func TestTextColours(t *testing.T) {
 		codes := regexp.MustCompile("\x1b\\[[0-9]+m")
 		if bare := codes.ReplaceAllString(coloured, ""); bare != render(t, r, TextOptions{Verbose: verbose}) {
 			t.Errorf("verbose %v: without its codes it is not the text without colours:\n%q", verbose, bare)
+		}
+	}
+}
+
+// TestTextHostile: whatever stands in a result, its text, its table of claims and its capture file's comments have no
+// character that a terminal acts on but ctsim's own colours, and no line that is not ctsim's.
+func TestTextHostile(t *testing.T) {
+	const foreign = "\x1b[31mFOREIGN\nFORGED \u202e\x1b[2J\u009b8m\xff"
+	r := told()
+	everyString(reflect.ValueOf(r).Elem(), foreign)
+	r.Verdict = verdict.Fail // no foreign text
+	for _, o := range []TextOptions{{}, {Verbose: true}, {Quiet: true}, {Color: true, Verbose: true}} {
+		for name, write := range map[string]func(io.Writer, *result.Result, TextOptions) error{"text": Text, "try": Try,
+			"markdown": func(w io.Writer, r *result.Result, _ TextOptions) error {
+				return Markdown(w, []*result.Result{r}, []Failure{{foreign, foreign, foreign}})
+			}} {
+			var b strings.Builder
+			if err := write(&b, r, o); err != nil {
+				t.Fatal(err)
+			}
+			out := b.String()
+			if !strings.Contains(out, "FOREIGN") || strings.Contains(out, "\x1b[31mFOREIGN") {
+				t.Errorf("%s, %+v: the foreign text's colour is on the page, or nothing of it:\n%q", name, o, out)
+			}
+			for _, style := range printable.Styles {
+				if o.Color {
+					out = strings.ReplaceAll(out, "\x1b["+style+"m", "")
+				}
+			}
+			if !printable.IsText(out) || strings.Contains("\n"+out, "\nFORGED") {
+				t.Errorf("%s, %+v: a character that is hidden, or a line that is forged:\n%q", name, o, out)
+			}
+		}
+	}
+}
+
+// TestStylesPass: the door lets every style of ours pass.
+func TestStylesPass(t *testing.T) {
+	for _, s := range []style{bold, faint, red, green, yellow, cyan} {
+		var b strings.Builder
+		painted := newText(TextOptions{Color: true}).paint(s, "word")
+		if err := show(&b, true, painted); err != nil || b.String() != painted {
+			t.Errorf("%q becomes %q, %v", painted, b.String(), err)
 		}
 	}
 }

@@ -29,8 +29,7 @@ var idleLimits = []struct {
 func Try(w io.Writer, r *result.Result, o TextOptions) error {
 	t := newText(o)
 	t.trial(r)
-	_, err := io.WriteString(w, t.b.String())
-	return err
+	return show(w, o.Color, t.b.String())
 }
 
 func (t *text) trial(r *result.Result) {
@@ -201,7 +200,7 @@ func output(w io.Writer, r *result.Result) error {
 	for _, o := range r.Timeline {
 		if isOutput(o) {
 			at := r.Started.Add(time.Duration(o.T * float64(time.Second))).UTC().Format("2006-01-02T15:04:05.000000Z")
-			if _, err := fmt.Fprintf(w, "%s %s %s| %s\n", at, o.At, o.Kind, printable.Line(o.Text)); err != nil {
+			if err := show(w, false, fmt.Sprintf("%s %s %s| %s\n", at, o.At, o.Kind, printable.Line(o.Text))); err != nil {
 				return err
 			}
 		}

@@ -35,7 +35,7 @@ func TestTry(t *testing.T) {
 			"  client psql: keepalive on", "  server postgres: keepalive off",
 			"86400 s  kube-proxy's conntrack  kept: the client's first probe comes after 7200 s",
 			"350 s  AWS NLB, NAT gateway    cut: the client's first probe comes after 7200 s, 6850 s too",
-			"  client: exit code 2", "    client stderr| lost[31m", "  - one", "  - two"}},
+			"  client: exit code 2", "    client stderr| lost�[31m", "  - one", "  - two"}},
 		{"no keepalive", func() { r.Connections[0].ClientSocket.KeepAlive = false }, []string{"350 s  AWS NLB, NAT gateway    cut: no probe ever comes"}},
 		{"silently reconnected", func() { r.Connections[0].Outcome = account.Reconnected }, []string{"RECONNECTED", "silently opened a new one"}},
 		{"used once more", func() {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/ctsim/ctsim/internal/printable"
 )
 
 // Describe explains the plan in words and draws its world, for `ctsim show`.
@@ -64,7 +66,7 @@ func (s Scenario) settings() []string {
 
 func (s Scenario) program(p Program) string {
 	if p.Exec != "" {
-		text := "`" + strings.Join(strings.Fields(p.Exec), " ") + "`"
+		text := "`" + strings.Join(strings.Fields(printable.Line(p.Exec)), " ") + "`"
 		if p.User != "" {
 			text += " as user " + p.User
 		}

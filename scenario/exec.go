@@ -11,7 +11,7 @@ type ExecCheck struct {
 	Name   string `yaml:"name" pattern:"^[a-z0-9]+(-[a-z0-9]+)*$" doc:"The step exec of that name."`
 	Number int    `yaml:"number" min:"1" max:"1000" doc:"Instead of a name: the step exec of that number, from 1 in the order of the file."`
 	Exit   *int   `yaml:"exit" min:"0" max:"255" doc:"Its exit code; 0 if it is not set and the step does not say may_fail."`
-	Output string `yaml:"output" doc:"What its output, stdout and stderr together, must hold."`
+	Output string `yaml:"output" text:"data" doc:"What its output, stdout and stderr together, must hold."`
 
 	// command is what runs, in words; empty before the plan is settled.
 	command string
@@ -70,7 +70,7 @@ func (x Expect) withExecs(steps Steps) Expect {
 
 // of is the check with what it takes from its step.
 func (x ExecCheck) of(e *Exec) ExecCheck {
-	x.command = "`" + strings.Join(e.Command, " ") + "` in " + e.In
+	x.command = "`" + e.words() + "` in " + e.In
 	if x.Exit == nil && !e.MayFail {
 		x.Exit = new(int)
 	}

@@ -11,8 +11,8 @@ type Library struct {
 	Scenarios []Scenario
 }
 
-// maxFile is more than any library of scenarios needs, in bytes, and keeps a hostile file from taking the memory.
-const maxFile = 4 << 20
+// maxFile is thirty times what ctsim's own scenarios have, in bytes, and keeps a hostile file from taking the memory.
+const maxFile = 1 << 20
 
 // Parse decodes and checks a scenario file. The error, if any, is Problems: everything wrong with the file at once.
 // File is the name used in problems. It needs no privileges and starts nothing.

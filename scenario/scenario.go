@@ -10,9 +10,9 @@ import (
 type Scenario struct {
 	Name   string `yaml:"name,required" pattern:"^[a-z0-9]+(-[a-z0-9]+)*$" doc:"The scenario's name: lower case words joined by hyphens."`
 	Title  string `yaml:"title,required" doc:"One line: the claim that is checked."`
-	Cause  string `yaml:"cause" doc:"Why it happens."`
-	See    string `yaml:"see" doc:"What to look for in the output."`
-	Cure   string `yaml:"cure" doc:"What helps."`
+	Cause  string `yaml:"cause" text:"lines" doc:"Why it happens."`
+	See    string `yaml:"see" text:"lines" doc:"What to look for in the output."`
+	Cure   string `yaml:"cure" text:"lines" doc:"What helps."`
 	Source string `yaml:"source" doc:"Where the claim comes from: an article, an issue, a kernel function."`
 	// TimeScale divides every duration of the scenario, so that it can be written in the numbers of production.
 	TimeScale int    `yaml:"time_scale" min:"1" max:"100000" default:"1" doc:"Divides what the world's clocks count, waits and ages: 3600 replays a day in 24 s. Both values are shown. It must divide every timeout exactly: the kernel counts most in whole seconds."`
@@ -57,9 +57,9 @@ type KubeProxy struct {
 
 // Program is how the client's or the servers' sockets are set. The zero value is the article's: keepalive off.
 type Program struct {
-	Exec        string            `yaml:"exec" doc:"A program to run instead of ctsim's own, given to sh -c. $SERVICE (host:port), $SERVICE_HOST, $SERVICE_PORT, $PORT, $POD_NAME and $POD_IP tell it of the world, /etc/hosts has all names; it starts in a HOME of its own, $OLDPWD is ctsim's folder; a server listens on $PORT."`
+	Exec        string            `yaml:"exec" text:"data" doc:"A program to run instead of ctsim's own, given to sh -c. $SERVICE (host:port), $SERVICE_HOST, $SERVICE_PORT, $PORT, $POD_NAME and $POD_IP tell it of the world, /etc/hosts has all names; it starts in a HOME of its own, $OLDPWD is ctsim's folder; a server listens on $PORT."`
 	User        string            `yaml:"user" doc:"The user it runs as, by name or number; without it, ctsim's own: root."`
-	Env         map[string]string `yaml:"env" doc:"Variables for its environment."`
+	Env         map[string]string `yaml:"env" text:"data" doc:"Variables for its environment."`
 	Ready       time.Duration     `yaml:"ready" min:"100ms" max:"1h" doc:"How long a server may take to listen; one minute if it is not set."`
 	Keepalive   *Keepalive        `yaml:"keepalive" doc:"SO_KEEPALIVE on, with these timers; an empty mapping leaves them to the pod's sysctls."`
 	UserTimeout time.Duration     `yaml:"user_timeout" min:"1ms" max:"1h" doc:"TCP_USER_TIMEOUT."`

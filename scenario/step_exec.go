@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/ctsim/ctsim/internal/printable"
 )
 
 // SetSysctl sets a sysctl of one pod or node.
@@ -34,12 +36,16 @@ func wrongPlace(sc Scenario, name string) string {
 type Exec struct {
 	Name    string        `yaml:"name" pattern:"^[a-z0-9]+(-[a-z0-9]+)*$" doc:"What expect.exec calls it: lower case words joined by hyphens."`
 	In      string        `yaml:"in,required" doc:"The pod or node."`
-	Command []string      `yaml:"command,required" doc:"The program and its arguments; no shell."`
+	Command []string      `yaml:"command,required" text:"data" doc:"The program and its arguments; no shell."`
 	Timeout time.Duration `yaml:"timeout" min:"100ms" max:"10m" default:"10s" doc:"It is killed after this."`
 	MayFail bool          `yaml:"may_fail" doc:"However it ends, and even if it is not there, the verdict is not about it."`
 }
 
-func (s *Exec) describe() string { return "run in " + s.In + ": " + strings.Join(s.Command, " ") }
+func (s *Exec) describe() string { return "run in " + s.In + ": " + s.words() }
+
+// words is the command as it is shown: on one line, whatever it holds.
+func (s *Exec) words() string { return printable.Line(strings.Join(s.Command, " ")) }
+
 func (s *Exec) check(sc Scenario) string {
 	if len(s.Command) == 0 {
 		return "the command is empty"

@@ -15,8 +15,8 @@ const (
 // StartClient starts the client's program and waits until its connections are there and idle.
 type StartClient struct {
 	Quiet   time.Duration `yaml:"quiet" min:"50ms" max:"1h" default:"500ms" doc:"A connection is idle once nothing has come or gone for this long."`
-	Input   string        `yaml:"input" doc:"A line to type to it once it is connected."`
-	Printed string        `yaml:"printed" doc:"It is not idle before it has printed this: for programs that are slow to log in."`
+	Input   string        `yaml:"input" text:"data" doc:"A line to type to it once it is connected."`
+	Printed string        `yaml:"printed" text:"data" doc:"It is not idle before it has printed this: for programs that are slow to log in."`
 	AtMost  time.Duration `yaml:"at_most" min:"100ms" max:"1h" default:"30s" doc:"Give up waiting for an idle connection."`
 }
 
@@ -31,7 +31,7 @@ func (s *StartClient) check(Scenario) string { return "" }
 
 // Input types a line to the client's program and does not wait for what comes of it.
 type Input struct {
-	Line string `yaml:"line,required" short:"yes" doc:"The line, without its line break."`
+	Line string `yaml:"line,required" short:"yes" text:"data" doc:"The line, without its line break."`
 }
 
 func (s *Input) describe() string      { return fmt.Sprintf("type %q to the client's program", s.Line) }
@@ -39,7 +39,7 @@ func (s *Input) check(Scenario) string { return "" }
 
 // Use lets the client's program use its connections and waits until it is known what became of them.
 type Use struct {
-	Input  string        `yaml:"input" short:"yes" doc:"A line to type to it, once more after its connection was lost; without it the program acts when it likes."`
+	Input  string        `yaml:"input" short:"yes" text:"data" doc:"A line to type to it, once more after its connection was lost; without it the program acts when it likes."`
 	AtMost time.Duration `yaml:"at_most" min:"100ms" max:"1h" default:"30s" doc:"Give up waiting: for the connection to be used, for an answer, for a new connection."`
 }
 

@@ -121,7 +121,14 @@ func badValues(f reflect.StructField) map[string]string {
 	case typ.Kind() == reflect.Bool:
 		bad["a number"], bad["text"] = "1", `"true"`
 	case typ.Kind() == reflect.String:
-		bad["a list"], bad["nothing"] = "[a]", "null"
+		bad["a list"], bad["nothing"], bad["a NUL byte"] = "[a]", "null", `"\0"`
+		switch f.Tag.Get("text") {
+		case "":
+			bad["two lines"], bad["a tab"] = `"a\nb"`, `"a\tb"`
+			fallthrough
+		case "lines":
+			bad["an escape"], bad["a turned direction"], bad["a carriage return"] = `"\e[2J"`, `"\u202e"`, `"a\rb"`
+		}
 		if f.Tag.Get("enum")+f.Tag.Get("pattern")+f.Tag.Get("format") != "" {
 			bad["no such word"], bad["a number"] = `"no: such word"`, "7"
 		}
@@ -144,6 +151,13 @@ func goodValues(f reflect.StructField) []string {
 			good = append(good, strconv.Quote(word))
 		}
 	}
+	switch kind := f.Tag.Get("text"); {
+	case f.Type.Kind() != reflect.String:
+	case kind == "lines":
+		good = append(good, `"a\n\tb"`)
+	case kind == "data":
+		good = append(good, `"\e[2J\r\n"`)
+	}
 	if f.Type == reflect.TypeFor[time.Duration]() && f.Tag.Get("min") == "" {
 		good = append(good, "3s")
 	}
@@ -153,7 +167,7 @@ func goodValues(f reflect.StructField) []string {
 // A tag that nothing reads would be a promise that is not kept.
 func TestTagsAreKnown(t *testing.T) {
 	known := map[string]bool{"yaml": true, "doc": true, "min": true, "max": true, "enum": true, "pattern": true,
-		"default": true, "unit": true, "short": true, "format": true, "scalar": true}
+		"default": true, "unit": true, "short": true, "format": true, "scalar": true, "text": true}
 	for name, typ := range language() {
 		for i := range typ.NumField() {
 			f := typ.Field(i)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"strings"
@@ -114,7 +115,7 @@ func (inv *invocation) writeAudit(r *audit.Report, f auditFlags) error {
 	if f.json {
 		return report.AuditJSON(inv.Stdout, r, f.watch)
 	}
-	return report.Audit(inv.Stdout, r, f.text)
+	return report.Audit(inv.Stdout.Painted(), r, f.text)
 }
 
 // watchAudit looks until it is interrupted, which is the way to end it, or until --fail-on is met. On a terminal each
@@ -131,7 +132,8 @@ func (inv *invocation) watchAudit(ctx context.Context, a *audit.Auditor, f audit
 		switch {
 		case f.json:
 		case live:
-			fmt.Fprintf(inv.Stdout, "\x1b[H\x1b[2Jevery %s, Ctrl-C ends: %s\n\n", f.interval, r.Time.Format(time.TimeOnly))
+			_, _ = io.WriteString(inv.Stdout.Raw(), "\x1b[H\x1b[2J")
+			fmt.Fprintf(inv.Stdout, "every %s, Ctrl-C ends: %s\n\n", f.interval, r.Time.Format(time.TimeOnly))
 		case first:
 			fmt.Fprintf(inv.Stdout, "%s\n\n", r.Time.Format(time.RFC3339))
 		default:

@@ -163,7 +163,7 @@ func TestKernelAuditHostileName(t *testing.T) {
 		t.Fatal(line, err)
 	}
 	text, stderr, code := b.runIn(t, ns, "audit", "--pid", fmt.Sprint(holder.Process.Pid))
-	if want := fmt.Sprintf("%d/a [31m) S 1 b  ", holder.Process.Pid); code != 0 || !strings.Contains(text, want) || strings.Contains(text, "\x1b") {
+	if want := fmt.Sprintf("%d/a �[31m) S 1 b  ", holder.Process.Pid); code != 0 || !strings.Contains(text, want) || strings.Contains(text, "\x1b") {
 		t.Errorf("exit code %d, no %q in\n%s%s", code, want, text, stderr)
 	}
 	text, _, _ = b.runIn(t, ns, "audit", "--pid", fmt.Sprint(holder.Process.Pid), "--output", "json")

@@ -63,7 +63,7 @@ func (o *output) outcome(one outcome) (err error) {
 			if o.written > 0 && !o.text.Quiet {
 				fmt.Fprintf(o.inv.Stdout, "\n%s\n\n", strings.Repeat("─", 20))
 			}
-			err = report.Text(o.inv.Stdout, one.result, o.text)
+			err = report.Text(o.inv.Stdout.Painted(), one.result, o.text)
 		case "jsonl":
 			err = o.lines.Result(one.result)
 		}

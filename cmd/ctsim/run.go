@@ -34,6 +34,7 @@ func runCommand(inv *invocation) *cli.Command {
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "all", Usage: "run all scenarios; the default with --file"},
 			library.FileFlag(),
+			library.AllowExecFlag(),
 			cmdline.OutputFlag("text", "json", "jsonl", "markdown"),
 			&cli.IntFlag{Name: "backends", Usage: "give the service `N` server pods", DefaultText: "as the scenario says"},
 			&cli.IntFlag{Name: "connections", Usage: "open `N` connections", DefaultText: "as the scenario says"},
@@ -155,13 +156,16 @@ func (inv *invocation) toRun(c *cli.Context) ([]*scenario.Plan, *library.Library
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := l.MayRun(inv.Call, c, scenarios); err != nil {
+		return nil, nil, err
+	}
 	plans, err := library.Plans(inv.Call, c, scenarios, size)
 	return plans, l, err
 }
 
 // runAll runs the scenarios, writes their reports, and gives the exit code.
 func (inv *invocation) runAll(ctx context.Context, plans []*scenario.Plan, flags runFlags) (int, error) {
-	stderr := inv.Stderr
+	stderr := io.Writer(inv.Stderr)
 	if flags.step {
 		stderr = io.Discard // the prompt says where the run is
 	}

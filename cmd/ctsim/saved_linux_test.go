@@ -19,8 +19,8 @@ import (
 // shortest is the scenario that is over soonest.
 const shortest = "errno-syn-sent"
 
-// stranger is a user who is neither root nor the one who calls ctsim.
-const stranger = 12345
+// someone is a user who is neither root nor the one who calls ctsim.
+const someone = 12345
 
 // sudo is ctsim as an ordinary user calls it by sudo: root's, and told who that is.
 func (b *binary) sudo(ctx context.Context, args ...string) *exec.Cmd {
@@ -34,15 +34,15 @@ func (b *binary) sudo(ctx context.Context, args ...string) *exec.Cmd {
 func TestKernelOthersFiles(t *testing.T) {
 	t.Parallel()
 	b := newBinary(t, systemtest.Callers[0])
-	if !systemtest.Mapped(t, stranger) || !systemtest.Mapped(t, systemtest.Nobody) {
+	if !systemtest.Mapped(t, someone) || !systemtest.Mapped(t, systemtest.Nobody) {
 		t.Skip("there are no other users in this user namespace")
 	}
 	dir := b.Tmp
 	his, secret := filepath.Join(dir, "his"), filepath.Join(dir, "secret")
 	for _, err := range []error{os.Mkdir(his, 0o755), os.Mkdir(secret, 0o700), os.WriteFile(filepath.Join(secret, "key"), []byte("secret"), 0o600),
 		os.Symlink("../secret/key", filepath.Join(his, "key")), os.Symlink("../secret", filepath.Join(his, "way")),
-		os.Lchown(his, stranger, stranger), os.Lchown(filepath.Join(his, "key"), stranger, stranger),
-		os.Lchown(filepath.Join(his, "way"), stranger, stranger), os.WriteFile(filepath.Join(dir, "private"), nil, 0o600)} {
+		os.Lchown(his, someone, someone), os.Lchown(filepath.Join(his, "key"), someone, someone),
+		os.Lchown(filepath.Join(his, "way"), someone, someone), os.WriteFile(filepath.Join(dir, "private"), nil, 0o600)} {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -28,6 +28,7 @@ func scriptCommand(inv *invocation) *cli.Command {
 			"Exit codes: 2 wrong usage, or a step that cannot be written in shell.",
 		Flags: []cli.Flag{
 			library.FileFlag(),
+			library.AllowExecFlag(),
 			&cli.IntFlag{Name: "backends", Usage: "give the service `N` server pods", DefaultText: "as the scenario says"},
 			&cli.IntFlag{Name: "connections", Usage: "open `N` connections", DefaultText: "as the scenario says"},
 		},
@@ -49,6 +50,9 @@ func (inv *invocation) script(c *cli.Context) (err error) {
 	}
 	found, err := l.Named(inv.Call, c.Args().Slice())
 	if err != nil {
+		return err
+	}
+	if err := l.MayRun(inv.Call, c, found); err != nil {
 		return err
 	}
 	plans, err := library.Plans(inv.Call, c, found, size)

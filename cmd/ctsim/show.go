@@ -62,6 +62,9 @@ func (inv *invocation) show(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := inv.showWishes(l, scenarios, format == "text" && !c.Bool("rules")); err != nil {
+		return err
+	}
 	for i, p := range plans {
 		if i > 0 && format == "text" {
 			fmt.Fprintln(inv.Stdout)
@@ -75,6 +78,19 @@ func (inv *invocation) show(c *cli.Context) error {
 		}
 	}
 	return nil
+}
+
+// showWishes says first which programs the scenarios want to run; on stderr, if stdout is for a program.
+func (inv *invocation) showWishes(l *library.Library, scenarios []scenario.Scenario, inText bool) error {
+	if !inText {
+		return l.TellWishes(inv.Stderr, scenarios)
+	}
+	var b strings.Builder
+	if err := l.TellWishes(&b, scenarios); err != nil || b.Len() == 0 {
+		return err
+	}
+	_, err := fmt.Fprintln(inv.Stdout, b.String())
+	return err
 }
 
 // shown is the plan in words or as JSON, or its rules.
@@ -92,7 +108,7 @@ func shown(p *scenario.Plan, format string, asRules bool) (string, error) {
 		return rules.Save(), nil
 	case format == "json":
 		text, err := p.JSON()
-		return string(text), err
+		return string(printable.EscapedJSON(text)), err
 	}
-	return printable.Text(p.Describe()), nil
+	return p.Describe(), nil
 }

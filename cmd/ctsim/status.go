@@ -105,7 +105,7 @@ func (s *status) close() {
 
 func (s *status) erase() {
 	if s.drawn {
-		_, _ = io.WriteString(s.w, "\r\x1b[K")
+		_, _ = io.WriteString(cmdline.Raw(s.w), "\r\x1b[K")
 		s.drawn = false
 	}
 }

@@ -282,7 +282,7 @@ func (s *stepper) exec(ctx context.Context, shell bool, words []string) error {
 	}
 	err := s.pause.In(place, func() error {
 		cmd := exec.CommandContext(ctx, command[0], command[1:]...)
-		cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, s.inv.Stderr, s.inv.Stderr
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, s.inv.Stderr.Unwrap(), s.inv.Stderr.Unwrap() // the user's own command, and terminal
 		return inForeground(cmd, terminal)
 	})
 	var exited *exec.ExitError

@@ -18,6 +18,7 @@ import (
 	"github.com/ctsim/ctsim/internal/printable"
 	"github.com/ctsim/ctsim/report"
 	"github.com/ctsim/ctsim/scenario"
+	"github.com/ctsim/ctsim/scenario/byhand"
 	"github.com/ctsim/ctsim/scenario/replay"
 )
 
@@ -72,7 +73,7 @@ func tryCommand(inv *invocation) *cli.Command {
 			&cli.StringFlag{Name: "first", Usage: "type `LINE` to the client as soon as it is connected"},
 			&cli.StringFlag{Name: "input", Usage: "type `LINE` to the client after the fault", DefaultText: "nothing: it acts of its own accord"},
 			&cli.StringFlag{Name: "expect", Usage: "exit with 0 on this `OUTCOME` only: " + strings.Join(outcomesToExpect, ", "), DefaultText: "survived or reconnected"},
-			&cli.BoolFlag{Name: "print", Usage: "print the same as a scenario file, and run nothing"},
+			&cli.BoolFlag{Name: "print", Usage: "print the same as a scenario file, for run --allow-exec, and run nothing"},
 			&cli.StringFlag{Name: "report", Usage: "write everything, including the programs' output, to `DIR`/try"},
 			cmdline.OutputFlag("text", "json"),
 			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "show every observation, and the programs' output on stderr as it comes"},
@@ -154,7 +155,11 @@ func (inv *invocation) tryFlags(c *cli.Context) (f runFlags, t scenario.Trial, e
 	case t.Client != "" && len(operands) > 0:
 		return f, t, inv.Usage("try", "--client and operands are both the client's command; want one of them")
 	case len(operands) > 0:
-		t.Client = cmdline.Join(operands)
+		quoted := make([]string, len(operands))
+		for i, word := range operands {
+			quoted[i] = byhand.PlainQuote(word)
+		}
+		t.Client = strings.Join(quoted, " ")
 	case strings.TrimSpace(t.Client) == "":
 		return f, t, inv.Usage("try", "try needs the client's command, --client 'COMMAND'")
 	}
@@ -235,7 +240,7 @@ func (inv *invocation) tryOne(ctx context.Context, plan *scenario.Plan, flags ru
 	if err != nil {
 		return 0, err
 	}
-	status.above(func() { _, err = inv.Stdout.Write(b.Bytes()) })
+	status.above(func() { _, err = inv.Stdout.Painted().Write(b.Bytes()) })
 	if i, ok := cmdline.Interrupted(ctx); ok {
 		return i.ExitCode(), err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
 	"github.com/ctsim/ctsim/cmd/ctsim/library"
+	"github.com/ctsim/ctsim/internal/printable"
 	"github.com/ctsim/ctsim/scenario"
 )
 
@@ -33,7 +34,10 @@ func (inv *invocation) validate(c *cli.Context) error {
 		l, err := library.Read(inv.Call, file)
 		switch {
 		case err == nil:
-			_, err = fmt.Fprintf(inv.Stdout, "%s: %s, no problems\n", file, counted(len(l.Scenarios), "scenario"))
+			if err := l.TellWishes(inv.Stdout, l.Scenarios); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(inv.Stdout, "%s: %s, no problems\n", printable.Line(file), counted(len(l.Scenarios), "scenario"))
 			if err != nil {
 				return err
 			}

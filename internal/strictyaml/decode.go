@@ -169,6 +169,10 @@ func (d *Decoder) dictionary(n Node, path string, v reflect.Value, tag reflect.S
 			d.Problem(pair.Key, Join(path, key.String()), "", "given twice")
 			continue
 		}
+		if _, wrong := unfit(key.String(), ""); wrong != "" {
+			d.Problem(pair.Key, path, "", "a key is %s", wrong)
+			continue
+		}
 		item := reflect.New(v.Type().Elem()).Elem()
 		d.value(pair.Value, Join(path, key.String()), item, tag)
 		v.SetMapIndex(key, item)

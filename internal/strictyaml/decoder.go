@@ -35,6 +35,9 @@ func (d *Decoder) Documents(data []byte, kind string, limit int) []Node {
 		d.Problem(nil, "", "", "%d bytes; %s has at most %d", len(data), kind, limit)
 		return nil
 	}
+	if !d.few(data) {
+		return nil
+	}
 	tokens := lexer.Tokenize(string(data))
 	if !d.bounded(tokens) {
 		return nil
@@ -100,14 +103,30 @@ func (d *Decoder) syntax(err error) {
 	} else {
 		p.Text = err.Error()
 	}
-	d.problems = append(d.problems, p)
+	d.note(p)
 }
 
 // Problem notes what is wrong with a value. Hint says what to do; it may be empty.
 func (d *Decoder) Problem(n Node, path, hint, format string, args ...any) {
 	p := d.At(n, path)
 	p.Text, p.Hint = fmt.Sprintf(format, args...), hint
+	d.note(p)
+}
+
+// note keeps a problem, with no more of what the file says than a person reads.
+func (d *Decoder) note(p Problem) {
+	p.Field, p.Text, p.Hint = short(p.Field), short(p.Text), short(p.Hint)
 	d.problems = append(d.problems, p)
+}
+
+// maxText is how many characters are told of one problem.
+const maxText = 400
+
+func short(s string) string {
+	if len(s) <= maxText {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxText], "") + "…"
 }
 
 // Add notes a problem that was found otherwise, when the whole file was decoded for instance. If it has no closer place
@@ -122,19 +141,26 @@ func (d *Decoder) Add(p Problem) {
 		}
 		field = field[:max(strings.LastIndexByte(field, '.'), 0)]
 	}
-	d.problems = append(d.problems, p)
+	d.note(p)
 }
 
 // Count is how many problems there are so far.
 func (d *Decoder) Count() int { return len(d.problems) }
 
-// Err is all [Problems] in the order of the file; nil if there are none.
+// maxProblems is how many problems are listed: whoever reads so many knows what is wrong with the file.
+const maxProblems = 100
+
+// Err is the first [Problems] in the order of the file, and how many more there are; nil if there are none.
 func (d *Decoder) Err() error {
 	if len(d.problems) == 0 {
 		return nil
 	}
 	d.problems.sort()
-	return d.problems
+	more := len(d.problems) - maxProblems
+	if more <= 0 {
+		return d.problems
+	}
+	return append(slices.Clone(d.problems[:maxProblems]), Problem{File: d.file, Text: fmt.Sprintf("and %d more problems", more)})
 }
 
 // At is a value's place, as a problem without text.

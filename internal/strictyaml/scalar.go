@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"github.com/ctsim/ctsim/internal/printable"
 )
 
 func (d *Decoder) integer(n Node, path string, v reflect.Value, tag reflect.StructTag) {
@@ -67,7 +69,26 @@ func (d *Decoder) str(n Node, path string, v reflect.Value, tag reflect.StructTa
 	v.SetString(text)
 }
 
+// unfit says why a text cannot be what its field is, by its tag text: one line if it says nothing. Only what is for a
+// program, and not for a person, may hold what cannot be seen.
+func unfit(text, kind string) (hint, wrong string) {
+	switch {
+	case strings.ContainsRune(text, 0):
+		return "", "a NUL byte, which no text may hold"
+	case kind == "data":
+		return "", ""
+	case !printable.IsText(text):
+		return "", fmt.Sprintf("%.60q, want text without control characters or others that cannot be seen", text)
+	case kind != "lines" && !printable.IsLine(text):
+		return "write a space", fmt.Sprintf("%.60q, want one line, without tabs", text)
+	}
+	return "", ""
+}
+
 func wrongText(text string, tag reflect.StructTag) (hint, wrong string) {
+	if hint, wrong := unfit(text, tag.Get("text")); wrong != "" {
+		return hint, wrong
+	}
 	if enum := tag.Get("enum"); enum != "" {
 		valid := strings.Split(enum, ",")
 		if !slices.Contains(valid, text) {

@@ -107,3 +107,25 @@ func TestParseInside(t *testing.T) {
 		}
 	}
 }
+
+// FuzzProcess: what the kernel, or a process by its name, might write into a file of /proc does no harm.
+func FuzzProcess(f *testing.F) {
+	f.Add(`41 29 0:4 net:[4026532177] /run/netns/a\040b rw shared:12 - nsfs nsfs rw`)
+	f.Add("24 30 0:22 / /proc rw,nosuid - proc proc rw,hidepid=invisible")
+	f.Add("socket:[4711]")
+	f.Add("0::/kubepods.slice/kubepods-pod1f0c2d3e_4a5b_6c7d_8e9f_0a1b2c3d4e5f.slice/cri")
+	f.Add("ffffffff81000000 T inet_diag_handler_cmd\t[inet_diag]\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		if m, ok := parseMount(text); ok {
+			_ = hidesProcesses(m.options)
+		}
+		if kind, _, ok := descriptor(text); ok && kind != "socket" && kind != "net" {
+			t.Errorf("%q is a descriptor of kind %q", text, kind)
+		}
+		if pod := podOf(text); pod != "" && len(pod) != 36 && len(pod) != 32 {
+			t.Errorf("%q is of pod %q", text, pod)
+		}
+		_ = commandName([]byte(text))
+		_ = builtIn(text, "inet_diag_handler_cmd")
+	})
+}

@@ -107,3 +107,30 @@ func TestErrno(t *testing.T) {
 		t.Errorf("got %v, want ErrMalformed", err)
 	}
 }
+
+// FuzzEach: whatever a netlink socket hands over is walked to its end or refused, and no attribute is longer than what
+// holds it.
+func FuzzEach(f *testing.F) {
+	f.Add(message(3))
+	f.Add(message(16, 8, 0, 1, 0, 1, 2, 3, 4))
+	f.Fuzz(func(t *testing.T, datagram []byte) {
+		seen := 0
+		_ = Each(datagram, func(_ Header, payload []byte) error {
+			seen += len(payload)
+			_ = Errno(payload)
+			_ = EachNetfilter(payload, func(a Attribute) error { return nil })
+			return EachAttribute(payload, func(a Attribute) error {
+				if len(a.Value) > len(payload) {
+					t.Errorf("an attribute of %d bytes in %d", len(a.Value), len(payload))
+				}
+				var n uint64
+				_ = a.Uint64(&n)
+				_ = a.Text()
+				return nil
+			})
+		})
+		if seen > len(datagram) {
+			t.Errorf("%d bytes in messages of a datagram of %d", seen, len(datagram))
+		}
+	})
+}

@@ -61,3 +61,20 @@ func TestParseProcMalformed(t *testing.T) {
 		t.Errorf("nothing: %v, %v", s, err)
 	}
 }
+
+// FuzzParseProc: whatever stands in /proc/net/tcp, there are sockets or an error, and every socket can be shown.
+func FuzzParseProc(f *testing.F) {
+	f.Add(procLines)
+	f.Add(proc6Lines)
+	f.Fuzz(func(t *testing.T, text string) {
+		sockets, err := ParseProc(strings.NewReader(text))
+		if err != nil && len(sockets) > 0 {
+			t.Errorf("%d sockets and %v", len(sockets), err)
+		}
+		for _, s := range sockets {
+			if s.SS() == "" || s.String() == "" || !s.Local.Addr().IsValid() {
+				t.Errorf("%+v", s)
+			}
+		}
+	})
+}

@@ -70,6 +70,8 @@ type scriptWriter struct {
 	// states are what the endpoints may be at this point, variants all they can ever be.
 	states   []endpointState
 	variants []endpointState
+	// crowded is true if they are too many.
+	crowded bool
 }
 
 // line writes one line of the script, indented.
@@ -99,6 +101,9 @@ func (w *scriptWriter) steps(steps scenario.Steps) error {
 		w.line("%s %s", says, ShellQuote(strings.Replace(step.Describe(), fmt.Sprintf(" %d bytes", scenario.MessageSize), " a message", 1)))
 		if err := script(step, w); err != nil {
 			return err
+		}
+		if w.crowded {
+			return w.cannot("which endpoints are left then may be one of more than %d things", maxStates)
 		}
 	}
 	return nil

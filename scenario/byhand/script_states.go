@@ -16,6 +16,10 @@ func (w *scriptWriter) firstState() endpointState {
 	return first
 }
 
+// maxStates is how many sets of endpoints and pods a script reckons with: each step that changes one of many would make as
+// many times more of them.
+const maxStates = 1000
+
 // change applies a change to each state there may be, with each server that a name may mean, and remembers the new sets
 // of endpoints.
 func (w *scriptWriter) change(name string, to change) {
@@ -27,6 +31,9 @@ func (w *scriptWriter) change(name string, to change) {
 				return slices.Equal(o.endpoints, n.endpoints) && slices.Equal(o.alive, n.alive)
 			}) {
 				next = append(next, n)
+			}
+			if w.crowded = len(next) > maxStates; w.crowded {
+				return // the script is not written
 			}
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ctsim/ctsim/internal/golden"
 	"github.com/ctsim/ctsim/scenario"
@@ -86,6 +87,23 @@ func TestUnscriptable(t *testing.T) {
 	}
 }
 
+// TestScriptIsBounded: steps that each may mean one of many pods do not make all combinations of them.
+func TestScriptIsBounded(t *testing.T) {
+	lib, err := scenario.Parse("x.yaml", []byte("scenarios:\n  - name: x\n    title: x\n    world: {backends: 250}\n    steps: [connect, "+
+		strings.Repeat("remove-endpoints: serving, ", 6)+"send]\n    expect: {outcome: survived}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	begun := time.Now()
+	_, err = Script(builtin.Plan(t, lib.Scenarios[0]))
+	if cannot := (*Unscriptable)(nil); !errors.As(err, &cannot) || !strings.Contains(err.Error(), "may be one of more than 1000 things") {
+		t.Error(err)
+	}
+	if took := time.Since(begun); took > 20*time.Second {
+		t.Errorf("took %v", took)
+	}
+}
+
 // TestScriptOfOtherPrograms: only ctsim's client and server can be told in a script what to do.
 func TestScriptOfOtherPrograms(t *testing.T) {
 	s := builtin.Find(t, "flush-multi-backend")
@@ -99,7 +117,7 @@ func TestScriptOfOtherPrograms(t *testing.T) {
 // TestScriptOfAStranger: a file's words are comments of the script, never commands.
 func TestScriptOfAStranger(t *testing.T) {
 	s := builtin.Find(t, "flush-multi-backend")
-	s.Title, s.Cause = "a claim\necho injected", "why\r\necho injected\x1b[2J\n\n"
+	s.Title, s.Cause = "a claim\necho injected", "why\r\necho injected\x1b[2J\n\n" // no file may have this title
 	text, err := Script(builtin.Plan(t, s))
 	if err != nil {
 		t.Fatal(err)

@@ -14,9 +14,8 @@ type Call struct {
 	// Args are as typed, the program first.
 	Args  []string
 	Stdin io.Reader
-	// Stdout is for what was asked for, Stderr for people.
-	Stdout *Output
-	Stderr io.Writer
+	// Stdout is for what was asked for, Stderr for people. Nothing gets to a terminal but by these two doors.
+	Stdout, Stderr *Output
 }
 
 // NewCall is a call that reads and writes nothing but what it is given.
@@ -24,7 +23,7 @@ func NewCall(args []string, stdin io.Reader, stdout, stderr io.Writer) *Call {
 	if len(args) == 0 {
 		args = []string{"ctsim"}
 	}
-	return &Call{Args: args, Stdin: stdin, Stdout: NewOutput(stdout), Stderr: stderr}
+	return &Call{Args: args, Stdin: stdin, Stdout: NewOutput(stdout), Stderr: NewOutput(stderr)}
 }
 
 // Commands are all commands of a program, in the order of its help.
@@ -36,6 +35,8 @@ type Commands func(*Call) []*cli.Command
 func (inv *Call) Run(ctx context.Context, app *cli.App) int {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	defer inv.Stderr.Close()
+	defer inv.Stdout.Close()
 	inv.Stdout.OnFailure(cancel)
 	arranged, err := inv.Arrange(app.Commands)
 	if err == nil {

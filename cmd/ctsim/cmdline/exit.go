@@ -88,7 +88,9 @@ func (inv *Call) Report(err error) int {
 		inv.Complain(coded.Text, coded.Hint)
 		return coded.Code
 	case errors.As(err, &problems):
-		fmt.Fprintln(inv.Stderr, printable.Text(problems.Error()))
+		for _, p := range problems {
+			fmt.Fprintln(inv.Stderr, printable.Line(p.String())) // a line each, whatever a key of the file holds
+		}
 		return ExitUsage
 	case errors.As(err, &interrupted):
 		inv.Complain(err.Error(), "")

@@ -10,10 +10,12 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/ctsim/ctsim/internal/printable"
 	"github.com/ctsim/ctsim/report"
 )
 
-// Output is stdout. It remembers the first error of a write, so that what is printed by others, the help for instance,
+// Output is stdout or stderr, and the door to a terminal: whoever writes, no character passes that a terminal acts on or
+// that cannot be seen. It remembers the first error of a write, so that what is printed by others, the help for instance,
 // cannot be lost without a word: Run makes an exit code of it. It may be written to by several goroutines.
 //
 // A pipe that nobody reads any more (`ctsim list | head -1`) ends the process by SIGPIPE before there is an error, which
@@ -22,6 +24,8 @@ import (
 // want.
 type Output struct {
 	w io.Writer
+	// door is what Write writes to, painted the same with ctsim's colours.
+	door, painted *printable.Writer
 
 	mu        sync.Mutex
 	err       error
@@ -47,16 +51,53 @@ func reason(err error) error {
 }
 
 // NewOutput is w with a memory for its first error.
-func NewOutput(w io.Writer) *Output { return &Output{w: w} }
+func NewOutput(w io.Writer) *Output {
+	return &Output{w: w, door: printable.NewWriter(w, false), painted: printable.NewWriter(w, true)}
+}
 
-// Write writes to stdout. Once that has failed nothing more is tried: half of what follows would be worse than nothing.
-func (o *Output) Write(b []byte) (int, error) {
+// Write writes text. Once a write has failed nothing more is tried: half of what follows would be worse than nothing.
+func (o *Output) Write(b []byte) (int, error) { return o.write(o.door, b) }
+
+// Painted is the same output for text with ctsim's own colours in it.
+func (o *Output) Painted() io.Writer {
+	return outputFunc(func(b []byte) (int, error) { return o.write(o.painted, b) })
+}
+
+// Raw is the same output for what is no text, a capture file for instance, and for ctsim's own hand on the terminal's
+// cursor: nothing that is foreign text may come this way.
+func (o *Output) Raw() io.Writer {
+	return outputFunc(func(b []byte) (int, error) { return o.write(o.w, b) })
+}
+
+// outputFunc is a writer that is a function.
+type outputFunc func([]byte) (int, error)
+
+func (f outputFunc) Write(b []byte) (int, error) { return f(b) }
+
+// Raw is [Output.Raw] of w, if it is an output.
+func Raw(w io.Writer) io.Writer {
+	if o, is := w.(*Output); is {
+		return o.Raw()
+	}
+	return w
+}
+
+// Close writes what is held back: half of a character, after which nothing came.
+func (o *Output) Close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err == nil {
+		_ = errors.Join(o.door.Close(), o.painted.Close()) // it is no character at all
+	}
+}
+
+func (o *Output) write(w io.Writer, b []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.err != nil {
 		return 0, o.err
 	}
-	n, err := o.w.Write(b)
+	n, err := w.Write(b)
 	if err != nil {
 		o.err = &WriteError{err}
 		if o.onFailure != nil {

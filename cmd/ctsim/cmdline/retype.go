@@ -34,6 +34,16 @@ func (inv *Call) Retyped(word, instead string) string {
 	return Join(args)
 }
 
+// With is the command line as the user typed it, with one more flag: before a `--`, if there is one.
+func (inv *Call) With(flag string) string {
+	args := slices.Clone(inv.Args)
+	at := len(args)
+	if i := slices.Index(args, "--"); i >= 0 {
+		at = i
+	}
+	return Join(slices.Insert(args, at, flag))
+}
+
 // WithRoot is the command line as the user typed it, to be run as root. The binary's path is absolute, because sudo has
 // a PATH of its own.
 func (inv *Call) WithRoot() string {

@@ -5,10 +5,14 @@ import (
 	"testing"
 )
 
-// TestQuote: what is quoted comes out of a shell as it was.
+// TestQuote: what is quoted comes out of a shell as it was; what holds line breaks, out of the shells that people type to.
 func TestQuote(t *testing.T) {
-	for _, word := range []string{"", "plain", "two words", "it's", `a"b`, "$HOME", "*", "-f", "a\nb", `\`, "ä", "~", "#x", "a;b"} {
-		out, err := exec.Command("sh", "-c", "printf %s "+Quote(word)).Output()
+	for _, word := range []string{"", "plain", "two words", "it's", `a"b`, "$HOME", "*", "-f", `\`, "ä", "~", "#x", "a;b", "a\nb"} {
+		shell := "sh"
+		if word == "a\nb" {
+			shell = "bash"
+		}
+		out, err := exec.Command(shell, "-c", "printf %s "+Quote(word)).Output()
 		if err != nil || string(out) != word {
 			t.Errorf("%q became %q (%v) as %s", word, out, err, Quote(word))
 		}
@@ -26,6 +30,17 @@ func TestRetyped(t *testing.T) {
 	} {
 		if got := inv.Retyped(c.word, c.instead); got != c.want {
 			t.Errorf("%s → %s: got %s, want %s", c.word, c.instead, got, c.want)
+		}
+	}
+}
+
+func TestWith(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		want string
+	}{{[]string{"ctsim", "run", "-f", "a b"}, "ctsim run -f 'a b' --new"}, {[]string{"ctsim", "run", "--", "-x"}, "ctsim run --new -- -x"}} {
+		if got := (&Call{Args: c.args}).With("--new"); got != c.want {
+			t.Errorf("%q: %s, want %s", c.args, got, c.want)
 		}
 	}
 }

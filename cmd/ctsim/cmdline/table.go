@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"text/tabwriter"
+
+	"github.com/ctsim/ctsim/internal/printable"
 )
 
 // Table writes rows below a heading, in columns. The heading's cells are parted by tabs.
@@ -23,9 +25,9 @@ func Table(w io.Writer, heading string, fill func(row func(...any))) error {
 	return t.Flush()
 }
 
-// JSON writes a document for programs that people read too.
+// JSON writes a document for programs that people read too: what people could not see is written as \u and a number.
 func JSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
+	e := json.NewEncoder(printable.JSON(w))
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	return e.Encode(v)

@@ -213,8 +213,11 @@ func (inv *invocation) labCapture(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
-		if file == "" || file == "-" {
-			return inv.capture(c.Context, l, places, inv.Stdout, file != "")
+		switch file {
+		case "":
+			return inv.capture(c.Context, l, places, inv.Stdout, false)
+		case "-":
+			return inv.capture(c.Context, l, places, inv.Stdout.Raw(), true)
 		}
 		f, err := safefile.Create(file)
 		if err != nil {

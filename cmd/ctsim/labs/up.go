@@ -36,6 +36,7 @@ func labUpCommand(inv *invocation) *cli.Command {
 			"   ctsim lab up udp --scenario udp-stale-endpoint",
 		Flags: []cli.Flag{
 			library.FileFlag(),
+			library.AllowExecFlag(),
 			&cli.StringFlag{Name: "scenario", Value: labScenario, Usage: "build the world of the scenario called `NAME`"},
 			&cli.IntFlag{Name: "backends", Usage: "give the service `N` server pods", DefaultText: "as the scenario says"},
 			&cli.IntFlag{Name: "nodes", Usage: "build `N` nodes: the client's, and those that share the server pods", DefaultText: "as the scenario says"},
@@ -91,6 +92,9 @@ func (inv *invocation) newLab(c *cli.Context) (*lab.Record, error) {
 	}
 	found, err := l.Named(inv.Call, []string{c.String("scenario")})
 	if err != nil {
+		return nil, err
+	}
+	if err := l.MayRun(inv.Call, c, found); err != nil {
 		return nil, err
 	}
 	nodes, err := inv.AtLeastOne(c, "nodes")
@@ -254,7 +258,7 @@ func labHoldCommand(inv *invocation) *cli.Command {
 		ArgsUsage: "LAB ID",
 		Hidden:    true,
 		Action: func(c *cli.Context) error {
-			return lab.Hold(c.Context, inv.Stdin, inv.Stdout)
+			return lab.Hold(c.Context, inv.Stdin, inv.Stdout.Raw())
 		},
 	}
 }

@@ -13,11 +13,12 @@ import (
 
 	"github.com/ctsim/ctsim"
 	"github.com/ctsim/ctsim/cmd/ctsim/cmdline"
+	"github.com/ctsim/ctsim/internal/printable"
 	"github.com/ctsim/ctsim/scenario"
 )
 
 // maxFile is more than scenario.Parse accepts; it keeps a device or an endless pipe from filling the memory.
-const maxFile = 8 << 20
+const maxFile = 2 << 20
 
 // Library is the scenarios of one source.
 type Library struct {
@@ -25,6 +26,8 @@ type Library struct {
 	// data is what was read, and fromStdin tells whether it was read from there.
 	data      []byte
 	fromStdin bool
+	// file is what the user calls the source; empty for the built-in scenarios.
+	file string
 }
 
 // Data is the text that was read.
@@ -69,18 +72,23 @@ func Read(inv *cmdline.Call, file string) (*Library, error) {
 		if err != nil {
 			return nil, err
 		}
-		l.fromStdin = true
+		l.fromStdin, l.file = true, "stdin"
 		return l, nil
 	}
 	data, err := readFile(file)
 	if err != nil {
 		return nil, noFile(inv, err.Error())
 	}
-	return parse(file, data)
+	l, err := parse(file, data)
+	if err != nil {
+		return nil, err
+	}
+	l.file = file
+	return l, nil
 }
 
 func noFile(inv *cmdline.Call, why string) error {
-	return cmdline.UsageHint(inv.Program()+" list   # the built-in scenarios need no file", "scenario file: %s", why)
+	return cmdline.UsageHint(inv.Program()+" list   # the built-in scenarios need no file", "scenario file: %s", printable.Line(why))
 }
 
 func parse(name string, data []byte) (*Library, error) {

@@ -118,7 +118,7 @@ func start(inv *cmdline.Call, stdin io.Reader) (*exec.Cmd, error) {
 	child := exec.Command("/proc/self/exe")
 	child.Args = inv.Args
 	child.Env = append(os.Environ(), Mark())
-	child.Stdin, child.Stdout, child.Stderr = inv.Stdin, inv.Stdout.Unwrap(), inv.Stderr
+	child.Stdin, child.Stdout, child.Stderr = inv.Stdin, inv.Stdout.Unwrap(), inv.Stderr.Unwrap()
 	if stdin != nil {
 		child.Stdin = stdin
 	}

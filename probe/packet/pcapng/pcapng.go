@@ -19,6 +19,7 @@ import (
 	"github.com/gopacket/gopacket/layers"
 	"github.com/gopacket/gopacket/pcapgo"
 
+	"github.com/ctsim/ctsim/internal/printable"
 	"github.com/ctsim/ctsim/probe/packet"
 )
 
@@ -130,7 +131,7 @@ func begin(w io.Writer, run string, hops []packet.Hop) (*file, error) {
 		}
 		f.ids[at] = id
 		description := pcapgo.NgInterface{
-			Name: hop.At, Description: hop.Interface + " of " + hop.At, LinkType: layers.LinkTypeEthernet,
+			Name: cut(hop.At), Description: cut(hop.Interface + " of " + hop.At), LinkType: layers.LinkTypeEthernet,
 		}
 		var err error
 		if id == 0 {
@@ -189,9 +190,10 @@ func direction(d packet.Direction) pcapgo.NgEpbFlag {
 	}
 }
 
-// cut shortens a comment to what an option holds. The library would write a longer one with a wrong length.
+// cut shortens a comment to what an option holds. The library would write a longer one with a wrong length. What it says
+// is shown by tcpdump and others as it is, so that it has to be fit for a terminal.
 func cut(s string) string {
-	if len(s) <= maxOption {
+	if s = printable.Text(s); len(s) <= maxOption {
 		return s
 	}
 	return strings.ToValidUTF8(s[:maxOption], "")
