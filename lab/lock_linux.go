@@ -1,10 +1,10 @@
 package lab
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"strconv"
@@ -101,20 +101,41 @@ func lockedBy(folder string) string {
 		return "another process"
 	}
 	defer locks.Close()
-	lines := bufio.NewScanner(locks)
-	for lines.Scan() {
-		if pid := flockOf(lines.Text(), st.Ino); pid > 0 {
-			return fmt.Sprintf("process %d (%s)", pid, commandOf(pid))
-		}
+	text, err := io.ReadAll(locks)
+	if err != nil {
+		return "another process"
+	}
+	if pid := whoHolds(string(text), st.Dev, st.Ino); pid > 0 {
+		return fmt.Sprintf("process %d (%s)", pid, commandOf(pid))
 	}
 	return "another process"
+}
+
+// whoHolds is the process that holds a file by the text of /proc/locks, 0 if that is not known. Not every file system has the
+// same device number here and in stat: where none is this file's, one of its inode number alone counts if it is the only one.
+func whoHolds(text string, dev, inode uint64) int {
+	var alike []int
+	exact := fmt.Sprintf("%02x:%02x:%d", unix.Major(dev), unix.Minor(dev), inode)
+	for line := range strings.Lines(text) {
+		pid := flockOf(line, inode)
+		if pid > 0 && strings.Fields(line)[5] == exact {
+			return pid
+		}
+		if pid > 0 {
+			alike = append(alike, pid)
+		}
+	}
+	if len(alike) == 1 {
+		return alike[0]
+	}
+	return 0
 }
 
 // flockOf is the process that holds a file of this inode by a line of /proc/locks, such as
 //
 //	1: FLOCK  ADVISORY  WRITE 28202 fe:00:1234 0 EOF
 //
-// and 0 if it is about something else. The device is left out: not every file system has the same number here and in stat.
+// and 0 if it is about something else.
 func flockOf(line string, inode uint64) int {
 	fields := strings.Fields(line)
 	if len(fields) < 6 || fields[1] != "FLOCK" || !strings.HasSuffix(fields[5], ":"+strconv.FormatUint(inode, 10)) {

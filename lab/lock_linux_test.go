@@ -18,3 +18,16 @@ func TestFlockOf(t *testing.T) {
 		}
 	}
 }
+
+// TestHolder: of several files of one inode number the one of this device counts, and if none is, none of several.
+func TestHolder(t *testing.T) {
+	const lines = "1: FLOCK  ADVISORY  WRITE 11 00:1a:7 0 EOF\n2: FLOCK  ADVISORY  WRITE 12 00:1b:7 0 EOF\n3: FLOCK  ADVISORY  WRITE 13 00:1c:8 0 EOF\n"
+	for _, c := range []struct {
+		minor, inode uint64
+		want         int
+	}{{0x1b, 7, 12}, {0x1a, 7, 11}, {0x99, 7, 0}, {0x99, 8, 13}, {0x1a, 9, 0}} {
+		if got := whoHolds(lines, c.minor, c.inode); got != c.want {
+			t.Errorf("device 00:%x, inode %d: process %d, want %d", c.minor, c.inode, got, c.want)
+		}
+	}
+}

@@ -31,6 +31,7 @@ var pastTheDoor = map[string]string{
 	"cmd/ctsim/rootless/rootless_linux.go: Stdout.Unwrap": "the same ctsim in a user namespace, with doors of its own",
 	"cmd/ctsim/rootless/rootless_linux.go: Stderr.Unwrap": "the same ctsim in a user namespace, with doors of its own",
 	"cmd/ctsim/step.go: Stderr.Unwrap":                    "a command that the user types at the prompt",
+	"guest/init_linux.go: os.Stderr":                      "a guest's console, which no terminal is behind",
 	"torture/main.go: os.Stdout":                          "no part of ctsim: what it shows is of its own making",
 	"torture/main.go: os.Stderr":                          "no part of ctsim: what it shows is of its own making",
 }
