@@ -80,7 +80,7 @@ func (l *Lab) addPod(ctx context.Context, pod scenario.Pod) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	for {
-		err := l.world.AddPod(pod.Node, build.TopologyPod(pod))
+		err := l.world.AddPod(pod.Node, build.TopologyPod(pod), nil)
 		if !errors.Is(err, fs.ErrExist) {
 			return err
 		}

@@ -157,7 +157,7 @@ func (l *Lab) addNode(n Node) error {
 		return err
 	}
 	for _, p := range n.Pods {
-		if err := l.addPod(m, n, p); err != nil {
+		if err := l.addPod(m, n, p, nil); err != nil {
 			return err
 		}
 	}
@@ -166,8 +166,11 @@ func (l *Lab) addNode(n Node) error {
 
 // addPod is `ip link add veth-POD netns NODE master cni0 up type veth peer name eth0 netns POD` and the pod's address
 // and default route.
-func (l *Lab) addPod(node *member, n Node, p Pod) error {
+func (l *Lab) addPod(node *member, n Node, p Pod, prepare func(*Namespace) error) error {
 	m, err := l.add(p.Name, p.Sysctls)
+	if err == nil && prepare != nil {
+		err = prepare(m.Namespace)
+	}
 	if err != nil {
 		return err
 	}

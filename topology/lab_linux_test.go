@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"testing"
@@ -73,14 +74,22 @@ func TestKernelLabCarriesTraffic(t *testing.T) {
 		for _, name := range from {
 			reach(t, lab, name, "server-2", "172.18.166.131:7")
 		}
-		if err := lab.AddPod("node1", Pod{Name: "server-3", Address: netip.MustParseAddr("172.18.166.132")}); err != nil {
+		unreachable := func(ns *Namespace) error {
+			return ns.Do(func() error {
+				if _, err := net.InterfaceByName(Uplink); err == nil {
+					t.Error("the pod is prepared when it can be reached already")
+				}
+				return nil
+			})
+		}
+		if err := lab.AddPod("node1", Pod{Name: "server-3", Address: netip.MustParseAddr("172.18.166.132")}, unreachable); err != nil {
 			t.Fatal(err)
 		}
 		reach(t, lab, "client", "server-3", "172.18.166.132:7")
 		if err := lab.RemovePod("server-3"); err != nil {
 			t.Fatal(err)
 		}
-		if err := lab.AddPod("node1", Pod{Name: "again", Address: netip.MustParseAddr("172.18.166.132")}); err != nil {
+		if err := lab.AddPod("node1", Pod{Name: "again", Address: netip.MustParseAddr("172.18.166.132")}, nil); err != nil {
 			t.Fatal("the address of a removed pod cannot be taken over:", err)
 		}
 		if err := lab.Close(); err != nil {
@@ -107,7 +116,7 @@ func TestKernelBridgeStaysTheSame(t *testing.T) {
 	for range 8 { // the port with the lowest address gives the bridge its own, if it has none: one of eight is lower
 		for _, change := range []func() error{
 			func() error {
-				return lab.AddPod("node1", Pod{Name: "server-3", Address: netip.MustParseAddr("172.18.166.132")})
+				return lab.AddPod("node1", Pod{Name: "server-3", Address: netip.MustParseAddr("172.18.166.132")}, nil)
 			},
 			func() error { return lab.RemovePod("server-3") },
 		} {

@@ -122,8 +122,9 @@ func (m *member) addRoute(to netip.Prefix, via netip.Addr) error {
 	return nil
 }
 
-// AddPod starts a pod on a node of a lab that is up.
-func (l *Lab) AddPod(node string, p Pod) error {
+// AddPod starts a pod on a node of a lab that is up. Prepare, if not nil, is called when the pod's namespace is there and its
+// link is not: nothing can have reached the pod yet.
+func (l *Lab) AddPod(node string, p Pod, prepare func(*Namespace) error) error {
 	for i, n := range l.plan.Nodes {
 		if n.Name != node {
 			continue
@@ -134,7 +135,7 @@ func (l *Lab) AddPod(node string, p Pod) error {
 		if err := grown.Check(); err != nil {
 			return fmt.Errorf("add pod: %w", err)
 		}
-		if err := l.addPod(l.members[node], n, p); err != nil {
+		if err := l.addPod(l.members[node], n, p, prepare); err != nil {
 			return errors.Join(fmt.Errorf("add pod: %w", err), l.RemovePod(p.Name))
 		}
 		l.plan = grown

@@ -88,7 +88,7 @@ func TestKernelAttach(t *testing.T) {
 	defer l.Close()
 	n := testPlan().Nodes[1]
 	added := Pod{Name: "added", Address: n.Gateway().Next()}
-	if err := errors.Join(l.AddPod(n.Name, added), l.Ready(t.Context())); err != nil {
+	if err := errors.Join(l.AddPod(n.Name, added, nil), l.Ready(t.Context())); err != nil {
 		t.Fatal(err)
 	}
 	if l.Namespace("added") == nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/ctsim/ctsim/evidence"
 	"github.com/ctsim/ctsim/scenario"
 	"github.com/ctsim/ctsim/scenario/build"
+	"github.com/ctsim/ctsim/topology"
 )
 
 func (r *run) removeEndpoints(_ context.Context, s *scenario.RemoveEndpoints, _ []*flow) error {
@@ -68,12 +69,12 @@ func (r *run) killPod(_ context.Context, s *scenario.KillPod, _ []*flow) error {
 func (r *run) takeAddress(_ context.Context, s *scenario.TakeAddress, _ []*flow) error {
 	i := slices.IndexFunc(r.plan.Latecomers, func(l scenario.Latecomer) bool { return l.Of == s.Of })
 	late := r.plan.Latecomers[i] // the plan has one for each such step
-	if err := r.lab.AddPod(late.Node, build.TopologyPod(late.Pod)); err != nil {
+	// The server listens before the pod can be reached: what a client sends again and again would be refused else, if it came
+	// just then.
+	err := r.lab.AddPod(late.Node, build.TopologyPod(late.Pod), func(*topology.Namespace) error { return r.serveOn(late.Name) })
+	if err != nil {
 		return err
 	}
 	r.ev.Places = append(r.ev.Places, evidence.Place{Name: late.Name, Kind: "pod", Role: "server", Address: late.Address.String(), Node: late.Node})
-	if err := errors.Join(r.captureAt(late.Name), r.watchKernel(r.lab.Namespace(late.Name))); err != nil {
-		return err
-	}
-	return r.serveOn(late.Name)
+	return errors.Join(r.captureAt(late.Name), r.watchKernel(r.lab.Namespace(late.Name)))
 }
