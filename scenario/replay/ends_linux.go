@@ -30,13 +30,14 @@ type endKey struct {
 // that their next call would get. A socket in a pod that is gone is none.
 func (r *run) readEnds() error {
 	var last []evidence.LastState
+	pending := map[*peer.Conn]error{}
 	for range rereads {
 		tables, err := r.tables()
 		if err != nil {
 			return err
 		}
 		var moved bool
-		if last, moved = r.lastOf(tables); !moved {
+		if last, moved = r.lastOf(tables, pending); !moved {
 			break
 		}
 	}
@@ -53,14 +54,19 @@ func (r *run) readEnds() error {
 // connection's of the same addresses if it stays.
 const rereads = 3
 
-// lastOf are the last states with what the tables say; moved is true if a socket that they have has closed since they were read.
-func (r *run) lastOf(tables map[endKey]socket.Socket) (last []evidence.LastState, moved bool) {
+// lastOf are the last states with what the tables say; moved is true if a socket that they have has closed since they were
+// read. Pending keeps the errors that waited in the sockets: reading takes them away.
+func (r *run) lastOf(tables map[endKey]socket.Socket, pending map[*peer.Conn]error) (last []evidence.LastState, moved bool) {
 	for _, f := range r.flows {
 		for _, c := range r.ends(f) {
 			l, ok := r.held(f, c, tables)
 			if !ok {
 				continue
 			}
+			if pending[c] == nil {
+				pending[c] = c.PendingError()
+			}
+			l.Pending = pending[c]
 			last = append(last, l)
 			_, there := tables[endKey{c.At(), c.Local(), c.Remote()}]
 			moved = moved || there && l.Closed()
@@ -212,9 +218,10 @@ func (r *run) held(f *flow, c *peer.Conn, tables map[endKey]socket.Socket) (evid
 	if err != nil {
 		return evidence.LastState{}, false
 	}
-	l := evidence.LastState{Flow: f.id, Side: f.sideOf(c), At: c.At(), SocketState: state, Pending: c.PendingError()}
+	l := evidence.LastState{Flow: f.id, Side: f.sideOf(c), At: c.At(), SocketState: state}
 	key := endKey{c.At(), c.Local(), c.Remote()}
-	if s, ok := tables[key]; ok && !state.Closed() {
+	// One that is closed is in the tables as long as it has a port that its program asked for.
+	if s, ok := tables[key]; ok && state.Closed() == (s.State == socket.Closed) {
 		l.SendQueue, l.RecvQueue, l.Timer = s.SendQueue, s.RecvQueue, s.Timer.Kind.String()
 		delete(tables, key)
 	}
